@@ -1,0 +1,3 @@
+"""Quantum Long-Attention Memory: sequence models whose recurrent state is a quantum state."""
+
+__version__ = "0.1.0"

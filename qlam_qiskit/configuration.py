@@ -1,0 +1,117 @@
+"""YAML files checked once, at the edge: strict pydantic models whose errors name the key and what is allowed.
+
+Experiments and the backend registry are both read through :func:`read_yaml` and :func:`check`; past this point the
+package passes plain typed objects around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from qlam_qiskit.errors import ConfigurationError
+
+
+class Settings(BaseModel):
+    """Base of every checked configuration: unknown keys and silent conversions are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; raises ConfigurationError when the file is missing, not YAML, or not a mapping."""
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(loaded, dict):
+        raise ConfigurationError(f"{path}: expected a mapping of keys to values at the top level")
+    return loaded
+
+
+def check(kind: type[SettingsT], values: Mapping[str, Any], source: str) -> SettingsT:
+    """Turn raw values into ``kind``; raises ConfigurationError with one line naming the first faulty key."""
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigurationError(f"{source}: {_one_line(kind, error)}") from None
+
+
+def override(values: dict[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
+    """Return a copy of ``values`` with each ``dotted.key=value`` applied, the value read as YAML.
+
+    Raises ConfigurationError when an assignment has no ``=`` or walks through something that is not a mapping.
+    """
+    result = _deep_copy(values)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise ConfigurationError(f"--set {assignment}: expected key=value")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigurationError(f"--set {assignment}: the value is not valid YAML") from None
+        *parents, last = key.split(".")
+        target = result
+        for name in parents:
+            target = target.setdefault(name, {})
+            if not isinstance(target, dict):
+                raise ConfigurationError(f"--set {assignment}: {name} is not a section")
+        target[last] = value
+    return result
+
+
+def _deep_copy(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {key: _deep_copy(value) for key, value in values.items()}
+    return values
+
+
+def _one_line(kind: type[BaseModel], error: ValidationError) -> str:
+    """Say the first problem in one line, with the valid keys when the key is the problem."""
+    problem = error.errors()[0]
+    location = [str(part) for part in problem["loc"]]
+    where = ".".join(location) or "file"
+    if problem["type"] == "extra_forbidden":
+        owner = _section(kind, location[:-1])
+        valid = f"; valid keys: {', '.join(sorted(owner.model_fields))}" if owner else ""
+        return f"unknown key {where}{valid}"
+    if problem["type"] == "missing":
+        return f"missing key {where}"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem.get("input")
+    shown = "" if isinstance(given, dict | list) else f" (got {given!r})"
+    return f"{where}: {message}{shown}"
+
+
+def _section(kind: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
+    """Find the model that holds the keys at ``path``; discriminator values in the path are matched by ``kind``."""
+    candidates: list[type[BaseModel]] = [kind]
+    for name in path:
+        following: list[type[BaseModel]] = []
+        for candidate in candidates:
+            field = candidate.model_fields.get(name)
+            if field is not None:
+                following.extend(_models_in(field.annotation))
+            elif "kind" in candidate.model_fields and name in get_args(candidate.model_fields["kind"].annotation):
+                following.append(candidate)
+        candidates = following or candidates
+    return candidates[0] if candidates else None
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

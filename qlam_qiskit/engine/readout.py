@@ -1,0 +1,69 @@
+"""What is read from the memory: expectation values of Pauli-Z strings, or the probabilities of all bitstrings.
+
+Both are linear in the bitstring probabilities p_j, so that every backend that yields probabilities or Z strings yields
+either readout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+
+from qlam_qiskit.engine.gates import string_signs
+from qlam_qiskit.errors import ConfigurationError
+
+KINDS = ("probabilities", "z_strings")
+
+
+@dataclass(frozen=True)
+class Readout:
+    """K numbers y_k = sum_j M_kj p_j + m_k read from n qubits.
+
+    ``kind`` "z_strings": y_k = <Z_{S_k}> for every set S_k of 1 to ``max_weight`` qubits. ``kind`` "probabilities":
+    y_j = 2^n p_j - 1 for every bitstring j, which is zero for the uniform distribution and of order one around it.
+    """
+
+    num_qubits: int
+    kind: str = "probabilities"
+    max_weight: int = 2
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ConfigurationError(f"unknown readout {self.kind!r}; allowed: {', '.join(KINDS)}")
+        if self.kind == "z_strings" and not 1 <= self.max_weight <= self.num_qubits:
+            raise ConfigurationError(f"Z strings on {self.num_qubits} qubits have weight 1 to {self.num_qubits}")
+
+    @property
+    def size(self) -> int:
+        """Numbers read, K."""
+        return len(self.masks) if self.kind == "z_strings" else 1 << self.num_qubits
+
+    @cached_property
+    def masks(self) -> tuple[int, ...]:
+        """The Z strings that determine the readout, each as a mask of its qubits, lighter ones first."""
+        heaviest = self.max_weight if self.kind == "z_strings" else self.num_qubits
+        sets = (chosen for weight in range(1, heaviest + 1) for chosen in combinations(range(self.num_qubits), weight))
+        return tuple(sum(1 << qubit for qubit in chosen) for chosen in sets)
+
+    @cached_property
+    def _signs(self) -> np.ndarray:
+        return string_signs(self.masks, self.num_qubits)
+
+    def from_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
+        """Read (..., D) bitstring probabilities; returns (..., K) in their precision."""
+        if self.kind == "probabilities":
+            return probabilities * probabilities.dtype.type(1 << self.num_qubits) - probabilities.dtype.type(1)
+        return probabilities @ self._signs.T.astype(probabilities.dtype)
+
+    def from_z_strings(self, values: np.ndarray) -> np.ndarray:
+        """Read (..., len(masks)) expectation values of the strings ``masks``; returns (..., K)."""
+        return values if self.kind == "z_strings" else values @ self._signs
+
+    def pull_back(self, cotangent: np.ndarray) -> np.ndarray:
+        """Turn dL/dy (..., K) into dL/dp (..., D)."""
+        if self.kind == "probabilities":
+            return cotangent * cotangent.dtype.type(1 << self.num_qubits)
+        return cotangent @ self._signs.astype(cotangent.dtype)

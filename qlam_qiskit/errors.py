@@ -1,0 +1,33 @@
+"""The errors a user can cause, each with a message of one line.
+
+The command line prints the message and leaves with the error's ``exit_status``; anything that is not a
+``QlamError`` is a defect of this package and keeps its traceback.
+"""
+
+
+class QlamError(Exception):
+    """The work failed for a reason the user can act on; exit status 1."""
+
+    exit_status = 1
+
+
+class ConfigurationError(QlamError):
+    """What was asked for is not valid: an unknown key, a wrong type, a name that does not exist; exit status 2."""
+
+    exit_status = 2
+
+
+class CircuitError(QlamError):
+    """A circuit template cannot be used: an unsupported instruction, or parameters that do not fit."""
+
+
+class DataError(QlamError):
+    """A data set is missing, damaged, empty, or holds values that are not finite."""
+
+
+class RunError(QlamError):
+    """A run folder is missing, damaged, or belongs to another model."""
+
+
+class BackendError(QlamError):
+    """A backend could not do what was asked of it."""

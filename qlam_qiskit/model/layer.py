@@ -1,0 +1,94 @@
+"""One layer of QLAM: tokens in, readouts of all heads out."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from qlam_qiskit.discovery import load_template
+from qlam_qiskit.engine import Readout
+from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.model.embedding import make_embedding
+from qlam_qiskit.model.settings import ModelSettings
+from qlam_qiskit.network import MemoryConnector, MemoryNetwork
+from qlam_qiskit.network.selection import ExecutionFactory
+
+
+class MemoryLayer(nn.Module):
+    """Embeds tokens, turns them into angles, runs H memories and reads them after R steps.
+
+    Takes tokens (B, T, c) and, for queries of kind "given", q (B, size); returns readouts (B, R, H * Q * K).
+    """
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        token_size: int,
+        steps: int,
+        readout_steps: tuple[int, ...],
+        execution: ExecutionFactory,
+    ) -> None:
+        super().__init__()
+        circuit, queries = settings.circuit, settings.queries
+        memory = load_template(circuit.template, circuit.qubits, circuit.options)
+        weight = min(settings.readout.max_weight, circuit.qubits)
+        readout = Readout(circuit.qubits, settings.readout.kind, weight)
+        self.heads, self.readout_steps = settings.heads, readout_steps
+        self.embedding = make_embedding(settings.embedding, token_size)
+        self.encoder = nn.Linear(settings.embedding.width, settings.heads * memory.num_inputs)
+        scales = _time_scales(settings, memory.num_inputs).repeat(settings.heads)
+        self.register_buffer("time_scales", scales, persistent=False)
+        network = MemoryNetwork(
+            memory,
+            steps,
+            readout=readout,
+            heads=settings.heads,
+            queries=queries.count,
+            readout_steps=readout_steps,
+            execution=execution(memory, readout, steps, readout_steps),
+        )
+        start = torch.randn(network.num_weights) * (settings.weight_std / settings.weight_scale)
+        self.memory = MemoryConnector(network, initial_weights=start.numpy(), weight_scale=settings.weight_scale)
+        self.query_kind = queries.kind
+        self.query_shape = (settings.heads, queries.count, memory.num_query_angles)
+        angles = int(np.prod(self.query_shape))
+        if queries.kind == "learned":
+            self.query_angles = nn.Parameter((2 * torch.rand(angles) - 1) * torch.pi)
+        else:
+            if queries.kind == "given" and queries.size is None:
+                raise ConfigurationError("model.queries.size: needed for queries of kind 'given'")
+            size = queries.size if queries.kind == "given" else settings.embedding.width
+            self.query_map = nn.Linear(size, angles)
+            nn.init.uniform_(self.query_map.bias, -torch.pi, torch.pi)
+
+    def forward(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
+        """Run the layer; see the class for shapes."""
+        embedded = self.embedding(tokens)
+        phi = self.encoder(embedded) * self.time_scales
+        angles = phi.reshape(*phi.shape[:2], self.heads, -1)
+        values = self.memory(angles, self._queries(embedded, query))
+        return values.flatten(2)
+
+    @property
+    def readout_size(self) -> int:
+        """Numbers of one readout in time, H * Q * K."""
+        network: MemoryNetwork = self.memory.neural_network
+        return network.output_shape[0] // len(self.readout_steps)
+
+    def _queries(self, embedded: torch.Tensor, query: torch.Tensor | None) -> torch.Tensor:
+        """Return alpha, shape (B or 1, R or 1, H, Q, A)."""
+        if self.query_kind == "learned":
+            return self.query_angles.reshape(1, 1, *self.query_shape)
+        if self.query_kind == "last_token":
+            alpha = self.query_map(embedded[:, list(self.readout_steps)])
+        elif query is None:
+            raise ConfigurationError("this model's queries are given from outside: call it with a query")
+        else:
+            alpha = self.query_map(query)[:, None]
+        return alpha.reshape(*alpha.shape[:2], *self.query_shape)
+
+
+def _time_scales(settings: ModelSettings, angles: int) -> torch.Tensor:
+    spread = settings.time_scale_decades / 2
+    return settings.time_scale * torch.logspace(-spread, spread, angles)

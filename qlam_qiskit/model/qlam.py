@@ -1,0 +1,90 @@
+"""Quantum Long-Attention Memory: a sequence model whose recurrent state is a quantum state (arXiv 2605.13833).
+
+| symbol        | here                | meaning                                                                        |
+|---------------|---------------------|--------------------------------------------------------------------------------|
+| T, c          | steps, token_size   | length of a sequence, numbers of one token                                     |
+| n, D = 2^n    | circuit.qubits      | qubits of one register, and its amplitudes (little-endian)                     |
+| e_t           | embedded            | embedding of token t, made from tokens up to t                                 |
+| phi_t         | phi                 | the P input angles of step t: phi_t = s * (W_in e_t + b_in)                    |
+| s             | time_scales         | the time scale of each angle                                                   |
+| theta         | memory.weight       | trainable angles, the same at every step (theta = weight_scale * theta')       |
+| U(phi, theta) | MemoryCircuit       | the update: psi_t = U(phi_t, theta) psi_{t-1}, psi_0 = |0...0>                 |
+| alpha, V      | query angles        | a query and the basis it selects: alpha = W_q q + b_q, or learned              |
+| S_k, y_k      | Readout             | Pauli-Z strings: y_k = <psi_T| V^dagger Z_{S_k} V |psi_T>; or all probabilities |
+| H, Q, R, K    |                     | heads, queries, readouts in time, numbers of one readout                       |
+
+Nothing measured is fed back into the angles: all angles of a sequence are known before it runs, so that the whole
+sequence is one circuit on hardware. With more than one layer that holds within each layer: the readouts after every
+step are the next layer's tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.model.layer import MemoryLayer
+from qlam_qiskit.model.settings import ModelSettings
+from qlam_qiskit.network import ExactExecution
+from qlam_qiskit.network.selection import ExecutionFactory
+
+
+class QLAM(nn.Module):
+    """Maps tokens (B, T, c) to logits (B, M, C): M answers of C classes each.
+
+    Parameters
+    ----------
+    settings
+        The ``model:`` section of an experiment.
+    steps, token_size
+        T and c.
+    num_classes, num_answers
+        C and M.
+    execution
+        Where the memories run; by default the exact engine in single precision.
+    """
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        *,
+        steps: int,
+        token_size: int,
+        num_classes: int,
+        num_answers: int = 1,
+        execution: ExecutionFactory | None = None,
+    ) -> None:
+        super().__init__()
+        times = settings.readout.times
+        if times > steps:
+            raise ConfigurationError(f"model.readout.times: at most the {steps} steps of a sequence (got {times})")
+        self.num_answers, self.num_classes = num_answers, num_classes
+        every_step = tuple(range(steps))
+        spaced = tuple(round(steps * (k + 1) / times) - 1 for k in range(times))
+        self.layers = nn.ModuleList()
+        for index in range(settings.layers):
+            last = index == settings.layers - 1
+            layer = MemoryLayer(settings, token_size, steps, spaced if last else every_step, execution or _exact)
+            self.layers.append(layer)
+            token_size = layer.readout_size
+        self.head = nn.Linear(times * token_size, num_answers * num_classes)
+
+    def forward(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
+        """Return logits (B, M, C)."""
+        return self.classify(self.read(tokens, query))
+
+    def read(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
+        """Return what the last layer reads, (B, R, H * Q * K)."""
+        for layer in self.layers:
+            tokens = layer(tokens, query)
+        return tokens
+
+    def classify(self, readouts: torch.Tensor) -> torch.Tensor:
+        """Map readouts (B, R, H * Q * K) to logits (B, M, C)."""
+        return self.head(readouts.flatten(1)).reshape(-1, self.num_answers, self.num_classes)
+
+
+_exact: ExecutionFactory = lambda memory, readout, steps, readout_steps: ExactExecution.of(  # noqa: E731
+    memory, readout, readout_steps
+)

@@ -1,0 +1,74 @@
+"""The ``model:`` section of an experiment."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from qlam_qiskit.configuration import Settings
+
+
+class CircuitSettings(Settings):
+    """The memory circuit: a template by name or path, its qubits n, and the template's own options."""
+
+    template: str = "ring"
+    qubits: int = Field(6, ge=1, le=16)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class EmbeddingSettings(Settings):
+    """How tokens become embeddings e_t: a linear map, or a causal convolution over ``kernel`` tokens with GELU."""
+
+    kind: Literal["linear", "convolution"] = "convolution"
+    width: int = Field(32, ge=1)
+    kernel: int = Field(16, ge=1)
+
+
+class QuerySettings(Settings):
+    """Where queries come from: learned, made from the token just read, or given with each sample (``size`` numbers)."""
+
+    kind: Literal["learned", "last_token", "given"] = "learned"
+    count: int = Field(1, ge=1)
+    size: int | None = Field(None, ge=1)
+
+
+class ReadoutSettings(Settings):
+    """What is read: all bitstring probabilities, or Pauli-Z strings up to a weight; ``times`` evenly spaced readouts."""
+
+    kind: Literal["probabilities", "z_strings"] = "probabilities"
+    max_weight: int = Field(2, ge=1)
+    times: int = Field(1, ge=1)
+
+
+class ModelSettings(Settings):
+    """A QLAM model.
+
+    Attributes
+    ----------
+    circuit, embedding, queries, readout
+        See their classes; the same for every layer and head.
+    heads
+        Registers side by side, each with its own encoder, weights and queries; their readouts are concatenated.
+    layers
+        Memories in a row: the readouts after every step are the next layer's tokens.
+    time_scale
+        s: the size of input angles (radians), small where sequences are long.
+    time_scale_decades
+        Spread of s over the angles, from the first to the last, in powers of ten around ``time_scale``.
+    weight_scale
+        The same for trainable angles: theta = weight_scale * theta'.
+    weight_std
+        Standard deviation of theta at the start (radians).
+    """
+
+    circuit: CircuitSettings = CircuitSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    queries: QuerySettings = QuerySettings()
+    readout: ReadoutSettings = ReadoutSettings()
+    heads: int = Field(1, ge=1)
+    layers: int = Field(1, ge=1)
+    time_scale: float = Field(0.05, gt=0)
+    time_scale_decades: float = Field(0.0, ge=0)
+    weight_scale: float = Field(0.05, gt=0)
+    weight_std: float = Field(0.02, ge=0)

@@ -1,0 +1,110 @@
+"""The memory as a qiskit-machine-learning ``NeuralNetwork``: angles and weights in, readouts out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from qiskit_machine_learning.neural_networks import NeuralNetwork
+
+from qlam_qiskit.engine import Gradients, Readout
+from qlam_qiskit.network.execution import ExactExecution, Execution
+from qlam_qiskit.template import MemoryCircuit
+
+
+class MemoryNetwork(NeuralNetwork):
+    """One memory of H heads over T steps, read by Q queries after R of the steps.
+
+    As a ``NeuralNetwork`` it takes flat inputs, the angles (T, H, P) followed by the query angles (H, Q, A), and flat
+    weights (H, W), and returns flat readouts (R, H, Q, K). :meth:`run` and :meth:`pull_back` take the arrays
+    unflattened, and give the vector-Jacobian product that training needs; :meth:`backward` builds the full Jacobian
+    from one such product for every sample and readout, for use with the stock connector.
+
+    Parameters
+    ----------
+    memory
+        The circuit.
+    steps
+        Length of a sequence, T.
+    readout
+        What is read; by default all bitstring probabilities.
+    heads, queries
+        Registers side by side, H, and queries of each, Q.
+    readout_steps
+        The steps after which the memory is read; by default the last.
+    execution
+        Where it runs; by default the exact engine.
+    """
+
+    def __init__(
+        self,
+        memory: MemoryCircuit,
+        steps: int,
+        *,
+        readout: Readout | None = None,
+        heads: int = 1,
+        queries: int = 1,
+        readout_steps: tuple[int, ...] | None = None,
+        execution: Execution | None = None,
+    ) -> None:
+        self.memory = memory
+        self.steps = steps
+        self.heads = heads
+        self.queries = queries
+        self.readout = readout or Readout(memory.num_qubits)
+        self.readout_steps = readout_steps or (steps - 1,)
+        self.execution = execution or ExactExecution.of(memory, self.readout, self.readout_steps)
+        super().__init__(
+            num_inputs=heads * (steps * memory.num_inputs + queries * memory.num_query_angles),
+            num_weights=heads * memory.num_weights,
+            sparse=False,
+            output_shape=len(self.readout_steps) * heads * queries * self.readout.size,
+            input_gradients=True,
+        )
+
+    def run(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Any]:
+        """Return readouts (B, R, H, Q, K) and a tape, for angles (B, T, H, P), weights (H, W) and queries
+        (B or 1, R or 1, H, Q, A)."""
+        return self.execution.forward(angles, weights, queries)
+
+    def pull_back(self, tape: Any, cotangent: np.ndarray) -> Gradients:
+        """Multiply dL/dy (B, R, H, Q, K) with the Jacobian of the call that made the tape."""
+        return self.execution.backward(tape, cotangent)
+
+    def split_inputs(self, inputs: Any) -> tuple[Any, Any]:
+        """Split flat inputs (B, num_inputs), an array or a tensor, into angles and queries."""
+        boundary = self.steps * self.heads * self.memory.num_inputs
+        angles = inputs[:, :boundary].reshape(-1, self.steps, self.heads, self.memory.num_inputs)
+        return angles, inputs[:, boundary:].reshape(
+            -1, 1, self.heads, self.queries, self.memory.num_query_angles
+        )
+
+    def split_weights(self, weights: Any) -> Any:
+        """Shape flat weights (num_weights,) as (H, W)."""
+        return weights.reshape(self.heads, self.memory.num_weights)
+
+    def _forward(self, input_data: np.ndarray | None, weights: np.ndarray | None) -> np.ndarray:
+        values, _ = self.run(*self._arguments(input_data, weights))
+        return values.reshape(len(values), -1)
+
+    def _backward(
+        self, input_data: np.ndarray | None, weights: np.ndarray | None
+    ) -> tuple[np.ndarray | None, np.ndarray]:
+        angles, theta, queries = self._arguments(input_data, weights)
+        (outputs,) = self.output_shape
+        inputs = np.empty((len(angles), outputs, self.num_inputs))
+        theta_jacobian = np.empty((len(angles), outputs, self.num_weights))
+        for sample in range(len(angles)):
+            values, tape = self.run(angles[sample : sample + 1], theta, queries[sample : sample + 1])
+            for k, unit in enumerate(np.eye(outputs)):
+                gradients = self.pull_back(tape, unit.reshape(values.shape))
+                of_queries = gradients.queries.sum(axis=1)
+                inputs[sample, k] = np.concatenate([gradients.inputs.ravel(), of_queries.ravel()])
+                theta_jacobian[sample, k] = gradients.weights.ravel()
+        return inputs if self.input_gradients else None, theta_jacobian
+
+    def _arguments(
+        self, input_data: np.ndarray | None, weights: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        angles, queries = self.split_inputs(input_data)
+        return angles, self.split_weights(weights), queries

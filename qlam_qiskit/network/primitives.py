@@ -1,0 +1,193 @@
+"""A memory on a backend's V2 primitives: Aer ideal, noisy or with shots, a fake device, or a provider's.
+
+The forward pass is one PUB for each step that is read, its rows the samples, heads and queries of the batch. Backward,
+the gradient is ``adjoint`` (the exact engine's: that of the ideal circuit), ``param_shift`` or ``spsa`` (the backend's
+own, from more circuits).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from qiskit.circuit import Parameter, QuantumCircuit
+from qiskit.primitives import BitArray
+from qiskit.quantum_info import SparsePauliOp
+
+from qlam_qiskit.backends import OpenBackend
+from qlam_qiskit.engine import ExactEngine, Gradients, Readout
+from qlam_qiskit.network.gradients import ParameterShift, spsa_gradient
+from qlam_qiskit.template import MemoryCircuit
+
+GRADIENTS = ("adjoint", "param_shift", "spsa")
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A forward call's arguments, with the queries of every sample written out: (B, R, H, Q, A)."""
+
+    angles: np.ndarray
+    weights: np.ndarray
+    queries: np.ndarray
+
+
+class PrimitiveExecution:
+    """Runs a memory's circuits through a backend's sampler, or its estimator where expectation values are exact.
+
+    ``gradient`` is one of GRADIENTS; ``seed`` fixes the directions that spsa draws.
+    """
+
+    def __init__(
+        self,
+        memory: MemoryCircuit,
+        readout: Readout,
+        backend: OpenBackend,
+        *,
+        steps: int,
+        readout_steps: Sequence[int] | None = None,
+        gradient: str = "adjoint",
+        seed: int | None = None,
+    ) -> None:
+        self._memory = memory
+        self._readout = readout
+        self._gradient = gradient
+        self._rng = np.random.default_rng(seed)
+        self._read = [steps - 1] if readout_steps is None else list(readout_steps)
+        self._circuits = [_SequenceCircuit(memory, step + 1, readout, backend) for step in self._read]
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The source of spsa's directions."""
+        return self._rng
+
+    def forward(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, _Call]:
+        """Run one PUB for each step that is read."""
+        samples, _, heads, _ = angles.shape
+        queries = np.broadcast_to(queries, (samples, len(self._read), heads, *queries.shape[3:]))
+        call = _Call(angles, np.asarray(weights), queries)
+        values = [
+            circuit.evaluate(self._rows(call, slot).reshape(-1, circuit.width)).reshape(samples, heads, -1, self._readout.size)
+            for slot, circuit in enumerate(self._circuits)
+        ]
+        return np.stack(values, axis=1).astype(angles.dtype), call
+
+    def backward(self, tape: _Call, cotangent: np.ndarray) -> Gradients:
+        """Carry the cotangent back by the gradient chosen."""
+        if self._gradient == "adjoint":
+            _, exact_tape = self._engine.forward(tape.angles, tape.weights, tape.queries, readout_steps=self._read)
+            return self._engine.backward(exact_tape, self._readout.pull_back(np.asarray(cotangent, float)))
+        gradients = Gradients(
+            *(np.zeros(part.shape) for part in (tape.angles, tape.weights, tape.queries))
+        )
+        for slot, circuit in enumerate(self._circuits):
+            rows = self._rows(tape, slot)
+            flat = rows.reshape(-1, circuit.width)
+            row_cotangents = cotangent[:, slot].reshape(-1, self._readout.size)
+            if self._gradient == "param_shift":
+                change = circuit.shifted.gradient(flat, row_cotangents)
+            else:
+                change = spsa_gradient(circuit.evaluate, flat, row_cotangents, self._rng)
+            self._add(gradients, slot, change.reshape(rows.shape))
+        return gradients
+
+    @cached_property
+    def _engine(self) -> ExactEngine:
+        return ExactEngine(self._memory, precision="float64")
+
+    def _rows(self, call: _Call, slot: int) -> np.ndarray:
+        """Lay out the parameters of every circuit that is read at ``slot``: (B, H, Q, inputs + weights + angles)."""
+        used = call.angles[:, : self._read[slot] + 1]
+        inputs = used.transpose(0, 2, 1, 3).reshape(len(used), used.shape[2], 1, -1)
+        queries = call.queries[:, slot]
+        lead = queries.shape[:3]
+        weights = np.broadcast_to(call.weights[:, None], (*lead, call.weights.shape[1]))
+        inputs = np.broadcast_to(inputs, (*lead, inputs.shape[-1]))
+        return np.concatenate([inputs, weights, queries], axis=-1).astype(float)
+
+    def _add(self, gradients: Gradients, slot: int, change: np.ndarray) -> None:
+        """Add the gradient of every circuit's parameters (the layout of :meth:`_rows`) to those of the arguments."""
+        samples, heads = change.shape[:2]
+        steps = self._read[slot] + 1
+        split = steps * self._memory.num_inputs
+        inputs = change[..., :split].sum(axis=2).reshape(samples, heads, steps, self._memory.num_inputs)
+        gradients.inputs[:, :steps] += inputs.transpose(0, 2, 1, 3)
+        gradients.weights[:] += change[..., split : split + self._memory.num_weights].sum(axis=(0, 2))
+        gradients.queries[:, slot] += change[..., split + self._memory.num_weights :]
+
+
+class _SequenceCircuit:
+    """The circuit of a sequence on a backend, with its parameters in the order inputs, weights, query angles."""
+
+    def __init__(self, memory: MemoryCircuit, steps: int, readout: Readout, backend: OpenBackend) -> None:
+        self._backend = backend
+        self._readout = readout
+        self._circuit = memory.unroll(steps)
+        self._parameters = (*memory.sequence_inputs(steps), *memory.weights, *memory.query_angles)
+
+    @property
+    def width(self) -> int:
+        """Parameters of the circuit."""
+        return len(self._parameters)
+
+    def evaluate(self, rows: np.ndarray) -> np.ndarray:
+        """Run rows of parameters (N, width); returns readouts (N, K)."""
+        return self._runner.run(rows)
+
+    @cached_property
+    def _runner(self) -> _Runner:
+        return _Runner(self._circuit, self._parameters, self._readout, self._backend)
+
+    @cached_property
+    def shifted(self) -> ParameterShift:
+        """The parameter shift rule of this circuit on its backend."""
+        return ParameterShift(
+            self._circuit,
+            self._parameters,
+            lambda circuit, parameters: _Runner(circuit, parameters, self._readout, self._backend).run,
+        )
+
+
+class _Runner:
+    """Rows of parameters of one circuit through a primitive, as readouts."""
+
+    def __init__(
+        self, circuit: QuantumCircuit, parameters: Sequence[Parameter], readout: Readout, backend: OpenBackend
+    ) -> None:
+        self._parameters = tuple(parameter.name for parameter in parameters)
+        self._readout = readout
+        self._sampler = self._estimator = None
+        if backend.shots is None:
+            self._estimator = backend.estimator()
+            self._isa = backend.isa(circuit)
+            self._observables = [
+                _z_string(mask, circuit.num_qubits).apply_layout(self._isa.layout) for mask in readout.masks
+            ]
+        else:
+            self._sampler = backend.sampler()
+            self._isa = backend.isa(circuit.measure_all(inplace=False))
+
+    def run(self, rows: np.ndarray) -> np.ndarray:
+        """Run rows (N, parameters); returns readouts (N, K)."""
+        if self._estimator is not None:
+            pub = (self._isa, self._observables, {self._parameters: rows[:, None, :]})
+            return self._readout.from_z_strings(np.asarray(self._estimator.run([pub]).result()[0].data.evs))
+        result = self._sampler.run([(self._isa, {self._parameters: rows})]).result()[0]
+        return self._readout.from_probabilities(bit_probabilities(result.data.meas))
+
+
+def bit_probabilities(bits: BitArray) -> np.ndarray:
+    """Turn sampled bitstrings, shape (N,), into relative frequencies (N, 2^n) in little-endian order."""
+    numbers = np.zeros(bits.array.shape[:-1], np.int64)
+    for byte in range(bits.array.shape[-1]):
+        numbers = numbers << 8 | bits.array[..., byte]
+    size = 1 << bits.num_bits
+    rows = numbers.reshape(-1, bits.num_shots)
+    offsets = np.arange(len(rows))[:, None] * size
+    counts = np.bincount((rows + offsets).ravel(), minlength=len(rows) * size)
+    return counts.reshape(*bits.shape, size) / bits.num_shots
+
+
+def _z_string(mask: int, num_qubits: int) -> SparsePauliOp:
+    return SparsePauliOp("".join("Z" if mask >> qubit & 1 else "I" for qubit in reversed(range(num_qubits))))

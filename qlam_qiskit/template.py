@@ -1,0 +1,154 @@
+"""What a memory circuit is: one update of the memory state, the rotation that a query selects, and their unrolling.
+
+A template is a file that defines ``build(num_qubits, ...) -> MemoryCircuit``; see ``circuits/`` for examples and
+:mod:`qlam_qiskit.discovery` for where such files are looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from qiskit.circuit import Parameter, ParameterVector, QuantumCircuit
+
+from qlam_qiskit.errors import CircuitError
+
+
+def local_rotation(num_qubits: int) -> tuple[QuantumCircuit, ParameterVector]:
+    """Build the default query rotation V(alpha): RZ then RY on each qubit, so any product basis can be read.
+
+    Returns the circuit and its 2n angles (radians); qubit k turns by alpha[2k] about Z, then alpha[2k+1] about Y.
+    """
+    alpha = ParameterVector("alpha", 2 * num_qubits)
+    circuit = QuantumCircuit(num_qubits, name="query")
+    for qubit in range(num_qubits):
+        circuit.rz(alpha[2 * qubit], qubit)
+        circuit.ry(alpha[2 * qubit + 1], qubit)
+    return circuit, alpha
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryCircuit:
+    """One memory update U(phi, theta), with the query rotation V(alpha) that precedes a measurement.
+
+    Attributes
+    ----------
+    update
+        The circuit of one step, on n qubits, without measurements.
+    inputs
+        The P parameters phi that a token sets (radians), in the order in which the encoder produces them.
+    weights
+        The W trainable parameters theta (radians), the same at every step.
+    query
+        The circuit of V(alpha); by default RZ and RY on each qubit.
+    query_angles
+        Its parameters alpha (radians), in order.
+
+    Raises
+    ------
+    CircuitError
+        If a circuit has a parameter that no list names, a list names a parameter that its circuit lacks, two lists
+        or two parameters of a list coincide, or the circuits differ in qubits.
+    """
+
+    update: QuantumCircuit
+    inputs: Sequence[Parameter]
+    weights: Sequence[Parameter]
+    query: QuantumCircuit = None  # type: ignore[assignment]  # replaced in __post_init__
+    query_angles: Sequence[Parameter] = ()
+    _vectors: dict[int, ParameterVector] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.query is None:
+            query, angles = local_rotation(self.update.num_qubits)
+            object.__setattr__(self, "query", query)
+            object.__setattr__(self, "query_angles", angles)
+        for name in ("inputs", "weights", "query_angles"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.query.num_qubits != self.num_qubits:
+            raise CircuitError(f"the query has {self.query.num_qubits} qubits and the update {self.num_qubits}")
+        _check_parameters("update", self.update, (*self.inputs, *self.weights))
+        _check_parameters("query", self.query, self.query_angles)
+
+    @property
+    def num_qubits(self) -> int:
+        """Qubits of the memory register, n."""
+        return self.update.num_qubits
+
+    @property
+    def num_inputs(self) -> int:
+        """Input angles of one step, P."""
+        return len(self.inputs)
+
+    @property
+    def num_weights(self) -> int:
+        """Trainable angles, W."""
+        return len(self.weights)
+
+    @property
+    def num_query_angles(self) -> int:
+        """Angles of one query rotation, A."""
+        return len(self.query_angles)
+
+    def sequence_inputs(self, steps: int) -> ParameterVector:
+        """Return the parameters ``phi`` of a sequence, T*P of them; step t owns the slice [t*P, (t+1)*P)."""
+        if steps < 1:
+            raise CircuitError(f"a sequence has at least 1 step, not {steps}")
+        if steps not in self._vectors:
+            taken = {parameter.name for parameter in (*self.weights, *self.query_angles)}
+            name = "phi"
+            while any(other == name or other.startswith(f"{name}[") for other in taken):
+                name += "_"
+            self._vectors[steps] = ParameterVector(name, steps * self.num_inputs)
+        return self._vectors[steps]
+
+    def unroll(self, steps: int, *, query: bool = True, measure: bool = False) -> QuantumCircuit:
+        """Write out a whole sequence as one circuit: ``steps`` updates, then the query rotation, then measurements.
+
+        Nothing measured is fed back into the angles, so all angles of a sequence are known before it runs and the
+        sequence is one circuit on hardware too. Its parameters are ``sequence_inputs(steps)``, ``weights`` and
+        ``query_angles``.
+        """
+        phi = self.sequence_inputs(steps)
+        circuit = QuantumCircuit(self.num_qubits, name=f"{self.update.name}_x{steps}")
+        for step in range(steps):
+            angles = phi[step * self.num_inputs : (step + 1) * self.num_inputs]
+            bound = self.update.assign_parameters(dict(zip(self.inputs, angles, strict=True)))
+            circuit.compose(bound, inplace=True, copy=False)
+        if query:
+            circuit.compose(self.query, inplace=True)
+        if measure:
+            circuit.measure_all()
+        return circuit
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short hash of the gates, their qubits and angles: two templates that compute the same way share it."""
+        import hashlib
+
+        digest = hashlib.sha256()
+        groups = (("phi", self.inputs), ("theta", self.weights), ("alpha", self.query_angles))
+        names = {p: Parameter(f"{group}_{k}") for group, members in groups for k, p in enumerate(members)}
+        for circuit in (self.update, self.query):
+            renamed = circuit.assign_parameters({p: names[p] for p in circuit.parameters})
+            digest.update(f"{renamed.num_qubits} {renamed.global_phase}\n".encode())
+            for instruction in renamed.data:
+                qubits = [renamed.find_bit(qubit).index for qubit in instruction.qubits]
+                parameters = [str(parameter) for parameter in instruction.operation.params]
+                digest.update(f"{instruction.operation.name} {qubits} {parameters}\n".encode())
+        return digest.hexdigest()[:16]
+
+
+def _check_parameters(role: str, circuit: QuantumCircuit, listed: Sequence[Parameter]) -> None:
+    if len(set(listed)) != len(listed):
+        raise CircuitError(f"the {role} circuit's parameters are listed twice: {_names(listed)}")
+    present = set(circuit.parameters)
+    if missing := present.difference(listed):
+        raise CircuitError(f"the {role} circuit has parameters that no list names: {_names(missing)}")
+    if unused := set(listed).difference(present):
+        raise CircuitError(f"the {role} circuit lacks these listed parameters: {_names(unused)}")
+
+
+def _names(parameters: Sequence[Parameter] | set[Parameter]) -> str:
+    return ", ".join(sorted(parameter.name for parameter in parameters))
