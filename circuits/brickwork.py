@@ -1,4 +1,4 @@
-"""Trainable RX and RZ on each qubit between alternating bricks of controlled-Z, after RY of the inputs on each qubit.
+"""Bricks of controlled-Z on even, then odd pairs of neighbours, each wall followed by trainable RX and RZ.
 
 The entangling gates have no angles: each is one native two-qubit gate of a heavy-hex device.
 """
@@ -9,10 +9,10 @@ from qlam_qiskit.template import MemoryCircuit
 
 
 def build(num_qubits: int, layers: int = 2) -> MemoryCircuit:
-    """Build one update with 2n inputs (RY, RZ) and ``layers`` bricks of n RX and n RZ weights each.
+    """Build one update with 2n inputs (RY, RZ) and ``layers`` walls of bricks with 2n weights each.
 
-    Every brick is followed by its mirror image's CZ gates in the next, so that with all angles at zero an even
-    number of layers is the identity: the memory starts out as one that keeps what it holds.
+    With all angles at zero a wall undoes the one before it, so an even number of layers is the identity: the memory
+    starts out as one that keeps what it holds.
     """
     phi = ParameterVector("phi", 2 * num_qubits)
     theta = ParameterVector("theta", 2 * layers * num_qubits)

@@ -11,7 +11,7 @@ from qlam_qiskit.template import MemoryCircuit
 
 
 def build(num_qubits: int, layers: int = 1) -> MemoryCircuit:
-    """Build one update with 2n inputs and, for each of ``layers``, n(n-1)/2 couplings, n fields along Z and n along X."""
+    """Build one update with 2n inputs and, per layer, n(n-1)/2 couplings, n fields along Z and n along X."""
     pairs = list(combinations(range(num_qubits), 2))
     phi = ParameterVector("phi", 2 * num_qubits)
     theta = ParameterVector("theta", layers * (len(pairs) + 2 * num_qubits))

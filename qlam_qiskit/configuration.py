@@ -6,6 +6,7 @@ package passes plain typed objects around.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -14,6 +15,20 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from qlam_qiskit.errors import ConfigurationError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which 1e-3 is a number: PyYAML follows YAML 1.1, where that takes a dot and a sign."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """Read YAML of plain values; raises yaml.YAMLError."""
+    return yaml.load(text, _Loader)
 
 
 class Settings(BaseModel):
@@ -28,7 +43,7 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping; raises ConfigurationError when the file is missing, not YAML, or not a mapping."""
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -48,8 +63,10 @@ def check(kind: type[SettingsT], values: Mapping[str, Any], source: str) -> Sett
         raise ConfigurationError(f"{source}: {_one_line(kind, error)}") from None
 
 
-def override(values: dict[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
+def override(values: dict[str, Any], assignments: tuple[str, ...], option: str = "--set") -> dict[str, Any]:
     """Return a copy of ``values`` with each ``dotted.key=value`` applied, the value read as YAML.
+
+    ``option`` is the command line's name for such assignments, for messages.
 
     Raises ConfigurationError when an assignment has no ``=`` or walks through something that is not a mapping.
     """
@@ -57,17 +74,17 @@ def override(values: dict[str, Any], assignments: tuple[str, ...]) -> dict[str, 
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key:
-            raise ConfigurationError(f"--set {assignment}: expected key=value")
+            raise ConfigurationError(f"{option} {assignment}: expected key=value")
         try:
-            value = yaml.safe_load(text)
+            value = parse_yaml(text)
         except yaml.YAMLError:
-            raise ConfigurationError(f"--set {assignment}: the value is not valid YAML") from None
+            raise ConfigurationError(f"{option} {assignment}: the value is not valid YAML") from None
         *parents, last = key.split(".")
         target = result
         for name in parents:
             target = target.setdefault(name, {})
             if not isinstance(target, dict):
-                raise ConfigurationError(f"--set {assignment}: {name} is not a section")
+                raise ConfigurationError(f"{option} {assignment}: {name} is not a section")
         target[last] = value
     return result
 

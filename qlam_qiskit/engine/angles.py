@@ -12,6 +12,7 @@ import numpy as np
 from qiskit.circuit import Parameter, ParameterExpression
 
 from qlam_qiskit.engine.gates import Angle
+from qlam_qiskit.errors import CircuitError
 
 
 def parameters_of(angle: Angle) -> frozenset[Parameter]:
@@ -24,7 +25,10 @@ def affine_part(angle: Angle, parameters: Sequence[Parameter]) -> tuple[dict[Par
     mine = parameters_of(angle).intersection(parameters)
     factors = {}
     for parameter in sorted(mine, key=parameters.index):
-        factor = angle.gradient(parameter)
+        try:
+            factor = angle.gradient(parameter)
+        except RuntimeError:
+            raise CircuitError(f"the angle {angle} has no derivative by {parameter.name}") from None
         if parameters_of(factor):
             return None
         factors[parameter] = _number(factor)
@@ -34,6 +38,8 @@ def affine_part(angle: Angle, parameters: Sequence[Parameter]) -> tuple[dict[Par
 
 def _number(value: Angle | complex) -> float:
     number = complex(value)
+    if number.imag:
+        raise CircuitError(f"an angle is a real number, not {number}")
     return number.real
 
 
@@ -43,7 +49,9 @@ class AngleFunctions:
     def __init__(self, angles: Sequence[Angle], parameters: Sequence[Parameter]) -> None:
         self._constant = np.zeros(len(angles))
         self._matrix = np.zeros((len(angles), len(parameters)))
-        self._nonlinear: list[tuple[int, Callable[..., np.ndarray], list[tuple[int, Callable[..., np.ndarray]]]]] = []
+        self._nonlinear: list[
+            tuple[int, Callable[..., np.ndarray], list[tuple[int, Callable[..., np.ndarray]]]]
+        ] = []
         index = {parameter: k for k, parameter in enumerate(parameters)}
         for row, angle in enumerate(angles):
             split = affine_part(angle, parameters)
@@ -89,7 +97,7 @@ def _compile(
     safe = {parameter: Parameter(f"p{k}") for k, parameter in enumerate(parameters)}
     mine = parameters_of(angle)
     expression = sympy.sympify(angle.subs({p: safe[p] for p in mine}).sympify())
-    symbols = [sympy.Symbol(f"p{k}") for k in range(len(parameters))]
+    symbols = [sympy.Symbol(f"p{k}", real=True) for k in range(len(parameters))]
     by_name = {symbol.name: symbol for symbol in symbols}
     expression = expression.subs({symbol: by_name[symbol.name] for symbol in expression.free_symbols})
     derivatives = [

@@ -65,7 +65,9 @@ class ExactEngine:
         Blocks of 16 samples that run side by side; by default the number of processors this process may use.
     """
 
-    def __init__(self, memory: MemoryCircuit, *, precision: str = "float32", threads: int | None = None) -> None:
+    def __init__(
+        self, memory: MemoryCircuit, *, precision: str = "float32", threads: int | None = None
+    ) -> None:
         if precision not in PRECISIONS:
             raise ConfigurationError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}")
         if memory.num_qubits > MAX_QUBITS:
@@ -74,7 +76,7 @@ class ExactEngine:
             )
         self.memory = memory
         self.dtype = PRECISIONS[precision]
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or len(os.sched_getaffinity(0))
         self._update = CompiledSteps(compile_plan(memory.update, memory.inputs, memory.weights), self.dtype)
         self._query = CompiledSteps(compile_plan(memory.query, memory.query_angles, ()), self.dtype)
         self._numbers = numbers(self.dtype)
@@ -104,9 +106,11 @@ class ExactEngine:
         slots[read] = np.arange(len(read))
         shape = (samples, len(read), heads, *queries.shape[3:])
         try:
-            queries = np.broadcast_to(queries, shape)
+            queries = np.array(np.broadcast_to(queries, shape), order="C")
         except ValueError:
-            raise CircuitError(f"queries of shape {queries.shape} do not fit {shape} (samples, readouts, heads, ...)") from None
+            raise CircuitError(
+                f"queries of shape {queries.shape} do not fit {shape} (samples, readouts, heads, ...)"
+            ) from None
         probabilities = np.empty((*shape[:4], self.dimension), self.dtype)
         blocks = -(-samples // LANES)
         states = np.empty((heads, blocks, 2, self.dimension * LANES), self.dtype)
@@ -119,9 +123,9 @@ class ExactEngine:
             buffers = self._buffers()
             re, im = states[head, block]
             forward_block(
-                angles[:, :, head], query_angles[:, :, head], self._update.steps, shared[head], self._query.steps,
-                query_shared, self._numbers, self.memory.num_qubits, block * LANES, min(LANES, samples - block * LANES),
-                slots, *buffers, re, im, probabilities[:, :, head],
+                angles, query_angles, head, self._update.steps, shared[head], self._query.steps, query_shared,
+                self._numbers, self.memory.num_qubits, block * LANES, min(LANES, samples - block * LANES), slots,
+                *buffers, re, im, probabilities,
             )  # fmt: skip
 
         self._map(run, heads, blocks)
@@ -139,7 +143,9 @@ class ExactEngine:
                 f"the cotangent has shape {cotangent.shape}, the probabilities {(*tape.queries.shape[:4], self.dimension)}"
             )
         angles, query_angles = self._angles(tape)
-        angle_gradient = angles if overwrite_inputs and tape.inputs.flags.writeable else np.empty(angles.shape, self.dtype)
+        angle_gradient = (
+            angles if overwrite_inputs and tape.inputs.flags.writeable else np.empty(angles.shape, self.dtype)
+        )
         query_gradient = np.zeros(query_angles.shape, self.dtype)
         shared = [self._update.share(row) for row in tape.weights]
         query_shared = self._query.share(np.empty(0))
@@ -150,17 +156,20 @@ class ExactEngine:
             sums, query_sums = self._update.empty_sums(), self._query.empty_sums()
             re, im = tape.states[head, block]
             backward_block(
-                angles[:, :, head], query_angles[:, :, head], self._update.steps, shared[head], self._query.steps,
-                query_shared, self._numbers, self.memory.num_qubits, block * LANES, min(LANES, samples - block * LANES),
-                tape.slots, *buffers, re, im, cotangent[:, :, head], angle_gradient[:, :, head],
-                query_gradient[:, :, head], sums, query_sums,
+                angles, query_angles, head, self._update.steps, shared[head], self._query.steps, query_shared,
+                self._numbers, self.memory.num_qubits, block * LANES, min(LANES, samples - block * LANES), tape.slots,
+                *buffers, re, im, cotangent, angle_gradient, query_gradient, sums, query_sums,
             )  # fmt: skip
             return sums
 
         sums = self._map(run, heads, blocks)
         weights = np.stack([self._update.pull_back(tape.weights[head], sums[head]) for head in range(heads)])
-        inputs, extra = _pull_back_evaluated(self._update.evaluated, tape.inputs, tape.weights, angle_gradient)
-        queries, _ = _pull_back_evaluated(self._query.evaluated, tape.queries, np.empty((heads, 0)), query_gradient)
+        inputs, extra = _pull_back_evaluated(
+            self._update.evaluated, tape.inputs, tape.weights, angle_gradient
+        )
+        queries, _ = _pull_back_evaluated(
+            self._query.evaluated, tape.queries, np.empty((heads, 0)), query_gradient
+        )
         return Gradients(inputs.astype(self.dtype, copy=False), (weights + extra).astype(self.dtype), queries)
 
     def statevector(self, inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -184,9 +193,13 @@ class ExactEngine:
     def _check_shapes(self, inputs: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> None:
         memory = self.memory
         if inputs.ndim != 4 or inputs.shape[3] != memory.num_inputs or 0 in inputs.shape[:3]:
-            raise CircuitError(f"inputs must be (samples, steps, heads, {memory.num_inputs}), none zero, not {inputs.shape}")
+            raise CircuitError(
+                f"inputs must be (samples, steps, heads, {memory.num_inputs}), none zero, not {inputs.shape}"
+            )
         if weights.shape != (inputs.shape[2], memory.num_weights):
-            raise CircuitError(f"weights must be {(inputs.shape[2], memory.num_weights)}, not {weights.shape}")
+            raise CircuitError(
+                f"weights must be {(inputs.shape[2], memory.num_weights)}, not {weights.shape}"
+            )
         if queries.ndim != 5 or queries.shape[3] < 1 or queries.shape[4] != memory.num_query_angles:
             raise CircuitError(
                 f"queries must be (samples, readouts, heads, queries, {memory.num_query_angles}), not {queries.shape}"
@@ -213,10 +226,10 @@ class ExactEngine:
     def _map(self, run: Callable[[int, int], object], heads: int, blocks: int) -> list[list[object]]:
         """Run every (head, block), several at a time; results keep their order, so sums do not depend on timing."""
         tasks = [(head, block) for head in range(heads) for block in range(blocks)]
-        if self._threads == 1 or len(tasks) == 1:
+        if self.threads == 1 or len(tasks) == 1:
             results = [run(*task) for task in tasks]
         else:
-            results = list(_pool(self._threads).map(lambda task: run(*task), tasks))
+            results = list(_pool(self.threads).map(lambda task: run(*task), tasks))
         return [results[head * blocks : (head + 1) * blocks] for head in range(heads)]
 
 

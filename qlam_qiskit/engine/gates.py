@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from qiskit.circuit import Barrier, ControlledGate, Delay, Gate, Instruction, ParameterExpression, QuantumCircuit
+from qiskit.circuit import (
+    Barrier,
+    ControlledGate,
+    Delay,
+    Instruction,
+    ParameterExpression,
+    QuantumCircuit,
+)
 from qiskit.circuit import library as lib
 
 from qlam_qiskit.errors import CircuitError
@@ -65,7 +72,11 @@ def lower(circuit: QuantumCircuit) -> tuple[list[Primitive], Angle]:
                 else:
                     phase = phase + part
         except _Unsupported as error:
-            inner = f" (through {error.name!r} in its definition)" if error.name != instruction.operation.name else ""
+            inner = (
+                f" (through {error.name!r} in its definition)"
+                if error.name != instruction.operation.name
+                else ""
+            )
             raise CircuitError(
                 f"circuit {circuit.name!r}, instruction {position}: {instruction.operation.name!r} on qubits {qubits} "
                 f"is not supported{inner}: the exact engine runs unitary gates only"
@@ -79,19 +90,23 @@ class _Unsupported(Exception):
         self.name = name
 
 
-def _lower_instruction(operation: Instruction, qubits: Sequence[int], width: int) -> Iterator[Primitive | Angle]:
+def _lower_instruction(
+    operation: Instruction, qubits: Sequence[int], width: int
+) -> Iterator[Primitive | Angle]:
     """Yield primitives, and global phases as bare angles."""
     kind = getattr(operation, "base_class", type(operation))
     if kind in _NOTHING:
         return
-    closed = not isinstance(operation, ControlledGate) or operation.ctrl_state == 2**operation.num_ctrl_qubits - 1
+    closed = (
+        not isinstance(operation, ControlledGate) or operation.ctrl_state == 2**operation.num_ctrl_qubits - 1
+    )
     if closed and kind in _RULES:
         yield from _RULES[kind](list(operation.params), list(qubits))
         return
     if closed and kind in _PERMUTATIONS:
         yield Permutation(_permutation(_PERMUTATIONS[kind], qubits, width))
         return
-    definition = operation.definition if isinstance(operation, Gate) else None
+    definition = getattr(operation, "definition", None)
     if definition is None:
         raise _Unsupported(operation.name)
     for inner in definition.data:
@@ -284,4 +299,6 @@ def _eigenvalues(mask: int, indices: np.ndarray) -> np.ndarray:
 def string_signs(masks: Sequence[int], num_qubits: int) -> np.ndarray:
     """Tabulate the eigenvalues of Pauli-Z strings: float64 (strings, 2^n), little-endian amplitudes."""
     indices = np.arange(1 << num_qubits)
-    return np.array([_eigenvalues(mask, indices) for mask in masks], float).reshape(len(masks), 1 << num_qubits)
+    return np.array([_eigenvalues(mask, indices) for mask in masks], float).reshape(
+        len(masks), 1 << num_qubits
+    )

@@ -25,7 +25,9 @@ def phase(re, im, qubits, plan, shared, operation, cosines, sines, base, work, o
 
 
 @compiled
-def unphase(re, im, lre, lim, qubits, plan, shared, operation, cosines, sines, base, work, one, gradient, table_sum):
+def unphase(
+    re, im, lre, lim, qubits, plan, shared, operation, cosines, sines, base, work, one, gradient, table_sum
+):
     """Undo a run of diagonal gates on psi and lambda.
 
     Adds the strings' gradients to the rows of ``gradient`` that belong to this step, and Im(conj(lambda) psi) of each

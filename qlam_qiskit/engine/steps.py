@@ -48,14 +48,30 @@ def apply_step(re, im, qubits, plan, shared, cosines, sines, base, work, one):
 
 
 @compiled
-def unapply_step(re, im, lre, lim, qubits, plan, shared, cosines, sines, base, work, one, gradient, shared_sum, table_sum):
+def unapply_step(
+    re, im, lre, lim, qubits, plan, shared, cosines, sines, base, work, one, gradient, shared_sum, table_sum
+):
     """Undo one step on psi and lambda, adding the gradients of its angles to their rows."""
     for index in range(len(plan.operations) - 1, -1, -1):
         operation = plan.operations[index]
         kind = operation[0]
         if kind == PHASE:
             unphase(
-                re, im, lre, lim, qubits, plan, shared, operation, cosines, sines, base, work, one, gradient, table_sum
+                re,
+                im,
+                lre,
+                lim,
+                qubits,
+                plan,
+                shared,
+                operation,
+                cosines,
+                sines,
+                base,
+                work,
+                one,
+                gradient,
+                table_sum,
             )
         elif kind == PERMUTE:
             unpermute(re, plan, operation[1])

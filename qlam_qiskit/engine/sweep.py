@@ -14,14 +14,32 @@ from qlam_qiskit.engine.steps import apply_step, unapply_step
 
 @entry_point
 def forward_block(
-    inputs, queries, update, update_shared, query, query_shared, numbers, qubits, first, lanes, readout, work, rows,
-    query_rows, re, im, probabilities,
+    inputs,
+    queries,
+    head,
+    update,
+    update_shared,
+    query,
+    query_shared,
+    numbers,
+    qubits,
+    first,
+    lanes,
+    readout,
+    work,
+    rows,
+    query_rows,
+    re,
+    im,
+    probabilities,
 ):
-    """Run samples [first, first + lanes) from |0...0>, leaving psi_T in ``re`` and ``im``.
+    """Run samples [first, first + lanes) of a head from |0...0>, leaving psi_T in ``re`` and ``im``.
 
-    inputs (B, T, P); queries (B, R, Q, A); readout (T,) holds which of the R readouts follows each step, or -1;
-    probabilities (B, R, Q, D) is written.
+    inputs (B, T, H, P); queries (B, R, H, Q, A); readout (T,) holds which of the R readouts follows each step, or -1;
+    probabilities (B, R, H, Q, D) is written.
     """
+    # Cut here, not by the caller: an array's layout is part of its type, and each type compiles anew.
+    inputs, queries, probabilities = inputs[:, :, head], queries[:, :, head], probabilities[:, :, head]
     one = broadcast(numbers.half[2])
     width = len(update_shared.offsets)
     for j in range(1 << qubits):
@@ -38,7 +56,18 @@ def forward_block(
             if slot >= 0:
                 for q in range(queries.shape[2]):
                     _rotate_to_query(
-                        re, im, queries[:, slot], q, query, query_shared, numbers, qubits, first, lanes, work, query_rows
+                        re,
+                        im,
+                        queries[:, slot],
+                        q,
+                        query,
+                        query_shared,
+                        numbers,
+                        qubits,
+                        first,
+                        lanes,
+                        work,
+                        query_rows,
                     )
                     for j in range(1 << qubits):
                         for lane in range(lanes):
@@ -60,14 +89,36 @@ def _rotate_to_query(re, im, queries, q, query, shared, numbers, qubits, first, 
 
 @entry_point
 def backward_block(
-    inputs, queries, update, update_shared, query, query_shared, numbers, qubits, first, lanes, readout, work, rows,
-    query_rows, final_re, final_im, cotangent, input_gradient, query_gradient, sums, query_sums,
+    inputs,
+    queries,
+    head,
+    update,
+    update_shared,
+    query,
+    query_shared,
+    numbers,
+    qubits,
+    first,
+    lanes,
+    readout,
+    work,
+    rows,
+    query_rows,
+    final_re,
+    final_im,
+    cotangent,
+    input_gradient,
+    query_gradient,
+    sums,
+    query_sums,
 ):
-    """Walk samples [first, first + lanes) back from psi_T, given dL/dp in ``cotangent`` (B, R, Q, D).
+    """Walk samples [first, first + lanes) of a head back from psi_T, given dL/dp in ``cotangent`` (B, R, H, Q, D).
 
-    Writes ``input_gradient`` (B, T, P; may be ``inputs`` itself, each step is read before it is written) and
-    ``query_gradient`` (B, R, Q, A), and adds what weights receive to ``sums`` and ``query_sums``.
+    Writes ``input_gradient`` (B, T, H, P; may be ``inputs`` itself, each step is read before it is written) and
+    ``query_gradient`` (B, R, H, Q, A), and adds what weights receive to ``sums`` and ``query_sums``.
     """
+    inputs, queries, cotangent = inputs[:, :, head], queries[:, :, head], cotangent[:, :, head]
+    input_gradient, query_gradient = input_gradient[:, :, head], query_gradient[:, :, head]
     one = broadcast(numbers.half[2])
     zero = one - one
     width = len(update_shared.offsets)
@@ -89,12 +140,36 @@ def backward_block(
             if slot >= 0:
                 for q in range(queries.shape[2]):
                     _add_readout(
-                        queries[:, slot], q, query, query_shared, numbers, qubits, first, lanes, work, query_rows,
-                        cotangent[:, slot], query_gradient[:, slot], query_sums,
+                        queries[:, slot],
+                        q,
+                        query,
+                        query_shared,
+                        numbers,
+                        qubits,
+                        first,
+                        lanes,
+                        work,
+                        query_rows,
+                        cotangent[:, slot],
+                        query_gradient[:, slot],
+                        query_sums,
                     )
             unapply_step(
-                work.re, work.im, work.lre, work.lim, qubits, update, update_shared, rows.cosines, rows.sines, t * width,
-                work, one, rows.gradients, sums.shared_rows, sums.table_rows,
+                work.re,
+                work.im,
+                work.lre,
+                work.lim,
+                qubits,
+                update,
+                update_shared,
+                rows.cosines,
+                rows.sines,
+                t * width,
+                work,
+                one,
+                rows.gradients,
+                sums.shared_rows,
+                sums.table_rows,
             )
         scatter_rows(input_gradient, first, lanes, start, count, update, rows.gradients, sums.offsets)
         _empty_running_sums(sums)
@@ -119,8 +194,21 @@ def _add_readout(
     for row in range(len(shared.offsets)):
         store(rows.gradients, row, zero)
     unapply_step(
-        work.query_re, work.query_im, work.query_lre, work.query_lim, qubits, query, shared, rows.cosines, rows.sines, 0,
-        work, one, rows.gradients, sums.shared_rows, sums.table_rows,
+        work.query_re,
+        work.query_im,
+        work.query_lre,
+        work.query_lim,
+        qubits,
+        query,
+        shared,
+        rows.cosines,
+        rows.sines,
+        0,
+        work,
+        one,
+        rows.gradients,
+        sums.shared_rows,
+        sums.table_rows,
     )
     scatter_rows(query_gradient, first, lanes, q, 1, query, rows.gradients, sums.offsets)
     for j in range(1 << qubits):

@@ -141,7 +141,7 @@ class _RowBook:
 
     def add(self, angle: Angle) -> int:
         split = affine_part(angle, self._inputs)
-        key = str(angle) if split is None else (tuple(split[0].items()), str(split[1]))
+        key = angle if split is None else (tuple(split[0].items()), split[1])
         if key not in self._index:
             self._index[key] = len(self.angles)
             self.angles.append(angle)
@@ -169,8 +169,10 @@ def numbers(dtype: type[np.floating]) -> Numbers:
     import math
 
     terms = 7 if dtype is np.float32 else 11
-    parts = (3.140625, 9.670257568359375e-4, 6.2771141529083252e-7) if dtype is np.float32 else (
-        3.1415926218032837, 3.178650954705639e-8, 1.2246467991473532e-16
+    parts = (
+        (3.140625, 9.670257568359375e-4, 6.2771141529083252e-7)
+        if dtype is np.float32
+        else (3.1415926218032837, 3.178650954705639e-8, 1.2246467991473532e-16)
     )
     return Numbers(
         pi=np.array(parts, dtype),

@@ -54,13 +54,13 @@ class MemoryLayer(nn.Module):
         self.query_shape = (settings.heads, queries.count, memory.num_query_angles)
         angles = int(np.prod(self.query_shape))
         if queries.kind == "learned":
-            self.query_angles = nn.Parameter((2 * torch.rand(angles) - 1) * torch.pi)
+            self.query_angles = nn.Parameter(2 * torch.rand(angles) - 1)
         else:
             if queries.kind == "given" and queries.size is None:
                 raise ConfigurationError("model.queries.size: needed for queries of kind 'given'")
             size = queries.size if queries.kind == "given" else settings.embedding.width
             self.query_map = nn.Linear(size, angles)
-            nn.init.uniform_(self.query_map.bias, -torch.pi, torch.pi)
+            nn.init.uniform_(self.query_map.bias, -1.0, 1.0)
 
     def forward(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
         """Run the layer; see the class for shapes."""

@@ -26,7 +26,7 @@ class EmbeddingSettings(Settings):
 
 
 class QuerySettings(Settings):
-    """Where queries come from: learned, made from the token just read, or given with each sample (``size`` numbers)."""
+    """Where queries come from: learned, made from the last token, or given with each sample (``size`` numbers)."""
 
     kind: Literal["learned", "last_token", "given"] = "learned"
     count: int = Field(1, ge=1)
@@ -34,7 +34,7 @@ class QuerySettings(Settings):
 
 
 class ReadoutSettings(Settings):
-    """What is read: all bitstring probabilities, or Pauli-Z strings up to a weight; ``times`` evenly spaced readouts."""
+    """What is read, ``times`` times at even intervals: all bitstring probabilities, or Pauli-Z strings up to a weight."""
 
     kind: Literal["probabilities", "z_strings"] = "probabilities"
     max_weight: int = Field(2, ge=1)
@@ -71,4 +71,4 @@ class ModelSettings(Settings):
     time_scale: float = Field(0.05, gt=0)
     time_scale_decades: float = Field(0.0, ge=0)
     weight_scale: float = Field(0.05, gt=0)
-    weight_std: float = Field(0.02, ge=0)
+    weight_std: float = Field(0.1, ge=0)

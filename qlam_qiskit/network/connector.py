@@ -48,7 +48,11 @@ class MemoryConnector(TorchConnector):
     """
 
     def __init__(
-        self, network: MemoryNetwork, *, initial_weights: np.ndarray | torch.Tensor | None = None, weight_scale: float = 1.0
+        self,
+        network: MemoryNetwork,
+        *,
+        initial_weights: np.ndarray | torch.Tensor | None = None,
+        weight_scale: float = 1.0,
     ) -> None:
         super().__init__(network, initial_weights=initial_weights)
         # The base class registers its one parameter under two names; a state_dict should hold it once.

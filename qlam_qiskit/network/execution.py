@@ -36,12 +36,18 @@ class ExactExecution:
 
     @classmethod
     def of(
-        cls, memory: MemoryCircuit, readout: Readout, readout_steps: Sequence[int] | None = None, **options: Any
+        cls,
+        memory: MemoryCircuit,
+        readout: Readout,
+        readout_steps: Sequence[int] | None = None,
+        **options: Any,
     ) -> ExactExecution:
         """Compile ``memory``; ``options`` are those of :class:`ExactEngine`."""
         return cls(ExactEngine(memory, **options), readout, readout_steps)
 
-    def forward(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Tape]:
+    def forward(
+        self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray
+    ) -> tuple[np.ndarray, Tape]:
         """Run the engine."""
         probabilities, tape = self.engine.forward(angles, weights, queries, readout_steps=self.readout_steps)
         return self.readout.from_probabilities(probabilities), tape

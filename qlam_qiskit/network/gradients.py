@@ -17,7 +17,23 @@ Evaluate = Callable[[np.ndarray], np.ndarray]
 
 # Gates exp(-i a G/2) with G^2 = 1, up to a global phase: two evaluations at a +- pi/2 give the exact derivative.
 _SHIFTABLE = {"rx", "ry", "rz", "p", "rxx", "ryy", "rzz", "rzx"}
-_BASIS = [*sorted(_SHIFTABLE), "h", "x", "y", "z", "s", "sdg", "sx", "sxdg", "t", "tdg", "cx", "cz", "swap", "id"]
+_BASIS = [
+    *sorted(_SHIFTABLE),
+    "h",
+    "x",
+    "y",
+    "z",
+    "s",
+    "sdg",
+    "sx",
+    "sxdg",
+    "t",
+    "tdg",
+    "cx",
+    "cz",
+    "swap",
+    "id",
+]
 _ROWS_AT_ONCE = 4096
 
 
@@ -46,7 +62,9 @@ class ParameterShift:
         count = angles.shape[1]
         shifts = np.concatenate([np.eye(count), -np.eye(count)]) * np.pi / 2
         shifted = (angles[:, None, :] + shifts).reshape(-1, count)
-        blocks = [self._evaluate(shifted[k : k + _ROWS_AT_ONCE]) for k in range(0, len(shifted), _ROWS_AT_ONCE)]
+        blocks = [
+            self._evaluate(shifted[k : k + _ROWS_AT_ONCE]) for k in range(0, len(shifted), _ROWS_AT_ONCE)
+        ]
         values = np.concatenate(blocks).reshape(len(rows), 2, count, -1)
         derivatives = np.einsum("nak,nk->na", (values[:, 0] - values[:, 1]) / 2, cotangent)
         return self._functions.pull_back(rows, derivatives)

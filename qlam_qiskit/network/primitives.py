@@ -36,7 +36,7 @@ class _Call:
 class PrimitiveExecution:
     """Runs a memory's circuits through a backend's sampler, or its estimator where expectation values are exact.
 
-    ``gradient`` is one of GRADIENTS; ``seed`` fixes the directions that spsa draws.
+    ``gradient`` is one of GRADIENTS; spsa draws its directions from ``rng``.
     """
 
     def __init__(
@@ -48,27 +48,26 @@ class PrimitiveExecution:
         steps: int,
         readout_steps: Sequence[int] | None = None,
         gradient: str = "adjoint",
-        seed: int | None = None,
+        rng: np.random.Generator | None = None,
     ) -> None:
         self._memory = memory
         self._readout = readout
         self._gradient = gradient
-        self._rng = np.random.default_rng(seed)
+        self._rng = rng or np.random.default_rng()
         self._read = [steps - 1] if readout_steps is None else list(readout_steps)
         self._circuits = [_SequenceCircuit(memory, step + 1, readout, backend) for step in self._read]
 
-    @property
-    def rng(self) -> np.random.Generator:
-        """The source of spsa's directions."""
-        return self._rng
-
-    def forward(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, _Call]:
+    def forward(
+        self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray
+    ) -> tuple[np.ndarray, _Call]:
         """Run one PUB for each step that is read."""
         samples, _, heads, _ = angles.shape
         queries = np.broadcast_to(queries, (samples, len(self._read), heads, *queries.shape[3:]))
         call = _Call(angles, np.asarray(weights), queries)
         values = [
-            circuit.evaluate(self._rows(call, slot).reshape(-1, circuit.width)).reshape(samples, heads, -1, self._readout.size)
+            circuit.evaluate(self._rows(call, slot).reshape(-1, circuit.width)).reshape(
+                samples, heads, -1, self._readout.size
+            )
             for slot, circuit in enumerate(self._circuits)
         ]
         return np.stack(values, axis=1).astype(angles.dtype), call
@@ -76,11 +75,11 @@ class PrimitiveExecution:
     def backward(self, tape: _Call, cotangent: np.ndarray) -> Gradients:
         """Carry the cotangent back by the gradient chosen."""
         if self._gradient == "adjoint":
-            _, exact_tape = self._engine.forward(tape.angles, tape.weights, tape.queries, readout_steps=self._read)
+            _, exact_tape = self._engine.forward(
+                tape.angles, tape.weights, tape.queries, readout_steps=self._read
+            )
             return self._engine.backward(exact_tape, self._readout.pull_back(np.asarray(cotangent, float)))
-        gradients = Gradients(
-            *(np.zeros(part.shape) for part in (tape.angles, tape.weights, tape.queries))
-        )
+        gradients = Gradients(*(np.zeros(part.shape) for part in (tape.angles, tape.weights, tape.queries)))
         for slot, circuit in enumerate(self._circuits):
             rows = self._rows(tape, slot)
             flat = rows.reshape(-1, circuit.width)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from qlam_qiskit.backends import BackendSpec, OpenBackend, open_backend
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.network.execution import ExactExecution, Execution
@@ -18,7 +20,8 @@ ExecutionFactory = Callable[[MemoryCircuit, Readout, int, tuple[int, ...]], Exec
 class BackendExecutions:
     """Makes the executions of a model's memories on one backend, which it opens once.
 
-    ``shots`` overrides the registry's; ``seed`` fixes what the backend and the gradient draw.
+    ``shots`` overrides the registry's; ``seed`` fixes what the backend and the gradient draw; ``precision`` overrides
+    that of the exact engine.
     """
 
     spec: BackendSpec
@@ -26,6 +29,10 @@ class BackendExecutions:
     seed: int | None = None
     precision: str | None = None
     _backend: OpenBackend | None = field(default=None, init=False)
+    _directions: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._directions = np.random.default_rng(self.seed)
 
     def __call__(
         self, memory: MemoryCircuit, readout: Readout, steps: int, readout_steps: tuple[int, ...]
@@ -33,7 +40,9 @@ class BackendExecutions:
         """Make an execution of ``memory`` over ``steps`` steps, read after ``readout_steps``."""
         if self.spec.kind == "exact":
             precision = self.precision or self.spec.precision
-            return ExactExecution.of(memory, readout, readout_steps, precision=precision, threads=self.spec.threads)
+            return ExactExecution.of(
+                memory, readout, readout_steps, precision=precision, threads=self.spec.threads
+            )
         if self._backend is None:
             self._backend = open_backend(self.spec, shots=self.shots, seed=self.seed)
         return PrimitiveExecution(
@@ -43,7 +52,7 @@ class BackendExecutions:
             steps=steps,
             readout_steps=readout_steps,
             gradient=self.spec.gradient,
-            seed=self.seed,
+            rng=self._directions,
         )
 
     @property
@@ -51,6 +60,8 @@ class BackendExecutions:
         """Shots of each circuit execution; None where expectation values are exact."""
         return None if self._backend is None else self._backend.shots
 
-    def random_states(self) -> list[dict]:
-        """The states of the random generators that executions draw from, as JSON, for checkpoints."""
-        return [] if self._backend is None else [self._backend.rng.bit_generator.state]
+    def generators(self) -> list[np.random.Generator]:
+        """List the random generators that executions draw from, whose states a checkpoint keeps."""
+        if self._backend is None:
+            return []
+        return [self._backend.rng, self._directions]

@@ -1,0 +1,99 @@
+"""Opens an entry of the registry: finds the device or the factory that it names, and nothing else.
+
+Qiskit's simulators and the service's client are imported here only when a kind needs them.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+
+from qlam_qiskit.backends.devices import fake_device
+from qlam_qiskit.backends.opened import IdealAer, OpenBackend
+from qlam_qiskit.backends.specs import AerSpec, BackendSpec, ExactSpec, FakeSpec, IBMSpec, ProviderSpec
+from qlam_qiskit.errors import BackendError, ConfigurationError
+
+
+def open_backend(spec: BackendSpec, *, shots: int | None = None, seed: int | None = None) -> OpenBackend:
+    """Open the backend that ``spec`` describes; ``shots`` and ``seed`` take the place of the entry's own.
+
+    Raises BackendError for kind exact, whose engine runs no circuits one by one, and when a device or a
+    service cannot be reached; ConfigurationError when the entry names what does not exist.
+    """
+    if shots is not None and shots < 1:
+        raise ConfigurationError(f"shots: at least 1, not {shots}")
+    if seed is not None and seed < 0:
+        raise ConfigurationError(f"seed: at least 0, not {seed}")
+    shots = spec.shots if shots is None else shots
+    rng = np.random.default_rng(spec.seed if seed is None else seed)
+    match spec:
+        case ExactSpec():
+            raise BackendError(
+                f"backend {spec.name} is the exact engine, which runs no Qiskit circuits; name another"
+            )
+        case AerSpec(noise=None):
+            return _ideal_aer(spec, shots, rng)
+        case AerSpec():
+            return _simulated(spec, spec.noise, spec.method, shots, rng)
+        case FakeSpec():
+            return _simulated(spec, spec.device, "automatic", shots, rng)
+        case IBMSpec():
+            from qlam_qiskit.backends.ibm import open_ibm
+
+            return open_ibm(spec, shots, rng)
+        case ProviderSpec():
+            return _provided(spec, shots, rng)
+
+
+def _ideal_aer(spec: AerSpec, shots: int | None, rng: np.random.Generator) -> OpenBackend:
+    from qiskit_aer import AerSimulator
+
+    # Zero lets Aer run as many circuits side by side as there are cores.
+    simulator = AerSimulator(method=spec.method, max_parallel_experiments=0)
+    return IdealAer(spec.name, spec, simulator, shots, rng)
+
+
+def _simulated(
+    spec: AerSpec | FakeSpec, device: str, method: str, shots: int | None, rng: np.random.Generator
+) -> OpenBackend:
+    from qlam_qiskit.backends.simulation import DeviceSimulator
+
+    if device.startswith("ibm_"):
+        from qlam_qiskit.backends.ibm import find_device
+
+        calibrated = find_device(device)
+    else:
+        calibrated = fake_device(device)
+    return OpenBackend(spec.name, spec, DeviceSimulator(calibrated, method), shots, rng)
+
+
+def _provided(spec: ProviderSpec, shots: int | None, rng: np.random.Generator) -> OpenBackend:
+    from qiskit.providers import BackendV2
+
+    module, _, function = spec.factory.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module), function)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"backend {spec.name}: factory {spec.factory}: no module named {error.name!r} is installed"
+        ) from None
+    except AttributeError:
+        raise ConfigurationError(
+            f"backend {spec.name}: factory {spec.factory}: {module} has no {function}"
+        ) from None
+    except Exception as error:
+        raise BackendError(f"backend {spec.name}: importing {module} failed: {_said(error)}") from error
+    try:
+        backend = factory(**spec.options)
+    except Exception as error:
+        raise BackendError(f"backend {spec.name}: factory {spec.factory} failed: {_said(error)}") from error
+    if not isinstance(backend, BackendV2):
+        raise BackendError(
+            f"backend {spec.name}: factory {spec.factory} returned {type(backend).__name__}, not a BackendV2"
+        )
+    return OpenBackend(spec.name, spec, backend, shots, rng)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,56 @@
+"""The command line ``qlam``: one module for each command or group, imported when it is asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from qlam_qiskit import __version__
+from qlam_qiskit.errors import QlamError
+
+# Command -> where it is defined.
+_COMMANDS = {
+    "train": "train:train_command",
+    "evaluate": "evaluate:evaluate_command",
+    "experiments": "experiments:experiments",
+    "circuits": "circuits:circuits",
+    "backends": "backends:backends",
+    "data": "data:data",
+    "bench": "bench:bench_command",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported one by one, and none to say which there are."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module, attribute = _COMMANDS[name].split(":")
+        return getattr(import_module(f"qlam_qiskit.cli.{module}"), attribute)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="qlam")
+def qlam() -> None:
+    """Train quantum memories, evaluate them on simulators and quantum hardware, look inside.
+
+    Example: qlam train digits
+    """
+
+
+def main() -> None:
+    """Run the command line; a failure the user can act on is one line on stderr and exit status 1 or 2."""
+    # torch's idle threads would otherwise spin on the cores that the engine's threads compute on.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        qlam(prog_name="qlam")
+    except QlamError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_status)

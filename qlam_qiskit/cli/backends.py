@@ -1,0 +1,104 @@
+"""``qlam backends``: which backends there are, what they are set to, and whether they would work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+_file = click.option(
+    "--backends",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The registry file; default: QLAM_BACKENDS, ./backends.yaml, or the built-in one.",
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group()
+def backends() -> None:
+    """List, show and check the backends of the registry.
+
+    Example: qlam backends list
+    """
+
+
+@backends.command("list")
+@_file
+@_as_json
+def list_command(file: Path | None, as_json: bool) -> None:
+    """Show the backends by name, and which is the default.
+
+    Example: qlam backends list --backends my_backends.yaml
+    """
+    from qlam_qiskit.backends import load_registry
+
+    registry = load_registry(file)
+    if as_json:
+        entries = [_plain(spec) for spec in registry.backends.values()]
+        click.echo(json.dumps({"file": str(registry.source), "default": registry.default, "backends": entries}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "kind", "device", "shots", box=None)
+    for name, spec in registry.backends.items():
+        shown = f"{name} (default)" if name == registry.default else name
+        device = getattr(spec, "device", None) or getattr(spec, "noise", None) or getattr(spec, "factory", "")
+        table.add_row(shown, spec.kind, device, "exact" if spec.shots is None else f"{spec.shots:,}")
+    Console().print(table)
+    click.echo(f"from {registry.source}", err=True)
+
+
+@backends.command("show")
+@click.argument("name", required=False)
+@_file
+@_as_json
+def show_command(name: str | None, file: Path | None, as_json: bool) -> None:
+    """Show every setting of the backend NAME, defaults included; without NAME, of the default backend.
+
+    Example: qlam backends show aer_shots
+    """
+    from qlam_qiskit.backends import load_registry
+
+    settings = _plain(load_registry(file).spec(name))
+    if as_json:
+        click.echo(json.dumps(settings))
+        return
+    for key, value in settings.items():
+        click.echo(f"{key}: {json.dumps(value)}")
+
+
+@backends.command("check")
+@click.argument("name", required=False)
+@_file
+@_as_json
+@click.pass_context
+def check_command(context: click.Context, name: str | None, file: Path | None, as_json: bool) -> None:
+    """Say within 15 s whether the backend NAME would work and what is missing; without NAME, the default.
+
+    For IBM Quantum that is: credentials, instance, device and usage allowance. Nothing is run there, and
+    nothing is paid for. Exit status 1 when something is missing.
+
+    Example: qlam backends check fake_torino
+    """
+    from qlam_qiskit.backends import load_registry
+    from qlam_qiskit.backends.checking import check_backend
+
+    result = check_backend(load_registry(file).spec(name))
+    if as_json:
+        click.echo(json.dumps(result.to_json()))
+    else:
+        for step in result.steps:
+            click.echo(f"{'ok     ' if step.ok else 'missing'}  {step.what}: {step.detail}")
+    context.exit(0 if result.ok else 1)
+
+
+def _plain(spec: object) -> dict[str, object]:
+    """Return an entry's settings with the name first and its device apart from it."""
+    from pydantic import BaseModel
+
+    assert isinstance(spec, BaseModel)
+    settings = spec.model_dump()
+    return {"name": settings.pop("name"), "kind": settings.pop("kind"), **settings}

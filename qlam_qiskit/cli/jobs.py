@@ -1,0 +1,154 @@
+"""``qlam jobs``: what was submitted, where it stands, and getting it home."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qlam_qiskit.jobs import Submission
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group()
+def jobs() -> None:
+    """List, fetch, resume and cancel submitted jobs.
+
+    Jobs are recorded in ledger.sqlite under QLAM_HOME, or ./runs. An ID may be shortened to its beginning.
+
+    Example: qlam jobs list
+    """
+
+
+@jobs.command("list")
+@_as_json
+def list_command(as_json: bool) -> None:
+    """List every submission and how far it is; asks no service.
+
+    Example: qlam jobs list
+    """
+    from qlam_qiskit.jobs import Ledger, show
+
+    with Ledger() as ledger:
+        _print(show(ledger), as_json)
+
+
+@jobs.command("show")
+@click.argument("submission", metavar="ID")
+@_as_json
+def show_command(submission: str, as_json: bool) -> None:
+    """Show one submission: its jobs, what happened to them, and what was recorded; asks no service.
+
+    Example: qlam jobs show 20261123-2119
+    """
+    from qlam_qiskit.jobs import Ledger, show
+
+    with Ledger() as ledger:
+        [found] = show(ledger, submission)
+        events = ledger.events(found.id)
+    if as_json:
+        shown = {key: value for key, value in found.details.items() if key not in ("placement", "metadata")}
+        click.echo(json.dumps({**found.to_json(), "details": shown, "events": events}))
+        return
+    _print([found], as_json)
+    for event in events:
+        note = f": {event['note']}" if event["note"] else ""
+        click.echo(f"{_time(event['at'])}  {event['job'].rpartition('/')[2]:>4}  {event['target']}{note}")
+
+
+@jobs.command("fetch")
+@click.argument("submission", metavar="[ID]", required=False)
+@_as_json
+@click.pass_context
+def fetch_command(context: click.Context, submission: str | None, as_json: bool) -> None:
+    """Save the results that have arrived: of submission ID, or of all that are open. Sends nothing.
+
+    May be repeated, and works from any process, also long after submitting. Exit status 1 when something could
+    not be fetched.
+
+    Example: qlam jobs fetch
+    """
+    from qlam_qiskit.jobs import Ledger, fetch
+
+    with Ledger() as ledger:
+        _finish(context, fetch(ledger, submission, report=_tell), as_json)
+
+
+@jobs.command("resume")
+@click.argument("submission", metavar="[ID]", required=False)
+@click.option("--failed", is_flag=True, help="Send the failed jobs of submission ID once more too.")
+@_as_json
+@click.pass_context
+def resume_command(context: click.Context, submission: str | None, failed: bool, as_json: bool) -> None:
+    """Go on after a crash, an outage or a refusal: with submission ID, or with all that are open.
+
+    Asks the service which jobs it has, adopts them, cancels duplicates, sends only what is missing, and saves what
+    has arrived. Exit status 1 when something is still in the way.
+
+    Example: qlam jobs resume 20261123-2119
+    """
+    from qlam_qiskit.jobs import Ledger, resume
+
+    if failed and submission is None:
+        raise click.UsageError("--failed needs an ID: it may cost QPU time")
+    with Ledger() as ledger:
+        _finish(context, resume(ledger, submission, failed=failed, report=_tell), as_json)
+
+
+@jobs.command("cancel")
+@click.argument("submission", metavar="ID")
+@_as_json
+@click.pass_context
+def cancel_command(context: click.Context, submission: str, as_json: bool) -> None:
+    """Cancel the jobs of submission ID that have not ended; results that exist already are saved.
+
+    Example: qlam jobs cancel 20261123-2119
+    """
+    from qlam_qiskit.jobs import Ledger, cancel
+
+    with Ledger() as ledger:
+        _finish(context, [cancel(ledger, submission, report=_tell)], as_json)
+
+
+def _finish(context: click.Context, submissions: Sequence[Submission], as_json: bool) -> None:
+    """Print what was reached; exit with 1 and the reasons when something was not."""
+    _print(submissions, as_json)
+    problems = [problem for submission in submissions for problem in submission.problems]
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    context.exit(1 if problems else 0)
+
+
+def _print(submissions: Sequence[Submission], as_json: bool) -> None:
+    if as_json:
+        summaries = [submission.to_json() for submission in submissions]
+        click.echo(json.dumps({"submissions": summaries}))
+        return
+    if not submissions:
+        click.echo("nothing here", err=True)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("submission", "created", "backend", "device", "jobs", box=None)
+    for submission in submissions:
+        states = [str(job.state) for job in submission.jobs]
+        tally = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+        device = str(submission.details.get("device"))
+        table.add_row(submission.id, _time(submission.created), submission.backend, device, tally)
+    Console().print(table)
+
+
+def _tell(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _time(seconds: float) -> str:
+    from datetime import datetime
+
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,19 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+data_dir = click.option(
+    "--data-dir", type=click.Path(file_okay=False, path_type=Path), help="Folder that holds the data sets."
+)
+backend = click.option("--backend", metavar="NAME", help="Where the memory runs: a name in backends.yaml.")
+backends_file = click.option(
+    "--backends",
+    "backends_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Backend registry; default: QLAM_BACKENDS, ./backends.yaml, or the built-in one.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")

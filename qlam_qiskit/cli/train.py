@@ -1,0 +1,61 @@
+"""``qlam train``: train an experiment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir
+
+
+@click.command("train")
+@click.argument("experiment")
+@backend
+@backends_file
+@data_dir
+@click.option("--out", type=click.Path(path_type=Path), help="The run's folder; default: one in ./runs.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Fixes weights, order of samples and shots.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a key of the experiment.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out, or the experiment's newest.")
+@as_json
+def train_command(
+    experiment: str,
+    backend: str | None,
+    backends_file: Path | None,
+    data_dir: Path | None,
+    out: Path | None,
+    seed: int | None,
+    assignments: tuple[str, ...],
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Train EXPERIMENT, a name (see qlam experiments list) or a YAML file, and test its best weights.
+
+    Ctrl-C saves and stops; --resume continues, to the same numbers.
+
+    Example: qlam train smnist --data-dir data --set training.epochs=2
+    """
+    from qlam_qiskit.cli.progress import TrainingBar, interruptible
+    from qlam_qiskit.train import load_experiment, train
+
+    loaded = load_experiment(experiment, assignments, seed=seed, backend=backend)
+    with interruptible() as asked, TrainingBar(loaded.training.epochs) as bar:
+        folder, result = train(
+            loaded,
+            Path(experiment).stem,
+            bar,
+            out=out,
+            data_dir=data_dir,
+            backends=backends_file,
+            resume=resume,
+            should_stop=asked,
+        )
+    if as_json:
+        click.echo(json.dumps({"run": str(folder.path), **result}))
+    else:
+        click.echo(
+            f"{result['task']}: {result['test_accuracy']:.2%} of {result['test_samples']:,} test samples, "
+            f"{result['parameters']:,} parameters, {result['train_seconds']:.1f} s of training\n{folder.path}"
+        )

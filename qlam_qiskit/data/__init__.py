@@ -1,0 +1,18 @@
+"""Data sets as sequences of tokens: images, synthetic long-range tasks, and files of the user's own."""
+
+from qlam_qiskit.data.download import Fetched, fetch_dataset
+from qlam_qiskit.data.loading import DatasetInfo, list_datasets, load_data
+from qlam_qiskit.data.sequences import SequenceData, Split, validation_split
+from qlam_qiskit.data.settings import DataSettings
+
+__all__ = [
+    "DataSettings",
+    "DatasetInfo",
+    "Fetched",
+    "SequenceData",
+    "Split",
+    "fetch_dataset",
+    "list_datasets",
+    "load_data",
+    "validation_split",
+]

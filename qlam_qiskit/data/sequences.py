@@ -1,0 +1,111 @@
+"""What every data set becomes: sequences of tokens with labels, in a train and a test split.
+
+A split keeps its values in the type that they arrived in (uint8 for pixels and one-hot symbols) and makes
+float32 tokens of one batch at a time, so that the training images of MNIST take 47 MB rather than 188.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qlam_qiskit.errors import ConfigurationError, DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Samples of one split.
+
+    Attributes
+    ----------
+    labels
+        int64, shape (N,), or (N, M) when a sample has M answers.
+    values
+        Shape (N, T, c), uint8 or float32; a token is ``values * scale + offset``.
+    scale, offset
+        The affine map from values to tokens.
+    """
+
+    labels: np.ndarray
+    values: np.ndarray
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def tokens(self, indices: np.ndarray | slice) -> np.ndarray:
+        """Make the tokens of the chosen samples: a new C-contiguous float32 array, shape (B, T, c)."""
+        tokens = np.array(self.values[indices], dtype=np.float32, order="C")
+        if self.scale != 1.0:
+            tokens *= np.float32(self.scale)
+        if self.offset != 0.0:
+            tokens += np.float32(self.offset)
+        return tokens
+
+    def subset(self, indices: np.ndarray | slice) -> Split:
+        """Keep the chosen samples, in the order given."""
+        return replace(self, labels=self.labels[indices], values=self.values[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceData:
+    """A task: its two splits, and the sizes that a model for it needs.
+
+    Attributes
+    ----------
+    task
+        The name to report results under, such as "sMNIST", "psMNIST", "MNIST rows" or "copying".
+    steps, token_size
+        T and c: every sample is T tokens of c numbers.
+    num_classes, num_answers
+        Each of the M answers of a sample is one of ``num_classes``; M is 1 in classification.
+    image_shape
+        (H, W) or (H, W, channels) of the images behind the tokens; None where there are none.
+    class_names
+        One name per class.
+    positions
+        Where the tokens are permuted: the original position of each step, int64, shape (T,); None otherwise.
+    """
+
+    task: str
+    train: Split
+    test: Split
+    steps: int
+    token_size: int
+    num_classes: int
+    num_answers: int
+    image_shape: tuple[int, ...] | None
+    class_names: tuple[str, ...]
+    positions: np.ndarray | None = None
+
+
+def validation_split(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+    """Divide a split into (training, validation), with ``fraction`` of it in the latter; a seed decides.
+
+    Where each sample has one answer and every class can be in both parts, both have the classes in the same
+    proportions; otherwise the choice is uniform. Samples keep their order. Raises ConfigurationError unless
+    0 < fraction < 1, and DataError when there are too few samples for two parts.
+    """
+    from sklearn.model_selection import train_test_split
+
+    if not 0 < fraction < 1:
+        raise ConfigurationError(f"the validation fraction must lie between 0 and 1, not {fraction}")
+    if len(split) < 2:
+        raise DataError(f"a validation split needs at least 2 training samples, not {len(split)}")
+    held_out = min(max(1, round(fraction * len(split))), len(split) - 1)
+    training, validation = train_test_split(
+        np.arange(len(split)),
+        test_size=held_out,
+        random_state=np.random.RandomState(np.random.MT19937(seed)),
+        stratify=split.labels if _can_stratify(split.labels, held_out) else None,
+    )
+    return split.subset(np.sort(training)), split.subset(np.sort(validation))
+
+
+def _can_stratify(labels: np.ndarray, held_out: int) -> bool:
+    if labels.ndim != 1:
+        return False
+    _, counts = np.unique(labels, return_counts=True)
+    return counts.min() >= 2 and len(counts) <= min(held_out, len(labels) - held_out)

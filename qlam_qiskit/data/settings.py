@@ -1,0 +1,94 @@
+"""The ``data:`` section of an experiment: which data set, its tokens, the sizes of synthetic tasks."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from qlam_qiskit.configuration import Settings
+
+DatasetName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "copying", "recall", "npz"]
+View = Literal["pixels", "rows", "patches"]
+
+_COMMON = ("dataset", "train_limit", "test_limit")
+_IMAGES = {"view": "pixels", "patch": None, "permuted": False}
+_SAMPLES = {"train_samples": 5000, "test_samples": 1000, "seed": 0}
+# The options of each data set, with their defaults.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "digits": _IMAGES,
+    "mnist": _IMAGES,
+    "fashion_mnist": _IMAGES,
+    "cifar10": _IMAGES,
+    "copying": {"symbols": 5, "alphabet": 8, "delay": 20, **_SAMPLES},
+    "recall": {"pairs": 4, "keys": 8, "values": 8, "delay": 0, **_SAMPLES},
+    "npz": {"path": None},
+}
+
+
+class DataSettings(Settings):
+    """A data set and its options; an option of another data set is an error, one left out takes its default.
+
+    Options of data sets other than the chosen one are None.
+
+    Attributes
+    ----------
+    train_limit, test_limit
+        Keep the first samples only.
+    view
+        One token per pixel (row by row), per row, or per square patch of ``patch`` by ``patch`` pixels.
+    permuted
+        Shuffle the steps by one permutation, the same for every sample and every run.
+    path
+        A file of the user's own, for the data set "npz".
+    symbols, alphabet, delay
+        Copying: how many symbols to remember, out of how many, and the blank steps before they are asked for.
+    pairs, keys, values, delay
+        Recall: how many key-value pairs, of how many keys and values, and the blank steps before the query.
+    train_samples, test_samples, seed
+        Size of a synthetic task, and what it is generated from.
+    """
+
+    dataset: DatasetName
+    train_limit: int | None = Field(None, ge=1)
+    test_limit: int | None = Field(None, ge=1)
+    view: View | None = None
+    patch: int | None = Field(None, ge=1)
+    permuted: bool | None = None
+    path: str | None = Field(None, min_length=1)
+    symbols: int | None = Field(None, ge=1)
+    alphabet: int | None = Field(None, ge=2)
+    delay: int | None = Field(None, ge=0)
+    pairs: int | None = Field(None, ge=1)
+    keys: int | None = Field(None, ge=1)
+    values: int | None = Field(None, ge=2)
+    train_samples: int | None = Field(None, ge=1)
+    test_samples: int | None = Field(None, ge=1)
+    seed: int | None = Field(None, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_defaults(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("dataset") not in get_args(DatasetName):
+            return given
+        defaults = _OPTIONS[given["dataset"]]
+        return given | {name: value for name, value in defaults.items() if given.get(name) is None}
+
+    @model_validator(mode="after")
+    def _check_options(self) -> DataSettings:
+        options = _OPTIONS[self.dataset]
+        for name in type(self).model_fields:
+            if name not in _COMMON and name not in options and getattr(self, name) is not None:
+                valid = ", ".join((*options, *_COMMON[1:]))
+                raise ValueError(
+                    f"{name} is not an option of data set {self.dataset}, whose options are {valid}"
+                )
+        if self.view == "patches" and self.patch is None:
+            raise ValueError("view patches needs patch, the side of a patch in pixels")
+        if self.view != "patches" and self.patch is not None:
+            raise ValueError(f"patch is an option of view patches, not of view {self.view}")
+        if self.dataset == "npz" and self.path is None:
+            raise ValueError("data set npz needs path, the file that holds it")
+        if self.dataset == "recall" and self.pairs > self.keys:
+            raise ValueError(f"{self.pairs} pairs need as many different keys, but keys is {self.keys}")
+        return self

@@ -1,0 +1,44 @@
+"""The life of one job, as the ledger records it: the states, and the only moves between them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class JobState(StrEnum):
+    """Where a job stands. What is on disk is always enough to go on from there in another process."""
+
+    PLANNED = "planned"
+    """Inputs and tag are on disk; the service knows nothing of it."""
+    SENDING = "sending"
+    """A request may be under way, or its answer may have been lost: only the service can tell, by the tag."""
+    SENT = "sent"
+    """The service accepted it; its id is known."""
+    FINISHED = "finished"
+    """The service has the result; it is not on disk yet."""
+    SAVED = "saved"
+    """The result is on disk."""
+    REFUSED = "refused"
+    """The service will not take it as it is; nothing ran."""
+    FAILED = "failed"
+    """The service could not run it, or no longer has its result."""
+    CANCELLING = "cancelling"
+    """Cancellation was asked for; the service has not confirmed it yet."""
+    CANCELLED = "cancelled"
+    """It will not run, or will not be fetched."""
+
+
+MOVES: dict[JobState, tuple[JobState, ...]] = {
+    JobState.PLANNED: (JobState.SENDING, JobState.CANCELLED),
+    JobState.SENDING: (JobState.SENT, JobState.PLANNED, JobState.REFUSED),
+    JobState.SENT: (JobState.FINISHED, JobState.FAILED, JobState.CANCELLING, JobState.CANCELLED),
+    JobState.FINISHED: (JobState.SAVED, JobState.FAILED, JobState.CANCELLED),
+    JobState.SAVED: (JobState.FINISHED,),  # the file was removed: fetch it again
+    JobState.REFUSED: (JobState.PLANNED,),
+    JobState.FAILED: (JobState.PLANNED,),
+    JobState.CANCELLING: (JobState.CANCELLED, JobState.SENT),  # SENT: it finished first
+    JobState.CANCELLED: (),
+}
+
+CLOSED = frozenset({JobState.SAVED, JobState.REFUSED, JobState.FAILED, JobState.CANCELLED})
+"""States in which nothing happens by itself any more."""

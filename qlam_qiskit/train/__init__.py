@@ -1,0 +1,17 @@
+"""Experiments and their training, into run folders that can be resumed and evaluated."""
+
+from qlam_qiskit.train.experiments import find_experiments, load_experiment
+from qlam_qiskit.train.run_folder import RunFolder
+from qlam_qiskit.train.running import train
+from qlam_qiskit.train.settings import Experiment
+from qlam_qiskit.train.trainer import Interrupted, Reporter
+
+__all__ = [
+    "Experiment",
+    "Interrupted",
+    "Reporter",
+    "RunFolder",
+    "find_experiments",
+    "load_experiment",
+    "train",
+]

@@ -1,0 +1,49 @@
+"""An experiment: one YAML file that says what is trained, on what, and how."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from qlam_qiskit.configuration import Settings
+from qlam_qiskit.data import DataSettings
+from qlam_qiskit.model import ModelSettings
+
+
+class TrainingSettings(Settings):
+    """How a model is trained: Adam under a one-cycle schedule.
+
+    Attributes
+    ----------
+    epochs, batch_size
+        Passes over the training samples, and samples of one step.
+    circuit_rate, head_rate
+        Peak learning rates of everything before the readout, and of the linear head.
+    clip
+        Largest norm of the gradient; larger ones are scaled down.
+    weight_decay
+        Decoupled weight decay.
+    validation_fraction
+        Part of the training samples that is held out to choose the best epoch; 0 trains on all and keeps the last.
+    checkpoint_seconds
+        Save at least this often within an epoch.
+    """
+
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(128, ge=1)
+    circuit_rate: float = Field(0.012, gt=0)
+    head_rate: float = Field(0.02, gt=0)
+    clip: float = Field(0.5, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    validation_fraction: float = Field(0.1, ge=0, lt=1)
+    checkpoint_seconds: float = Field(60.0, gt=0)
+
+
+class Experiment(Settings):
+    """One experiment; ``backend`` is a name in backends.yaml, by default that file's default."""
+
+    description: str = ""
+    data: DataSettings
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    backend: str | None = None
+    seed: int = Field(0, ge=0, lt=2**32)

@@ -1,0 +1,220 @@
+"""The training loop, and the state that a run is resumed from.
+
+Everything that the next step depends on is in a checkpoint: weights, optimizer, schedule, random generators, the
+place in the epoch and its running sums. The order of samples is a function of the seed and the epoch. So a run that was
+killed continues to the same numbers, bit for bit, as one that was not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from qlam_qiskit.data import Split
+from qlam_qiskit.errors import QlamError
+from qlam_qiskit.model import QLAM
+from qlam_qiskit.train.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
+from qlam_qiskit.train.run_folder import RunFolder
+from qlam_qiskit.train.settings import TrainingSettings
+
+
+class Interrupted(QlamError):
+    """Training was asked to stop, and saved its state."""
+
+
+class Reporter(Protocol):
+    """What wants to hear of progress."""
+
+    def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float) -> None:
+        """Hear that ``done`` of ``total`` steps are taken; loss and accuracy are those of the epoch so far."""
+
+    def epoch(self, metrics: dict[str, Any]) -> None:
+        """Hear of a finished epoch."""
+
+
+@dataclass
+class _Progress:
+    """Where a run stands."""
+
+    epoch: int = 0  # finished epochs
+    batch: int = 0  # finished batches of the epoch in hand
+    loss_sum: float = 0.0
+    correct: float = 0.0
+    seen: int = 0
+    epoch_seconds: float = 0.0
+    seconds: float = 0.0
+    best: float | None = None
+    random_states: list[dict] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains one model on one split, into one run folder.
+
+    ``generators`` are the random generators that the model's backend draws from, saved and restored with the rest.
+    """
+
+    def __init__(
+        self,
+        model: QLAM,
+        train: Split,
+        validation: Split | None,
+        settings: TrainingSettings,
+        seed: int,
+        folder: RunFolder,
+        generators: Callable[[], list[np.random.Generator]] = list,
+    ) -> None:
+        self._model, self._train, self._validation = model, train, validation
+        self._settings, self._seed, self._folder, self._generators = settings, seed, folder, generators
+        self._batches = -(-len(train) // settings.batch_size)
+        head = set(model.head.parameters())
+        rates = [settings.circuit_rate, settings.head_rate]
+        groups = [
+            {"params": [p for p in model.parameters() if (p in head) == is_head], "lr": rate}
+            for is_head, rate in zip((False, True), rates, strict=True)
+        ]
+        self._optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimizer, rates, total_steps=max(self._batches * settings.epochs, 4)
+        )
+        self._progress = _Progress()
+
+    def run(self, reporter: Reporter, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Train to the last epoch; raises Interrupted after saving when ``should_stop`` says so.
+
+        Raises QlamError when the loss is no longer finite; the checkpoints from before remain.
+        """
+        progress, settings = self._progress, self._settings
+        while progress.epoch < settings.epochs:
+            order = np.random.default_rng([self._seed, progress.epoch]).permutation(len(self._train))
+            saved = time.monotonic()
+            while progress.batch < self._batches:
+                start = progress.batch * settings.batch_size
+                self._step(order[start : start + settings.batch_size])
+                reporter.step(
+                    progress.epoch * self._batches + progress.batch,
+                    settings.epochs * self._batches,
+                    progress.epoch + 1,
+                    progress.loss_sum / progress.seen,
+                    progress.correct / progress.seen,
+                )
+                stop = should_stop()
+                if stop or time.monotonic() - saved > settings.checkpoint_seconds:
+                    self._save_last()
+                    saved = time.monotonic()
+                if stop:
+                    raise Interrupted(
+                        f"interrupted in epoch {progress.epoch + 1} of {settings.epochs}; the state is saved in "
+                        f"{self._folder.path}: continue with --resume"
+                    )
+            reporter.epoch(self._finish_epoch())
+
+    def resume(self) -> None:
+        """Take up the state of the folder's last checkpoint; raises RunError when it does not fit this model."""
+        path = self._folder.last
+        checkpoint = load_checkpoint(path)
+        load_weights(self._model, checkpoint, path)
+        state = checkpoint.state
+        tensors = checkpoint.group("optimizer")
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in tensors.items():
+            index, kind = name.split("/")
+            moments.setdefault(int(index), {})[kind] = tensor
+        self._optimizer.load_state_dict({"state": moments, "param_groups": state["param_groups"]})
+        self._schedule.load_state_dict(dict(state["schedule"]))
+        torch.set_rng_state(checkpoint.tensors["random/torch"])
+        self._progress = _Progress(**state["progress"])
+        for generator, saved in zip(self._generators(), self._progress.random_states, strict=True):
+            generator.bit_generator.state = saved
+        self._folder.keep_metrics(self._progress.epoch)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, over all processes that worked on the run."""
+        return self._progress.seconds
+
+    def _step(self, indices: np.ndarray) -> None:
+        began = time.perf_counter()
+        tokens = torch.from_numpy(self._train.tokens(indices))
+        labels = torch.from_numpy(self._train.labels[indices]).reshape(len(indices), -1)
+        logits = self._model(tokens)
+        loss = cross_entropy(logits.flatten(0, 1), labels.flatten())
+        progress = self._progress
+        if not torch.isfinite(loss):
+            raise QlamError(
+                f"the loss is {loss.item()} in epoch {progress.epoch + 1}, batch {progress.batch + 1}: lower "
+                "training.circuit_rate, training.head_rate or training.clip"
+            )
+        self._optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.clip)
+        self._optimizer.step()
+        self._schedule.step()
+        progress.batch += 1
+        progress.seen += len(indices)
+        progress.loss_sum += loss.item() * len(indices)
+        progress.correct += (logits.argmax(-1) == labels).float().mean(1).sum().item()
+        elapsed = time.perf_counter() - began
+        progress.epoch_seconds += elapsed
+        progress.seconds += elapsed
+
+    def _finish_epoch(self) -> dict[str, Any]:
+        progress = self._progress
+        metrics: dict[str, Any] = {
+            "epoch": progress.epoch + 1,
+            "train_loss": progress.loss_sum / progress.seen,
+            "train_accuracy": progress.correct / progress.seen,
+        }
+        score = None
+        if self._validation is not None:
+            loss, score = score_split(self._model, self._validation, self._settings.batch_size)
+            metrics |= {"validation_loss": loss, "validation_accuracy": score}
+        metrics["seconds"] = round(progress.epoch_seconds, 3)
+        progress.epoch += 1
+        progress.batch = progress.seen = 0
+        progress.loss_sum = progress.correct = progress.epoch_seconds = 0.0
+        # Metrics before checkpoint: a row too many is dropped on resuming, one too few could not be made again.
+        self._folder.append("metrics.jsonl", metrics)
+        if score is None or progress.best is None or score > progress.best:
+            progress.best = score
+            save_checkpoint(self._folder.best, Checkpoint(self._weights(), {"epoch": progress.epoch, **metrics}))
+        self._save_last()
+        return metrics
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return {f"model/{name}": tensor for name, tensor in self._model.state_dict().items()}
+
+    def _save_last(self) -> None:
+        self._progress.random_states = [generator.bit_generator.state for generator in self._generators()]
+        tensors = self._weights()
+        optimizer = self._optimizer.state_dict()
+        for index, moments in optimizer["state"].items():
+            tensors |= {f"optimizer/{index}/{kind}": tensor for kind, tensor in moments.items()}
+        tensors["random/torch"] = torch.get_rng_state()
+        state = {
+            "progress": asdict(self._progress),
+            "param_groups": optimizer["param_groups"],
+            "schedule": {k: v for k, v in self._schedule.state_dict().items() if not callable(v)},
+        }
+        save_checkpoint(self._folder.last, Checkpoint(tensors, state))
+
+
+def score_split(
+    model: QLAM, split: Split, batch_size: int, report: Callable[[int], None] = lambda done: None
+) -> tuple[float, float]:
+    """Return the mean loss and the accuracy of a model on a split; ``report`` hears how many samples are done."""
+    loss = correct = 0.0
+    with torch.no_grad():
+        for start in range(0, len(split), batch_size):
+            indices = np.arange(start, min(start + batch_size, len(split)))
+            labels = torch.from_numpy(split.labels[indices]).reshape(len(indices), -1)
+            logits = model(torch.from_numpy(split.tokens(indices)))
+            loss += cross_entropy(logits.flatten(0, 1), labels.flatten()).item() * len(indices)
+            correct += (logits.argmax(-1) == labels).float().mean(1).sum().item()
+            report(len(indices))
+    return loss / len(split), correct / len(split)

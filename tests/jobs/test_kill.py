@@ -1,0 +1,294 @@
+"""Processes are killed (SIGKILL) around every change of the ledger and every request; another one finishes the work.
+
+The processes are forks of this one, which have everything imported already; the service runs in this process and
+outlives them. Counted by the service: no job lost, none accepted twice.
+"""
+
+import functools
+import os
+import signal
+import sqlite3
+import threading
+
+import pytest
+from loopback import Fault
+
+from qlam_qiskit import jobs
+from qlam_qiskit.jobs import JobState, Ledger
+from qlam_qiskit.jobs.states import MOVES
+
+
+def _die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _WatchedConnection(sqlite3.Connection):
+    """Calls ``around(number, when)`` before and after the commit of every change of a job's state."""
+
+    around = staticmethod(lambda number, when: None)
+    changes = 0
+
+    def execute(self, statement, *values):
+        kind = type(self)
+        if statement.startswith("INSERT INTO events"):
+            _, _, source, target, _ = values[0]
+            self.pending = source != target
+        if statement != "COMMIT" or not getattr(self, "pending", False):
+            return super().execute(statement, *values)
+        self.pending = False
+        number, kind.changes = kind.changes, kind.changes + 1
+        kind.around(number, "before")
+        result = super().execute(statement, *values)
+        kind.around(number, "after")
+        return result
+
+
+@pytest.fixture
+def pubs(open_service, tiny_pub):
+    """Transpiled in advance, because the transpiler's threads do not survive a fork."""
+    return [tiny_pub(open_service())]
+
+
+@pytest.fixture
+def in_child(server, home, patience, open_service, pubs):
+    """A function that runs a scenario in a fork and returns the signal that ended it, or None."""
+
+    def run(scenario, around=None):
+        process = os.fork()
+        if process == 0:
+            status = 1
+            try:
+                if around is not None:
+                    _WatchedConnection.changes, _WatchedConnection.around = 0, staticmethod(around)
+                    sqlite3.connect = functools.partial(sqlite3.connect, factory=_WatchedConnection)
+                with Ledger(home, now=patience["clock"].now) as ledger:
+                    scenario(ledger, open_service, pubs, server.state, patience)
+                status = 0
+            finally:
+                os._exit(status)
+        _, status = os.waitpid(process, 0)
+        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+        return os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+
+    return run
+
+
+def _submit(ledger, open_service, pubs, state, patience):
+    try:
+        return jobs.submit_pubs([pubs], open_service(), ledger, **patience).id
+    except jobs.JobError:
+        return ledger.submissions()[-1].id
+
+
+def _send_and_fetch(ledger, open_service, pubs, state, patience):
+    _submit(ledger, open_service, pubs, state, patience)
+    jobs.fetch(ledger, **patience)
+
+
+def _send_unsure(ledger, open_service, pubs, state, patience):
+    """The service seems to fail, twice without having accepted the job; and the result file is lost once."""
+    identifier = _submit(ledger, open_service, pubs, state, patience)
+    jobs.fetch(ledger, **patience)
+    (ledger.home / "submissions" / identifier / "job-000" / "result.npz").unlink()
+    jobs.fetch(ledger, identifier, **patience)
+
+
+def _refused_then_resumed(ledger, open_service, pubs, state, patience):
+    identifier = _submit(ledger, open_service, pubs, state, patience)
+    jobs.resume(ledger, identifier, **patience)
+
+
+def _failed_then_resumed(ledger, open_service, pubs, state, patience):
+    identifier = _submit(ledger, open_service, pubs, state, patience)
+    jobs.fetch(ledger, **patience)
+    jobs.resume(ledger, identifier, failed=True, **patience)
+
+
+def _cancelled(ledger, open_service, pubs, state, patience):
+    identifier = _submit(ledger, open_service, pubs, state, patience)
+    jobs.cancel(ledger, identifier, **patience)
+
+
+def _seen_to_be_cancelled(ledger, open_service, pubs, state, patience):
+    _submit(ledger, open_service, pubs, state, patience)
+    jobs.fetch(ledger, **patience)
+
+
+def _nothing(state):
+    pass
+
+
+def _unsure(state):
+    state.faults.add(Fault("POST /jobs", "status", times=2, status=500))
+
+
+def _refuse(state):
+    state.faults.add(Fault("POST /jobs", "status", status=409))
+
+
+def _fail(state):
+    broken = {"state": {"status": "Failed", "reason": "an internal error"}}
+    state.faults.add(Fault("GET /jobs/{id}", "merge", times=2, payload=broken))
+
+
+def _expire(state):
+    state.faults.add(Fault("GET /jobs/{id}/results", "status", status=404))
+
+
+def _wait(state):
+    state.polls = 50
+
+
+def _spend(state):
+    state.usage_consumed = state.usage_limit
+
+
+def _damage(state):
+    _end_before_cancel(state)
+    state.faults.add(Fault("GET /jobs/{id}/results", "truncate", times=None))
+
+
+def _end_before_cancel(state):
+    """By the time that the cancellation arrives the job has completed."""
+
+    def complete():
+        for job in state.jobs.values():
+            state.advance(job)
+
+    state.faults.add(Fault("POST /jobs/{id}/cancel", "before", callback=complete))
+
+
+def _cancel_at_the_service(state):
+    state.faults.add(
+        Fault("GET /jobs/{id}", "merge", times=None, payload={"state": {"status": "Cancelled"}}),
+    )
+
+
+SCENARIOS = {
+    "sent and fetched": (_nothing, _send_and_fetch),
+    "sent with unsure answers": (_unsure, _send_unsure),
+    "refused, then resumed": (_refuse, _refused_then_resumed),
+    "failed, then resumed": (_fail, _failed_then_resumed),
+    "expired, then resumed": (_expire, _failed_then_resumed),
+    "cancelled while it waits": (_wait, _cancelled),
+    "cancelled before it was sent": (_spend, _cancelled),
+    "cancelled after it ended": (_end_before_cancel, _cancelled),
+    "cancelled after it ended, and damaged": (_damage, _cancelled),
+    "cancelled at the service": (_cancel_at_the_service, _seen_to_be_cancelled),
+}
+
+
+def _finish(ledger, state, patience):
+    """Do what a user does after a crash: resume until nothing is open; the service is well again."""
+    state.faults.clear()
+    state.polls = state.usage_consumed = 0
+    for job in state.jobs.values():
+        job.polls_left = 0
+    for _ in range(4):
+        for submission in jobs.show(ledger):
+            if any(job.state is JobState.REFUSED for job in submission.jobs):
+                jobs.resume(ledger, submission.id, **patience)
+            elif submission.complete:
+                jobs.fetch(ledger, submission.id, **patience)  # harmless, and gets a file back that was removed
+        if not jobs.resume(ledger, **patience):
+            return
+    raise AssertionError("still open after four times")
+
+
+def _assert_nothing_lost_or_doubled(ledger, state):
+    """Every job that is saved was accepted exactly once under its tag, and the service runs nothing else of ours."""
+    by_tag = {}
+    for identifier in state.accepted:
+        by_tag.setdefault(frozenset(state.jobs[identifier].tags), []).append(state.jobs[identifier])
+    assert all(len(accepted) == 1 for accepted in by_tag.values())
+    for submission in jobs.show(ledger):
+        assert not submission.open
+        for job in submission.jobs:
+            assert job.state in (JobState.SAVED, JobState.CANCELLED, JobState.FAILED)
+            if job.state is JobState.SAVED:
+                assert state.jobs[job.remote_id].status == "Completed"
+                assert jobs.results(ledger, submission.id)[0][0].data.meas.get_counts(1) == {"01": 64}
+    assert [job for job in state.jobs.values() if job.status in ("Queued", "Running")] == []
+
+
+def _changes(ledger):
+    """All moves that the ledger recorded, as (source, target)."""
+    moves = set()
+    for record in ledger.submissions():
+        moves |= {(event["source"], event["target"]) for event in ledger.events(record.id)}
+    return {(source, target) for source, target in moves if source != target}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_killed_around_every_change_of_the_ledger(name, in_child, server, home, patience, tmp_path):
+    prepare, scenario = SCENARIOS[name]
+    number, when, killed = 0, "before", 0
+    while True:
+        server.state.forget()
+        server.state.polls, server.state.usage_consumed = 0, 12
+        prepare(server.state)
+
+        def around(change, side, number=number, when=when):
+            if (change, side) == (number, when):
+                _die()
+
+        ended = in_child(scenario, around)
+        with Ledger(home, now=patience["clock"].now) as ledger:
+            _finish(ledger, server.state, patience)
+            _assert_nothing_lost_or_doubled(ledger, server.state)
+        home.rename(tmp_path / f"done-{number}-{when}")
+        if ended is None:
+            break
+        assert ended == signal.SIGKILL
+        killed += 1
+        number, when = (number, "after") if when == "before" else (number + 1, "before")
+    assert killed >= 4
+
+
+def test_the_scenarios_make_every_move_there_is(server, home, patience, open_service, pubs, tmp_path):
+    seen = set()
+    for name, (prepare, scenario) in SCENARIOS.items():
+        server.state.forget()
+        server.state.polls, server.state.usage_consumed = 0, 12
+        prepare(server.state)
+        with Ledger(tmp_path / name, now=patience["clock"].now) as ledger:
+            scenario(ledger, open_service, pubs, server.state, patience)
+            seen |= _changes(ledger)
+    possible = {(source, target) for source, targets in MOVES.items() for target in targets}
+    assert seen == possible | {(None, JobState.PLANNED)}
+
+
+@pytest.mark.parametrize("mode", ["job", "batch"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_around_every_request(when, mode, in_child, server, home, patience, tmp_path, open_service):
+    """The kill comes from the service: while it has the request, or when it has carried it out and not answered."""
+    number = 0
+
+    def scenario(ledger, open_service, pubs, state, patience):
+        _send_and_fetch(ledger, lambda: open_service(mode=mode), pubs, state, patience)
+
+    while True:
+        server.state.forget()
+        victim = []
+        server.state.faults.add(
+            Fault("*", when, skip=number, callback=lambda: os.kill(victim[0], signal.SIGKILL))
+        )
+        read, write = os.pipe()
+
+        def announced(*arguments, write=write):
+            os.write(write, str(os.getpid()).encode())
+            scenario(*arguments)
+
+        # The child says who it is before its first request.
+        threading.Thread(target=lambda read=read: victim.append(int(os.read(read, 20))), daemon=True).start()
+        ended = in_child(announced)
+        os.close(read)
+        os.close(write)
+        with Ledger(home, now=patience["clock"].now) as ledger:
+            _finish(ledger, server.state, patience)
+            _assert_nothing_lost_or_doubled(ledger, server.state)
+        home.rename(tmp_path / f"done-{number}")
+        if ended is None:
+            break
+        number += 1
+    assert number >= 10
