@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,7 @@ def _load_build(path: Path) -> Callable[..., MemoryCircuit]:
     if specification is None or specification.loader is None:
         raise CircuitError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(specification)
+    sys.modules[module.__name__] = module  # where dataclasses look up the file's annotations
     try:
         specification.loader.exec_module(module)
     except Exception as error:
@@ -107,6 +109,6 @@ def _summary(path: Path) -> str:
 
     try:
         docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-    except (SyntaxError, UnicodeDecodeError, OSError):
+    except (SyntaxError, ValueError, OSError):
         return "(cannot be read)"
     return docstring.strip().splitlines()[0] if docstring else ""

@@ -6,21 +6,23 @@ A template is a file that defines ``build(num_qubits, ...) -> MemoryCircuit``; s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
-from qiskit.circuit import Parameter, ParameterVector, QuantumCircuit
+import numpy as np
+from qiskit.circuit import Operation, Parameter, ParameterVector, QuantumCircuit
+from qiskit.circuit.library import get_standard_gate_name_mapping
 
 from qlam_qiskit.errors import CircuitError
 
 
-def local_rotation(num_qubits: int) -> tuple[QuantumCircuit, ParameterVector]:
+def local_rotation(num_qubits: int, name: str = "alpha") -> tuple[QuantumCircuit, ParameterVector]:
     """Build the default query rotation V(alpha): RZ then RY on each qubit, so any product basis can be read.
 
     Returns the circuit and its 2n angles (radians); qubit k turns by alpha[2k] about Z, then alpha[2k+1] about Y.
     """
-    alpha = ParameterVector("alpha", 2 * num_qubits)
+    alpha = ParameterVector(name, 2 * num_qubits)
     circuit = QuantumCircuit(num_qubits, name="query")
     for qubit in range(num_qubits):
         circuit.rz(alpha[2 * qubit], qubit)
@@ -61,7 +63,8 @@ class MemoryCircuit:
 
     def __post_init__(self) -> None:
         if self.query is None:
-            query, angles = local_rotation(self.update.num_qubits)
+            name = _free_name("alpha", self.update.parameters)
+            query, angles = local_rotation(self.update.num_qubits, name)
             object.__setattr__(self, "query", query)
             object.__setattr__(self, "query_angles", angles)
         for name in ("inputs", "weights", "query_angles"):
@@ -70,6 +73,9 @@ class MemoryCircuit:
             raise CircuitError(f"the query has {self.query.num_qubits} qubits and the update {self.num_qubits}")
         _check_parameters("update", self.update, (*self.inputs, *self.weights))
         _check_parameters("query", self.query, self.query_angles)
+        names = {parameter.name for parameter in (*self.inputs, *self.weights)}
+        if shared := [parameter for parameter in self.query_angles if parameter.name in names]:
+            raise CircuitError(f"the update and the query both have parameters named {_names(shared)}")
 
     @property
     def num_qubits(self) -> int:
@@ -96,10 +102,7 @@ class MemoryCircuit:
         if steps < 1:
             raise CircuitError(f"a sequence has at least 1 step, not {steps}")
         if steps not in self._vectors:
-            taken = {parameter.name for parameter in (*self.weights, *self.query_angles)}
-            name = "phi"
-            while any(other == name or other.startswith(f"{name}[") for other in taken):
-                name += "_"
+            name = _free_name("phi", (*self.weights, *self.query_angles))
             self._vectors[steps] = ParameterVector(name, steps * self.num_inputs)
         return self._vectors[steps]
 
@@ -111,13 +114,15 @@ class MemoryCircuit:
         ``query_angles``.
         """
         phi = self.sequence_inputs(steps)
+        # Names of our own in between: an input may be called what another input of the sequence will be.
+        update, inputs = _rename(_inline_lookalikes(self.update), self.inputs)
         circuit = QuantumCircuit(self.num_qubits, name=f"{self.update.name}_x{steps}")
         for step in range(steps):
             angles = phi[step * self.num_inputs : (step + 1) * self.num_inputs]
-            bound = self.update.assign_parameters(dict(zip(self.inputs, angles, strict=True)))
+            bound = update.assign_parameters(dict(zip(inputs, angles, strict=True)))
             circuit.compose(bound, inplace=True, copy=False)
         if query:
-            circuit.compose(self.query, inplace=True)
+            circuit.compose(_inline_lookalikes(self.query), inplace=True)
         if measure:
             circuit.measure_all()
         return circuit
@@ -127,17 +132,13 @@ class MemoryCircuit:
         """A short hash of the gates, their qubits and angles: two templates that compute the same way share it."""
         import hashlib
 
-        digest = hashlib.sha256()
-        groups = (("phi", self.inputs), ("theta", self.weights), ("alpha", self.query_angles))
-        names = {p: Parameter(f"{group}_{k}") for group, members in groups for k, p in enumerate(members)}
-        for circuit in (self.update, self.query):
-            renamed = circuit.assign_parameters({p: names[p] for p in circuit.parameters})
-            digest.update(f"{renamed.num_qubits} {renamed.global_phase}\n".encode())
-            for instruction in renamed.data:
-                qubits = [renamed.find_bit(qubit).index for qubit in instruction.qubits]
-                parameters = [str(parameter) for parameter in instruction.operation.params]
-                digest.update(f"{instruction.operation.name} {qubits} {parameters}\n".encode())
-        return digest.hexdigest()[:16]
+        groups = (("phi", self.inputs), ("theta", self.weights)), (("alpha", self.query_angles),)
+        lines: list[str] = []
+        for circuit, roles in zip((self.update, self.query), groups, strict=True):
+            renamed, listed = _rename(circuit, [parameter for _, members in roles for parameter in members])
+            names = [Parameter(f"{role}_{k}") for role, members in roles for k in range(len(members))]
+            lines.extend(_describe(renamed.assign_parameters(dict(zip(listed, names, strict=True)))))
+        return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()[:16]
 
 
 def _check_parameters(role: str, circuit: QuantumCircuit, listed: Sequence[Parameter]) -> None:
@@ -148,6 +149,66 @@ def _check_parameters(role: str, circuit: QuantumCircuit, listed: Sequence[Param
         raise CircuitError(f"the {role} circuit has parameters that no list names: {_names(missing)}")
     if unused := set(listed).difference(present):
         raise CircuitError(f"the {role} circuit lacks these listed parameters: {_names(unused)}")
+
+
+def _free_name(name: str, taken: Iterable[Parameter]) -> str:
+    """Lengthen a vector's name until no other parameter, nor an element of another vector, bears it."""
+    others = [parameter.name for parameter in taken]
+    while any(other == name or other.startswith(f"{name}[") for other in others):
+        name += "_"
+    return name
+
+
+def _rename(circuit: QuantumCircuit, parameters: Sequence[Parameter]) -> tuple[QuantumCircuit, list[Parameter]]:
+    """Give the listed parameters names that no one else has; returns the circuit and the new parameters in order."""
+    from uuid import uuid4
+
+    fresh = [Parameter(f"{uuid4()}") for _ in parameters]
+    return circuit.assign_parameters(dict(zip(parameters, fresh, strict=True))), fresh
+
+
+def _describe(circuit: QuantumCircuit) -> Iterable[str]:
+    """Write out gates, qubits and angles, one gate a line, and after a gate that is not Qiskit's own its definition."""
+    yield f"{circuit.num_qubits} {circuit.global_phase}"
+    for instruction in circuit.data:
+        operation = instruction.operation
+        qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
+        matrices = [p.tobytes().hex() for p in operation.params if isinstance(p, np.ndarray)]
+        parameters = matrices or [str(parameter) for parameter in operation.params]
+        yield f"{operation.name} {qubits} {parameters}"
+        if not matrices and not _is_standard(operation) and operation.definition is not None:
+            yield from _describe(operation.definition)
+
+
+def _inline_lookalikes(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Replace gates that only bear a standard gate's name by their definitions: backends go by the name alone."""
+    if not any(_hides_lookalike(instruction.operation) for instruction in circuit.data):
+        return circuit
+    inlined = circuit.copy_empty_like()
+    for instruction in circuit.data:
+        if _hides_lookalike(instruction.operation):
+            definition = _inline_lookalikes(instruction.operation.definition)
+            inlined.compose(definition, instruction.qubits, instruction.clbits, inplace=True)
+        else:
+            inlined.append(instruction)
+    return inlined
+
+
+def _hides_lookalike(operation: Operation) -> bool:
+    definition = getattr(operation, "definition", None)
+    if definition is None or _is_standard(operation):
+        return False
+    if operation.name in _standard_gates():
+        return True
+    return any(_hides_lookalike(instruction.operation) for instruction in definition.data)
+
+
+def _is_standard(operation: Operation) -> bool:
+    standard = _standard_gates().get(operation.name)
+    return standard is not None and getattr(operation, "base_class", None) is standard.base_class
+
+
+_standard_gates = cache(get_standard_gate_name_mapping)
 
 
 def _names(parameters: Sequence[Parameter] | set[Parameter]) -> str:

@@ -1,7 +1,7 @@
-"""Angles as functions of parameters: Qiskit expressions made into matrices where they are affine, into numpy otherwise.
+"""Angles as functions of parameters: Qiskit expressions made into matrices where affine, into numpy otherwise.
 
-Nearly every circuit has affine angles (``2 * x[0] + w[3]``), which cost one small matrix product; products and functions
-of parameters, as in a ZZ feature map, are compiled through sympy together with their derivatives.
+Nearly every circuit has affine angles (``2 * x[0] + w[3]``), which cost one small matrix product; products and
+functions of parameters, as in a ZZ feature map, are compiled through sympy together with their derivatives.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from qlam_qiskit.errors import CircuitError
 
 
 def parameters_of(angle: Angle) -> frozenset[Parameter]:
-    """The parameters that an angle depends on."""
+    """Return the parameters that an angle depends on."""
     return frozenset(angle.parameters) if isinstance(angle, ParameterExpression) else frozenset()
 
 
@@ -32,7 +32,7 @@ def affine_part(angle: Angle, parameters: Sequence[Parameter]) -> tuple[dict[Par
         if parameters_of(factor):
             return None
         factors[parameter] = _number(factor)
-    rest = angle.bind({parameter: 0.0 for parameter in mine}) if mine else angle
+    rest = angle.bind(dict.fromkeys(mine, 0.0)) if mine else angle
     return factors, rest if parameters_of(rest) else _number(rest)
 
 
@@ -49,9 +49,7 @@ class AngleFunctions:
     def __init__(self, angles: Sequence[Angle], parameters: Sequence[Parameter]) -> None:
         self._constant = np.zeros(len(angles))
         self._matrix = np.zeros((len(angles), len(parameters)))
-        self._nonlinear: list[
-            tuple[int, Callable[..., np.ndarray], list[tuple[int, Callable[..., np.ndarray]]]]
-        ] = []
+        self._nonlinear: list[tuple[int, Callable[..., np.ndarray], list[tuple[int, Callable[..., np.ndarray]]]]] = []
         index = {parameter: k for k, parameter in enumerate(parameters)}
         for row, angle in enumerate(angles):
             split = affine_part(angle, parameters)

@@ -24,9 +24,7 @@ class Numbers(NamedTuple):
 class Steps(NamedTuple):
     """A compiled circuit as arrays: what one step does, in order, and how its angle rows follow from the inputs."""
 
-    operations: (
-        np.ndarray
-    )  # (ops, 6) kind, then: qubit, shared?, row | low, high, cross, end, table | permutation
+    operations: np.ndarray  # (ops, 6) kind, then: qubit, shared?, row | low, high, cross, end, table | permutation
     masks: np.ndarray  # (strings,) qubits of each Pauli-Z string, as bits
     string_rows: np.ndarray  # (strings,) the angle row of each string
     cycle_starts: np.ndarray  # (permutations, cycles + 1) padded; where each cycle begins in ``cycles``

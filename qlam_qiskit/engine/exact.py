@@ -65,9 +65,7 @@ class ExactEngine:
         Blocks of 16 samples that run side by side; by default the number of processors this process may use.
     """
 
-    def __init__(
-        self, memory: MemoryCircuit, *, precision: str = "float32", threads: int | None = None
-    ) -> None:
+    def __init__(self, memory: MemoryCircuit, *, precision: str = "float32", threads: int | None = None) -> None:
         if precision not in PRECISIONS:
             raise ConfigurationError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}")
         if memory.num_qubits > MAX_QUBITS:
@@ -76,7 +74,9 @@ class ExactEngine:
             )
         self.memory = memory
         self.dtype = PRECISIONS[precision]
-        self.threads = threads or len(os.sched_getaffinity(0))
+        if threads is not None and threads < 1:
+            raise ConfigurationError(f"the exact engine runs on at least 1 thread, not {threads}")
+        self.threads = threads or _processors()
         self._update = CompiledSteps(compile_plan(memory.update, memory.inputs, memory.weights), self.dtype)
         self._query = CompiledSteps(compile_plan(memory.query, memory.query_angles, ()), self.dtype)
         self._numbers = numbers(self.dtype)
@@ -137,11 +137,10 @@ class ExactEngine:
         With ``overwrite_inputs`` the input gradients take the place of the inputs, which saves an array of their size.
         """
         cotangent = np.ascontiguousarray(cotangent, self.dtype)
-        samples, steps, heads, _ = tape.inputs.shape
-        if cotangent.shape != (*tape.queries.shape[:4], self.dimension):
-            raise CircuitError(
-                f"the cotangent has shape {cotangent.shape}, the probabilities {(*tape.queries.shape[:4], self.dimension)}"
-            )
+        samples, _, heads, _ = tape.inputs.shape
+        expected = (*tape.queries.shape[:4], self.dimension)
+        if cotangent.shape != expected:
+            raise CircuitError(f"the cotangent has shape {cotangent.shape}, the probabilities {expected}")
         angles, query_angles = self._angles(tape)
         angle_gradient = (
             angles if overwrite_inputs and tape.inputs.flags.writeable else np.empty(angles.shape, self.dtype)
@@ -164,12 +163,8 @@ class ExactEngine:
 
         sums = self._map(run, heads, blocks)
         weights = np.stack([self._update.pull_back(tape.weights[head], sums[head]) for head in range(heads)])
-        inputs, extra = _pull_back_evaluated(
-            self._update.evaluated, tape.inputs, tape.weights, angle_gradient
-        )
-        queries, _ = _pull_back_evaluated(
-            self._query.evaluated, tape.queries, np.empty((heads, 0)), query_gradient
-        )
+        inputs, extra = _pull_back_evaluated(self._update.evaluated, tape.inputs, tape.weights, angle_gradient)
+        queries, _ = _pull_back_evaluated(self._query.evaluated, tape.queries, np.empty((heads, 0)), query_gradient)
         return Gradients(inputs.astype(self.dtype, copy=False), (weights + extra).astype(self.dtype), queries)
 
     def statevector(self, inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -197,16 +192,14 @@ class ExactEngine:
                 f"inputs must be (samples, steps, heads, {memory.num_inputs}), none zero, not {inputs.shape}"
             )
         if weights.shape != (inputs.shape[2], memory.num_weights):
-            raise CircuitError(
-                f"weights must be {(inputs.shape[2], memory.num_weights)}, not {weights.shape}"
-            )
+            raise CircuitError(f"weights must be {(inputs.shape[2], memory.num_weights)}, not {weights.shape}")
         if queries.ndim != 5 or queries.shape[3] < 1 or queries.shape[4] != memory.num_query_angles:
             raise CircuitError(
                 f"queries must be (samples, readouts, heads, queries, {memory.num_query_angles}), not {queries.shape}"
             )
 
     def _angles(self, tape: Tape) -> tuple[np.ndarray, np.ndarray]:
-        """What the kernels take as inputs: the inputs themselves, or angle rows evaluated from them beforehand."""
+        """Return what the kernels take as inputs: the inputs themselves, or angle rows evaluated from them."""
         angles, queries = tape.inputs, tape.queries
         if self._update.evaluated is not None:
             angles = self._update.evaluated(_beside(angles, tape.weights)).astype(self.dtype)
@@ -231,6 +224,11 @@ class ExactEngine:
         else:
             results = list(_pool(self.threads).map(lambda task: run(*task), tasks))
         return [results[head * blocks : (head + 1) * blocks] for head in range(heads)]
+
+
+def _processors() -> int:
+    """Count the processors that this process may use; not every system can say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

@@ -1,7 +1,7 @@
 """Rewrites Qiskit's standard gates as four primitives: RX, RY, Pauli-Z strings, and permutations of the amplitudes.
 
-Every gate is a product of these and a global phase, with angles that stay Qiskit ``ParameterExpression``s. A gate without
-a rule here is replaced by its own Qiskit ``definition``, down to gates that have one.
+Every gate is a product of these and a global phase, with angles that stay Qiskit ``ParameterExpression``s. A gate
+without a rule here is replaced by its own Qiskit ``definition``, down to gates that have one.
 """
 
 from __future__ import annotations
@@ -72,11 +72,7 @@ def lower(circuit: QuantumCircuit) -> tuple[list[Primitive], Angle]:
                 else:
                     phase = phase + part
         except _Unsupported as error:
-            inner = (
-                f" (through {error.name!r} in its definition)"
-                if error.name != instruction.operation.name
-                else ""
-            )
+            inner = f" (through {error.name!r} in its definition)" if error.name != instruction.operation.name else ""
             raise CircuitError(
                 f"circuit {circuit.name!r}, instruction {position}: {instruction.operation.name!r} on qubits {qubits} "
                 f"is not supported{inner}: the exact engine runs unitary gates only"
@@ -90,16 +86,12 @@ class _Unsupported(Exception):
         self.name = name
 
 
-def _lower_instruction(
-    operation: Instruction, qubits: Sequence[int], width: int
-) -> Iterator[Primitive | Angle]:
+def _lower_instruction(operation: Instruction, qubits: Sequence[int], width: int) -> Iterator[Primitive | Angle]:
     """Yield primitives, and global phases as bare angles."""
     kind = getattr(operation, "base_class", type(operation))
     if kind in _NOTHING:
         return
-    closed = (
-        not isinstance(operation, ControlledGate) or operation.ctrl_state == 2**operation.num_ctrl_qubits - 1
-    )
+    closed = not isinstance(operation, ControlledGate) or operation.ctrl_state == 2**operation.num_ctrl_qubits - 1
     if closed and kind in _RULES:
         yield from _RULES[kind](list(operation.params), list(qubits))
         return
@@ -299,6 +291,4 @@ def _eigenvalues(mask: int, indices: np.ndarray) -> np.ndarray:
 def string_signs(masks: Sequence[int], num_qubits: int) -> np.ndarray:
     """Tabulate the eigenvalues of Pauli-Z strings: float64 (strings, 2^n), little-endian amplitudes."""
     indices = np.arange(1 << num_qubits)
-    return np.array([_eigenvalues(mask, indices) for mask in masks], float).reshape(
-        len(masks), 1 << num_qubits
-    )
+    return np.array([_eigenvalues(mask, indices) for mask in masks], float).reshape(len(masks), 1 << num_qubits)

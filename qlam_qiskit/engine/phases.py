@@ -25,9 +25,7 @@ def phase(re, im, qubits, plan, shared, operation, cosines, sines, base, work, o
 
 
 @compiled
-def unphase(
-    re, im, lre, lim, qubits, plan, shared, operation, cosines, sines, base, work, one, gradient, table_sum
-):
+def unphase(re, im, lre, lim, qubits, plan, shared, operation, cosines, sines, base, work, one, gradient, table_sum):
     """Undo a run of diagonal gates on psi and lambda.
 
     Adds the strings' gradients to the rows of ``gradient`` that belong to this step, and Im(conj(lambda) psi) of each
@@ -148,7 +146,7 @@ def _apply_halves(re, im, qubits, work):
 
 @compiled
 def _undo_halves(re, im, lre, lim, qubits, work, zero):
-    """Undo both halves' phases, summing Im(conj(lambda) psi) over the upper half for each lower value, and vice versa."""
+    """Undo both halves' phases; sum Im(conj(lambda) psi) over the upper half for each lower value, and vice versa."""
     low_size, high_size = 1 << qubits // 2, 1 << (qubits - qubits // 2)
     for lower in range(low_size):
         store(work.low_sum, lower, zero)

@@ -34,9 +34,7 @@ class Readout:
         if self.kind not in KINDS:
             raise ConfigurationError(f"unknown readout {self.kind!r}; allowed: {', '.join(KINDS)}")
         if self.kind == "z_strings" and not 1 <= self.max_weight <= self.num_qubits:
-            raise ConfigurationError(
-                f"Z strings on {self.num_qubits} qubits have weight 1 to {self.num_qubits}"
-            )
+            raise ConfigurationError(f"Z strings on {self.num_qubits} qubits have weight 1 to {self.num_qubits}")
 
     @property
     def size(self) -> int:
@@ -47,11 +45,7 @@ class Readout:
     def masks(self) -> tuple[int, ...]:
         """The Z strings that determine the readout, each as a mask of its qubits, lighter ones first."""
         heaviest = self.max_weight if self.kind == "z_strings" else self.num_qubits
-        sets = (
-            chosen
-            for weight in range(1, heaviest + 1)
-            for chosen in combinations(range(self.num_qubits), weight)
-        )
+        sets = (chosen for weight in range(1, heaviest + 1) for chosen in combinations(range(self.num_qubits), weight))
         return tuple(sum(1 << qubit for qubit in chosen) for chosen in sets)
 
     @cached_property
@@ -61,9 +55,7 @@ class Readout:
     def from_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
         """Read (..., D) bitstring probabilities; returns (..., K) in their precision."""
         if self.kind == "probabilities":
-            return probabilities * probabilities.dtype.type(1 << self.num_qubits) - probabilities.dtype.type(
-                1
-            )
+            return probabilities * probabilities.dtype.type(1 << self.num_qubits) - probabilities.dtype.type(1)
         return probabilities @ self._signs.T.astype(probabilities.dtype)
 
     def from_z_strings(self, values: np.ndarray) -> np.ndarray:

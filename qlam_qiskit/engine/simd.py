@@ -64,9 +64,7 @@ def load(typing_context: Any, array: types.Array, row: types.Integer) -> tuple[A
 
 
 @intrinsic
-def store(
-    typing_context: Any, array: types.Array, row: types.Integer, value: Vector
-) -> tuple[Any, Callable[..., Any]]:
+def store(typing_context: Any, array: types.Array, row: types.Integer, value: Vector) -> tuple[Any, Callable[..., Any]]:
     """Write row ``row``: elements [row * LANES, (row + 1) * LANES)."""
     _check_array(array)
 
@@ -84,9 +82,7 @@ def broadcast(typing_context: Any, value: types.Float) -> tuple[Any, Callable[..
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = _llvm_vector(signature.args[0])
-        first = builder.insert_element(
-            ir.Constant(kind, ir.Undefined), arguments[0], ir.Constant(ir.IntType(32), 0)
-        )
+        first = builder.insert_element(ir.Constant(kind, ir.Undefined), arguments[0], ir.Constant(ir.IntType(32), 0))
         mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), mask)
 

@@ -177,9 +177,7 @@ def backward_block(
 
 
 @compiled
-def _add_readout(
-    queries, q, query, shared, numbers, qubits, first, lanes, work, rows, cotangent, query_gradient, sums
-):
+def _add_readout(queries, q, query, shared, numbers, qubits, first, lanes, work, rows, cotangent, query_gradient, sums):
     """Add V^dagger O V psi to lambda, and collect the gradients of V's angles."""
     one = broadcast(numbers.half[2])
     zero = one - one

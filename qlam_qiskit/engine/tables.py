@@ -165,7 +165,7 @@ class _RowBook:
 
 
 def numbers(dtype: type[np.floating]) -> Numbers:
-    """Constants of the angle kernels: pi in parts whose products with a small integer are exact, Taylor coefficients."""
+    """Make the angle kernels' constants: pi in parts whose products with small integers are exact, Taylor terms."""
     import math
 
     terms = 7 if dtype is np.float32 else 11

@@ -64,11 +64,13 @@ class MemoryLayer(nn.Module):
 
     def forward(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
         """Run the layer; see the class for shapes."""
+        return self.memory(*self.angles(tokens, query)).flatten(2)
+
+    def angles(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the angles phi (B, T, H, P) and alpha (B or 1, R or 1, H, Q, A) that tokens and queries select."""
         embedded = self.embedding(tokens)
         phi = self.encoder(embedded) * self.time_scales
-        angles = phi.reshape(*phi.shape[:2], self.heads, -1)
-        values = self.memory(angles, self._queries(embedded, query))
-        return values.flatten(2)
+        return phi.reshape(*phi.shape[:2], self.heads, -1), self._queries(embedded, query)
 
     @property
     def readout_size(self) -> int:

@@ -13,6 +13,7 @@ import torch
 from qiskit_machine_learning.connectors import TorchConnector
 from torch.autograd.function import once_differentiable
 
+from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.network.memory import MemoryNetwork
 
 
@@ -22,19 +23,21 @@ class _VectorJacobian(torch.autograd.Function):
         ctx: Any, angles: torch.Tensor, weights: torch.Tensor, queries: torch.Tensor, network: MemoryNetwork
     ) -> torch.Tensor:
         ctx.network = network
-        ctx.shapes = queries.shape
+        # The tape shares the tensors' memory: torch refuses to differentiate if they were changed in place meanwhile.
+        ctx.save_for_backward(angles, weights, queries)
         values, ctx.tape = network.run(*(part.detach().cpu().numpy() for part in (angles, weights, queries)))
         return torch.from_numpy(np.ascontiguousarray(values)).to(angles)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        *_, queries = ctx.saved_tensors
         gradients = ctx.network.pull_back(ctx.tape, cotangent.detach().cpu().numpy())
         tensors = [
             torch.from_numpy(np.ascontiguousarray(part)).to(cotangent)
             for part in (gradients.inputs, gradients.weights, gradients.queries)
         ]
-        tensors[2] = tensors[2].sum_to_size(ctx.shapes)
+        tensors[2] = tensors[2].sum_to_size(queries.shape)
         return (*tensors, None)
 
 
@@ -65,6 +68,10 @@ class MemoryConnector(TorchConnector):
         weights = network.split_weights(self._weights * self.weight_scale).to(input_data.dtype)
         if queries is not None:
             return _VectorJacobian.apply(input_data, weights, queries, network)
+        if input_data.shape[-1] != network.num_inputs:
+            raise CircuitError(
+                f"without queries of their own, inputs are flat, (..., {network.num_inputs}), not {tuple(input_data.shape)}"
+            )
         batch = input_data.reshape(-1, network.num_inputs)
         angles, queries = network.split_inputs(batch)
         values = _VectorJacobian.apply(angles, weights, queries, network)

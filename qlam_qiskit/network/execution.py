@@ -45,9 +45,7 @@ class ExactExecution:
         """Compile ``memory``; ``options`` are those of :class:`ExactEngine`."""
         return cls(ExactEngine(memory, **options), readout, readout_steps)
 
-    def forward(
-        self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray
-    ) -> tuple[np.ndarray, Tape]:
+    def forward(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Tape]:
         """Run the engine."""
         probabilities, tape = self.engine.forward(angles, weights, queries, readout_steps=self.readout_steps)
         return self.readout.from_probabilities(probabilities), tape

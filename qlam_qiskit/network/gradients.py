@@ -10,30 +10,24 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from qiskit import transpile
 from qiskit.circuit import Parameter, ParameterExpression, ParameterVector, QuantumCircuit
+from qiskit.circuit import library as lib
 
 from qlam_qiskit.engine.angles import AngleFunctions
 
 Evaluate = Callable[[np.ndarray], np.ndarray]
 
 # Gates exp(-i a G/2) with G^2 = 1, up to a global phase: two evaluations at a +- pi/2 give the exact derivative.
-_SHIFTABLE = {"rx", "ry", "rz", "p", "rxx", "ryy", "rzz", "rzx"}
-_BASIS = [
-    *sorted(_SHIFTABLE),
-    "h",
-    "x",
-    "y",
-    "z",
-    "s",
-    "sdg",
-    "sx",
-    "sxdg",
-    "t",
-    "tdg",
-    "cx",
-    "cz",
-    "swap",
-    "id",
-]
+_SHIFTABLE = {
+    lib.RXGate: "rx",
+    lib.RYGate: "ry",
+    lib.RZGate: "rz",
+    lib.PhaseGate: "p",
+    lib.RXXGate: "rxx",
+    lib.RYYGate: "ryy",
+    lib.RZZGate: "rzz",
+    lib.RZXGate: "rzx",
+}
+_FIXED = ["h", "x", "y", "z", "s", "sdg", "sx", "sxdg", "t", "tdg", "cx", "cz", "swap", "id"]
 _ROWS_AT_ONCE = 4096
 
 
@@ -62,9 +56,7 @@ class ParameterShift:
         count = angles.shape[1]
         shifts = np.concatenate([np.eye(count), -np.eye(count)]) * np.pi / 2
         shifted = (angles[:, None, :] + shifts).reshape(-1, count)
-        blocks = [
-            self._evaluate(shifted[k : k + _ROWS_AT_ONCE]) for k in range(0, len(shifted), _ROWS_AT_ONCE)
-        ]
+        blocks = [self._evaluate(shifted[k : k + _ROWS_AT_ONCE]) for k in range(0, len(shifted), _ROWS_AT_ONCE)]
         values = np.concatenate(blocks).reshape(len(rows), 2, count, -1)
         derivatives = np.einsum("nak,nk->na", (values[:, 0] - values[:, 1]) / 2, cotangent)
         return self._functions.pull_back(rows, derivatives)
@@ -72,9 +64,9 @@ class ParameterShift:
 
 def _separate(circuit: QuantumCircuit) -> tuple[QuantumCircuit, list[ParameterExpression], ParameterVector]:
     """Give every parametrized gate an angle of its own; returns the circuit, the old angles, and the new parameters."""
-    parametrized = {i.operation.name for i in circuit.data if any(map(_is_free, i.operation.params))}
-    if not parametrized <= _SHIFTABLE:
-        circuit = transpile(circuit, basis_gates=_BASIS, optimization_level=0)
+    parametrized = {i.operation.base_class for i in circuit.data if any(map(_is_free, i.operation.params))}
+    if not parametrized <= _SHIFTABLE.keys():
+        circuit = transpile(circuit, basis_gates=[*_SHIFTABLE.values(), *_FIXED], optimization_level=0)
     places = [index for index, i in enumerate(circuit.data) if any(map(_is_free, i.operation.params))]
     vector = ParameterVector("angle", len(places))
     fresh = dict(zip(places, vector, strict=True))

@@ -8,6 +8,7 @@ import numpy as np
 from qiskit_machine_learning.neural_networks import NeuralNetwork
 
 from qlam_qiskit.engine import Gradients, Readout
+from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.network.execution import ExactExecution, Execution
 from qlam_qiskit.template import MemoryCircuit
 
@@ -52,6 +53,10 @@ class MemoryNetwork(NeuralNetwork):
         self.heads = heads
         self.queries = queries
         self.readout = readout or Readout(memory.num_qubits)
+        if self.readout.num_qubits != memory.num_qubits:
+            raise CircuitError(
+                f"the readout is of {self.readout.num_qubits} qubits and the memory has {memory.num_qubits}"
+            )
         self.readout_steps = readout_steps or (steps - 1,)
         self.execution = execution or ExactExecution.of(memory, self.readout, self.readout_steps)
         super().__init__(
@@ -63,8 +68,11 @@ class MemoryNetwork(NeuralNetwork):
         )
 
     def run(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Any]:
-        """Return readouts (B, R, H, Q, K) and a tape, for angles (B, T, H, P), weights (H, W) and queries
-        (B or 1, R or 1, H, Q, A)."""
+        """Return readouts (B, R, H, Q, K) and a tape.
+
+        angles (B, T, H, P); weights (H, W); queries (B or 1, R or 1, H, Q, A). Raises CircuitError if one does not fit.
+        """
+        self._check_shapes(angles, weights, queries)
         return self.execution.forward(angles, weights, queries)
 
     def pull_back(self, tape: Any, cotangent: np.ndarray) -> Gradients:
@@ -75,13 +83,28 @@ class MemoryNetwork(NeuralNetwork):
         """Split flat inputs (B, num_inputs), an array or a tensor, into angles and queries."""
         boundary = self.steps * self.heads * self.memory.num_inputs
         angles = inputs[:, :boundary].reshape(-1, self.steps, self.heads, self.memory.num_inputs)
-        return angles, inputs[:, boundary:].reshape(
-            -1, 1, self.heads, self.queries, self.memory.num_query_angles
-        )
+        return angles, inputs[:, boundary:].reshape(-1, 1, self.heads, self.queries, self.memory.num_query_angles)
 
     def split_weights(self, weights: Any) -> Any:
         """Shape flat weights (num_weights,) as (H, W)."""
         return weights.reshape(self.heads, self.memory.num_weights)
+
+    def _check_shapes(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> None:
+        memory = self.memory
+        samples = angles.shape[:1]
+        _check("angles", angles, ({*samples} - {0}, {self.steps}, {self.heads}, {memory.num_inputs}))
+        _check("weights", weights, ({self.heads}, {memory.num_weights}))
+        _check(
+            "queries",
+            queries,
+            (
+                {1, *samples},
+                {1, len(self.readout_steps)},
+                {self.heads},
+                {self.queries},
+                {memory.num_query_angles},
+            ),
+        )
 
     def _forward(self, input_data: np.ndarray | None, weights: np.ndarray | None) -> np.ndarray:
         values, _ = self.run(*self._arguments(input_data, weights))
@@ -108,3 +131,12 @@ class MemoryNetwork(NeuralNetwork):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         angles, queries = self.split_inputs(input_data)
         return angles, self.split_weights(weights), queries
+
+
+def _check(name: str, array: np.ndarray, allowed: tuple[set[int], ...]) -> None:
+    """Raise CircuitError unless every dimension is one of those allowed for it."""
+    if len(array.shape) != len(allowed) or any(
+        size not in sizes for size, sizes in zip(array.shape, allowed, strict=True)
+    ):
+        shown = ", ".join(" or ".join(map(str, sorted(sizes))) or "samples" for sizes in allowed)
+        raise CircuitError(f"{name} must be ({shown}), not {array.shape}")

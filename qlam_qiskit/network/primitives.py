@@ -18,6 +18,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from qlam_qiskit.backends import OpenBackend
 from qlam_qiskit.engine import ExactEngine, Gradients, Readout
+from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.network.gradients import ParameterShift, spsa_gradient
 from qlam_qiskit.template import MemoryCircuit
 
@@ -50,6 +51,8 @@ class PrimitiveExecution:
         gradient: str = "adjoint",
         rng: np.random.Generator | None = None,
     ) -> None:
+        if gradient not in GRADIENTS:
+            raise ConfigurationError(f"unknown gradient {gradient!r}; allowed: {', '.join(GRADIENTS)}")
         self._memory = memory
         self._readout = readout
         self._gradient = gradient
@@ -57,9 +60,7 @@ class PrimitiveExecution:
         self._read = [steps - 1] if readout_steps is None else list(readout_steps)
         self._circuits = [_SequenceCircuit(memory, step + 1, readout, backend) for step in self._read]
 
-    def forward(
-        self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray
-    ) -> tuple[np.ndarray, _Call]:
+    def forward(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, _Call]:
         """Run one PUB for each step that is read."""
         samples, _, heads, _ = angles.shape
         queries = np.broadcast_to(queries, (samples, len(self._read), heads, *queries.shape[3:]))
@@ -75,9 +76,7 @@ class PrimitiveExecution:
     def backward(self, tape: _Call, cotangent: np.ndarray) -> Gradients:
         """Carry the cotangent back by the gradient chosen."""
         if self._gradient == "adjoint":
-            _, exact_tape = self._engine.forward(
-                tape.angles, tape.weights, tape.queries, readout_steps=self._read
-            )
+            _, exact_tape = self._engine.forward(tape.angles, tape.weights, tape.queries, readout_steps=self._read)
             return self._engine.backward(exact_tape, self._readout.pull_back(np.asarray(cotangent, float)))
         gradients = Gradients(*(np.zeros(part.shape) for part in (tape.angles, tape.weights, tape.queries)))
         for slot, circuit in enumerate(self._circuits):

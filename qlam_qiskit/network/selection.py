@@ -40,9 +40,7 @@ class BackendExecutions:
         """Make an execution of ``memory`` over ``steps`` steps, read after ``readout_steps``."""
         if self.spec.kind == "exact":
             precision = self.precision or self.spec.precision
-            return ExactExecution.of(
-                memory, readout, readout_steps, precision=precision, threads=self.spec.threads
-            )
+            return ExactExecution.of(memory, readout, readout_steps, precision=precision, threads=self.spec.threads)
         if self._backend is None:
             self._backend = open_backend(self.spec, shots=self.shots, seed=self.seed)
         return PrimitiveExecution(

@@ -42,6 +42,7 @@ def server(running_server, monkeypatch, tmp_path):
     for name, value in running_server.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USAGE_DATA_OPT_OUT", "True")  # spares the client a look at the stack for every request
     monkeypatch.setattr("urllib3.util.retry.Retry._sleep_backoff", lambda self: None)
     yield running_server
     assert state.defects == []

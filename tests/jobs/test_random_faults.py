@@ -15,8 +15,8 @@ from qlam_qiskit import jobs
 from qlam_qiskit.errors import QlamError
 from qlam_qiskit.jobs import Clock, JobState, Ledger, Policy
 
-SCHEDULES = 240
-CHUNK = 20
+SCHEDULES = 208
+CHUNK = 26
 ACTIONS = {
     "POST /jobs": [
         ("status", {"status": 500}),
@@ -96,7 +96,7 @@ def pubs(open_service, tiny_pub):
 
 @pytest.mark.parametrize("chunk", range(SCHEDULES // CHUNK))
 def test_nothing_is_lost_or_doubled(chunk, server, open_service, pubs, tmp_path, skipping_time):
-    state, outcomes = server.state, {"lost": 0, "duplicates": 0, "kills": 0, "faults": 0}
+    state, outcomes = server.state, {"lost": 0, "duplicates": 0, "kills": 0, "faults": 0, "submitted": 0}
     clock = Clock(skipping_time.now, skipping_time.sleep)
     patience = {"policy": Policy(posts_per_minute=1000, attempts=4), "clock": clock}
     for number in range(chunk * CHUNK, (chunk + 1) * CHUNK):
@@ -136,7 +136,9 @@ def test_nothing_is_lost_or_doubled(chunk, server, open_service, pubs, tmp_path,
                     assert answer[0].data.meas.get_counts(1) == {"01": 16}
             tags = [job.tag for submission in jobs.show(ledger) for job in submission.jobs]
         accepted = [tag for identifier in state.accepted for tag in state.jobs[identifier].tags if tag in tags]
+        outcomes["submitted"] += bool(tags)
         outcomes["lost"] += len(set(tags) - set(accepted)) + (len(state.accepted) != len(accepted))
         outcomes["duplicates"] += len(accepted) - len(set(accepted))
     assert (outcomes["lost"], outcomes["duplicates"]) == (0, 0), outcomes
-    assert outcomes["faults"] > CHUNK and outcomes["kills"] > 0, outcomes
+    # The schedules were worth something: most got as far as the ledger, and many processes were killed.
+    assert outcomes["submitted"] > CHUNK // 2 and outcomes["kills"] >= 5 and outcomes["faults"] > CHUNK, outcomes

@@ -1,0 +1,50 @@
+"""A model's circuits as PUBs: exact probabilities of them give the model's own logits."""
+
+import numpy as np
+import pytest
+import torch
+from qiskit.quantum_info import Statevector
+
+from qlam_qiskit.configuration import check
+from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.model import QLAM, ModelSettings
+from qlam_qiskit.model.sampling import logits_from_probabilities, sampler_pubs
+
+
+def make(**sections):
+    torch.manual_seed(0)
+    values = {"circuit": {"template": "line", "qubits": 3}, "embedding": {"width": 5, "kernel": 3}, **sections}
+    settings = check(ModelSettings, {"time_scale": 0.5, **values}, "test")
+    return QLAM(settings, steps=5, token_size=2, num_classes=4)
+
+
+def exact_probabilities(pub):
+    rows = []
+    for index in range(pub.parameter_values.shape[0]):
+        circuit = pub.parameter_values.bind(pub.circuit, (index,))
+        circuit.remove_final_measurements()
+        rows.append(Statevector(circuit).probabilities())
+    return np.array(rows)
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {},
+        {"heads": 2, "queries": {"count": 2}},
+        {"queries": {"kind": "last_token"}, "readout": {"kind": "z_strings", "times": 2}},
+        {"queries": {"kind": "given", "size": 3}},
+    ],
+)
+def test_exact_probabilities_give_the_models_logits(sections):
+    model = make(**sections)
+    tokens, query = torch.randn(3, 5, 2), torch.randn(3, 3)
+    pubs = sampler_pubs(model, tokens, shots=100, query=query)
+    assert all(pub.shots == 100 for pub in pubs)
+    logits = logits_from_probabilities(model, [exact_probabilities(pub) for pub in pubs])
+    assert torch.allclose(logits, model(tokens, query), atol=1e-5)
+
+
+def test_several_layers_are_not_one_circuit():
+    with pytest.raises(ConfigurationError, match="a model of 2 layers is not one circuit"):
+        sampler_pubs(make(layers=2), torch.randn(1, 5, 2))
