@@ -94,7 +94,7 @@ class ExactEngine:
         inputs (B, T, H, P); weights (H, W); queries (B or 1, R or 1, H, Q, A). ``readout_steps`` lists the R steps
         after which the memory is read, by default the last one. Raises CircuitError if shapes do not fit.
         """
-        inputs = np.asarray(inputs, self.dtype)
+        inputs = np.ascontiguousarray(inputs, self.dtype)
         weights = np.asarray(weights, np.float64)
         queries = np.asarray(queries, self.dtype)
         self._check_shapes(inputs, weights, queries)

@@ -1,7 +1,7 @@
 """Rewrites Qiskit's standard gates as four primitives: RX, RY, Pauli-Z strings, and permutations of the amplitudes.
 
 Every gate is a product of these and a global phase, with angles that stay Qiskit ``ParameterExpression``s. A gate
-without a rule here is replaced by its own Qiskit ``definition``, down to gates that have one.
+without a rule here is replaced by its own Qiskit ``definition``, or by what the transpiler makes of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from qiskit.circuit import (
     Barrier,
     ControlledGate,
     Delay,
-    Instruction,
+    Operation,
     ParameterExpression,
     QuantumCircuit,
 )
@@ -86,7 +86,7 @@ class _Unsupported(Exception):
         self.name = name
 
 
-def _lower_instruction(operation: Instruction, qubits: Sequence[int], width: int) -> Iterator[Primitive | Angle]:
+def _lower_instruction(operation: Operation, qubits: Sequence[int], width: int) -> Iterator[Primitive | Angle]:
     """Yield primitives, and global phases as bare angles."""
     kind = getattr(operation, "base_class", type(operation))
     if kind in _NOTHING:
@@ -100,11 +100,27 @@ def _lower_instruction(operation: Instruction, qubits: Sequence[int], width: int
         return
     definition = getattr(operation, "definition", None)
     if definition is None:
+        definition = _synthesize(operation)
+    if definition is None:
         raise _Unsupported(operation.name)
     for inner in definition.data:
         inner_qubits = [qubits[definition.find_bit(qubit).index] for qubit in inner.qubits]
         yield from _lower_instruction(inner.operation, inner_qubits, width)
     yield definition.global_phase
+
+
+def _synthesize(operation: Operation) -> QuantumCircuit | None:
+    """Write out what Qiskit leaves to its transpiler: annotated operations, permutations, Cliffords."""
+    from qiskit.exceptions import QiskitError
+    from qiskit.transpiler.passes import HighLevelSynthesis
+
+    circuit = QuantumCircuit(operation.num_qubits, operation.num_clbits)
+    circuit.append(operation, circuit.qubits, circuit.clbits)
+    try:
+        synthesized = HighLevelSynthesis()(circuit)
+    except QiskitError:
+        return None
+    return None if operation.name in synthesized.count_ops() else synthesized
 
 
 def _permutation(move: _Move, qubits: Sequence[int], width: int) -> np.ndarray:

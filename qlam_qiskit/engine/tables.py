@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qiskit.circuit import Parameter
 
-from qlam_qiskit.engine.angles import AngleFunctions, affine_part
+from qlam_qiskit.engine.angles import AngleFunctions, affine_part, parameters_of
 from qlam_qiskit.engine.arrays import PERMUTE, PHASE, ROTATE_X, ROTATE_Y, Numbers, Shared, Steps, Sums, rows
 from qlam_qiskit.engine.gates import Angle, Permutation, Rotation, string_signs
 from qlam_qiskit.engine.plan import PhaseRun, Plan
@@ -141,7 +141,9 @@ class _RowBook:
 
     def add(self, angle: Angle) -> int:
         split = affine_part(angle, self._inputs)
-        key = angle if split is None else (tuple(split[0].items()), split[1])
+        # Two expressions may be written alike, as of a parameter named "a + b", but not of the same parameters.
+        rest = angle if split is None else split[1]
+        key = (split and tuple(split[0].items()), str(rest), parameters_of(rest))
         if key not in self._index:
             self._index[key] = len(self.angles)
             self.angles.append(angle)
@@ -170,9 +172,9 @@ def numbers(dtype: type[np.floating]) -> Numbers:
 
     terms = 7 if dtype is np.float32 else 11
     parts = (
-        (3.140625, 9.670257568359375e-4, 6.2771141529083252e-7)
+        (3.140625, 9.670257568359375e-4, 6.2783295730096264e-7)
         if dtype is np.float32
-        else (3.1415926218032837, 3.178650954705639e-8, 1.2246467991473532e-16)
+        else (3.1415926218032837, 3.178650954705639e-8, 1.27366343270219e-24)
     )
     return Numbers(
         pi=np.array(parts, dtype),

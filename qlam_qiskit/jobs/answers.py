@@ -18,6 +18,7 @@ from qlam_qiskit.jobs.readout import (
 )
 from qlam_qiskit.jobs.records import SubmissionRecord
 from qlam_qiskit.jobs.states import JobState
+from qlam_qiskit.jobs.tiling import Placement
 
 
 def results(ledger: Ledger, submission: str) -> list[PrimitiveResult]:
@@ -73,6 +74,4 @@ def probabilities(
 def _placement(record: SubmissionRecord) -> Placement:
     if "placement" not in record.details:
         raise JobError(f"submission {record.id} was made of pubs, not of a plan; read its results as they are")
-    from qlam_qiskit.jobs.tiling import Placement
-
     return Placement.from_json(record.details["placement"])

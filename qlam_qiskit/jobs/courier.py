@@ -210,7 +210,7 @@ class Courier:
         """Record why a finished job's result could not be had."""
         if trouble.meaning is Meaning.MISSING:
             remedy = "`qlam jobs resume --failed` sends it again"
-            self._fail(job, f"the service no longer keeps its result; {remedy}")
+            self._fail(job, f"its result is no longer kept ({trouble.message}); {remedy}")
             return
         remedy = f"the service still has it: run `qlam jobs fetch {job.submission}` later"
         self.ledger.note(job, f"{trouble.message}; {remedy}")

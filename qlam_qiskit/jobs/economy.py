@@ -84,12 +84,12 @@ def economize(circuit: QuantumCircuit, target: Target) -> EconomicalCircuit:
     if circuit.has_control_flow_op():
         raise JobError("a circuit with control flow cannot be laid out on chains")
     form, entanglers = one_qubit_form(target), entangling_gates(target)
-    if form is None or not entanglers:
+    if form is None or (circuit.num_qubits > 1 and not entanglers):
         raise JobError(f"cannot write circuits in the device's gates: {', '.join(sorted(target.operation_names))}")
     read = _read_in(circuit, target, entanglers)
-    if "rzz" in entanglers and any(_is_free(gate.operation.params[0]) for gate in read.get_instructions("rzz")):
+    if any(_is_free(gate.operation.params[0]) for gate in read.get_instructions("rzz")):
         # An angle outside [0, pi/2] would fail on the device, and which one it will be is not known yet.
-        read = _read_in(circuit, target, tuple(name for name in entanglers if name != "rzz"))
+        read = _read_in(circuit, target, entanglers[:1])
     merge = _MergeRuns(form)
     merged = PassManager([RemoveBarriers(), _FoldRZZ(), merge]).run(read)
     return EconomicalCircuit(merged, merge.angles, tuple(circuit.parameters), tuple(merge.runs), form)
@@ -101,15 +101,18 @@ def one_qubit_form(target: Target) -> str | None:
 
 
 def entangling_gates(target: Target) -> tuple[str, ...]:
-    """Name the two-qubit gates of ``target`` that circuits are written in; rzz is used beside cz only."""
+    """Name the two-qubit gates of ``target`` that circuits are written in, the general one first."""
     names = set(target.operation_names)
-    if "cz" in names:
-        return ("cz", "rzz") if "rzz" in names else ("cz",)
-    return next(((name,) for name in ("ecr", "cx") if name in names), ())
+    general = next((name for name in ("cz", "ecr", "cx") if name in names), None)
+    if general is None:
+        return ()
+    return (general, "rzz") if "rzz" in names else (general,)
 
 
 def _read_in(circuit: QuantumCircuit, target: Target, entanglers: tuple[str, ...]) -> QuantumCircuit:
     """Rewrite ``circuit`` in rotations and entangling gates, on the chain, its parameters as simple as they were."""
+    if circuit.num_qubits == 1:
+        return generate_preset_pass_manager(1, basis_gates=list(_READ), seed_transpiler=0).run(circuit)
     edges = target.build_coupling_map(entanglers[0]).get_edges()
     # CZ and RZZ have no direction; for the others the device's own directions count.
     both_ways = entanglers[0] == "cz"

@@ -31,6 +31,8 @@ def check_isa(pubs: Sequence[Pub], target: Target, device: str) -> None:
                 f"a circuit of {circuit.num_qubits} qubits does not fit {device} ({target.num_qubits} qubits)"
             )
         _check_circuit(circuit, list(range(circuit.num_qubits)), target, device)
+    if any(pub.size > 1 and not pub.circuit.num_parameters and isinstance(pub, SamplerPub) for pub in pubs):
+        raise JobError("a circuit without parameters is executed once; ask for more shots instead of more rows")
     if any(isinstance(pub, SamplerPub) and not pub.circuit.cregs for pub in pubs):
         raise JobError("a circuit for the sampler measures nothing; add measurements")
     if len({pub.shots if isinstance(pub, SamplerPub) else pub.precision for pub in pubs}) > 1:

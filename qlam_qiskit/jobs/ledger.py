@@ -23,6 +23,7 @@ from qlam_qiskit.jobs.redaction import redact
 from qlam_qiskit.jobs.states import MOVES, JobState
 from qlam_qiskit.workspace import workspace
 
+_MINUTE = 63.0  # seconds; requests reach the service a little later than they are counted here
 _LOG = "INSERT INTO events VALUES (?, ?, ?, ?, ?)"
 
 
@@ -193,11 +194,12 @@ class Ledger:
         """Take one of the ``per_minute`` places for a POST; returns 0, or the seconds to wait and try again."""
         now = self.now()
         with self._database.transaction() as database:
-            database.execute("DELETE FROM posts WHERE at <= ? OR at > ?", (now - 60.0, now + 60.0))
+            bounds = (now - _MINUTE, now + _MINUTE)  # a clock that was set back leaves times in the future
+            database.execute("DELETE FROM posts WHERE at <= ? OR at > ?", bounds)
             query = "SELECT at FROM posts ORDER BY at DESC LIMIT ?"
             taken = [row["at"] for row in database.execute(query, (per_minute,))]
             if len(taken) >= per_minute:
-                return max(taken[-1] + 60.0 - now, 0.01)
+                return max(taken[-1] + _MINUTE - now, 0.01)
             database.execute("INSERT INTO posts VALUES (?)", (now,))
         return 0.0
 

@@ -11,6 +11,7 @@ from qiskit.primitives import PrimitiveResult
 
 from qlam_qiskit.backends import OpenBackend
 from qlam_qiskit.jobs.connections import RemoteJob, RemoteState, RemoteStatus
+from qlam_qiskit.jobs.outcomes import GoneError
 from qlam_qiskit.jobs.records import JobRecord
 from qlam_qiskit.jobs.storage import Pub
 
@@ -47,13 +48,15 @@ class LocalConnection:
         return []
 
     def status(self, remote_id: str) -> RemoteStatus:
-        """Return done for what was run by this process."""
+        """Return done for what was run by this process; raises GoneError for anything else."""
         if remote_id in self._results:
             return RemoteStatus(RemoteState.DONE, "done")
-        return RemoteStatus(RemoteState.FAILED, "the process that ran it ended before its result was saved")
+        raise GoneError("the process that ran it has ended")
 
     def result(self, remote_id: str) -> PrimitiveResult:
-        """Return the result of a job that this process ran."""
+        """Return the result of a job that this process ran; raises GoneError for any other."""
+        if remote_id not in self._results:
+            raise GoneError("the process that ran it has ended")
         return self._results[remote_id]
 
     def qpu_seconds(self, remote_id: str) -> None:

@@ -14,7 +14,7 @@ from qlam_qiskit.backends import OpenBackend
 from qlam_qiskit.jobs import storage
 from qlam_qiskit.jobs.courier import Courier
 from qlam_qiskit.jobs.describing import describe, reach
-from qlam_qiskit.jobs.errors import JobError
+from qlam_qiskit.jobs.errors import JobError, LedgerError
 from qlam_qiskit.jobs.ledger import Ledger
 from qlam_qiskit.jobs.pacing import Clock, Policy
 from qlam_qiskit.jobs.records import SubmissionRecord
@@ -76,7 +76,7 @@ def resume(
     A submission that is named has its refused jobs sent again too, and its failed ones with ``failed``. What could not
     be done is in each Submission's ``problems``; LedgerError when the ledger itself fails.
     """
-    storage.sweep(ledger.home)
+    storage.sweep(ledger.home, {record.id for record in ledger.submissions()})
     done = []
     for record in _chosen(ledger, submission):
         courier = _courier(ledger, record, policy, clock, report)
@@ -177,7 +177,11 @@ def _submit(
     identifier = f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     details = {**describe(backend, [pub.circuit for pubs in jobs for pub in pubs]), **extra}
     storage.write_inputs(ledger.home, identifier, jobs)
-    ledger.add_submission(identifier, backend.name, details, len(jobs))
+    try:
+        ledger.add_submission(identifier, backend.name, details, len(jobs))
+    except LedgerError:
+        storage.remove_inputs(ledger.home, identifier)
+        raise
     courier = _courier(ledger, ledger.submission(identifier), policy, clock, report, backend)
     courier.send_missing()
     if not courier.connection.remembers:

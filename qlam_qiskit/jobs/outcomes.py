@@ -51,8 +51,8 @@ class DamagedResultError(ValueError):
     """A result arrived that is cut short, or not what was asked for."""
 
 
-class DeviceGoneError(QlamError):
-    """The device that the circuits were made for is not offered any more."""
+class GoneError(QlamError):
+    """A device, or a result, does not exist any more."""
 
 
 class NotNowError(QlamError):
@@ -68,7 +68,9 @@ class LoginError(QlamError):
 
 
 _HTTP_CODE = re.compile(r"\b([45]\d\d) (?:Client|Server) Error")
-_TOO_MANY_PENDING = "3458"
+_TOO_MANY_PENDING = re.compile(r"(?<![\w-])3458(?![\w-])")
+_URL = re.compile(r"for url: \S+")
+_SAID = re.compile(r'"message":\s*"([^"]+)"')
 _OUR_MISTAKES = frozenset({"IBMInputValueError", "RuntimeInvalidStateError"})
 _ADVICE = {
     400: "the service does not accept the job as it is; correct the cause and run `qlam jobs resume`",
@@ -90,11 +92,11 @@ def explain(error: BaseException) -> Trouble:
         return Trouble(Meaning.UNAUTHORIZED if error.rejected else Meaning.UNSURE, str(error))
     if isinstance(error, NotNowError):
         return Trouble(Meaning.NOT_NOW, str(error))
-    if isinstance(error, DeviceGoneError):
+    if isinstance(error, GoneError):
         return Trouble(Meaning.MISSING, str(error))
     if isinstance(error, DamagedResultError) or kind == "JSONDecodeError":
         return Trouble(Meaning.DAMAGED, f"the service's answer is damaged: {said}")
-    if _TOO_MANY_PENDING in _service_codes(error):
+    if _TOO_MANY_PENDING.search(_URL.sub("", str(error))):
         message = (
             "too many of this account's jobs are pending (error 3458); run `qlam jobs resume` when some have ended"
         )
@@ -135,11 +137,7 @@ def _from_network(error: BaseException) -> bool:
     return bool(modules & {"qiskit_ibm_runtime", "requests", "urllib3", "ibm_cloud_sdk_core"})
 
 
-def _service_codes(error: BaseException) -> set[str]:
-    """Collect the service's own error codes from a message, as whole numbers and not parts of ids."""
-    return set(re.findall(r"(?<![\w-])\d{4}(?![\w-])", _service_words(error)))
-
-
 def _service_words(error: BaseException) -> str:
-    """Return the message without the URL, which says nothing to the user."""
-    return re.sub(r"for url: \S+", "", str(error)).strip("'\". ") or type(error).__name__
+    """Return what the service itself says in a message, else the message without the URL, which helps nobody."""
+    text = _URL.sub("", str(error)).replace("\\'", "'").strip("'\". ")
+    return "; ".join(_SAID.findall(text)) or text or type(error).__name__

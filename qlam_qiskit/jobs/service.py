@@ -12,7 +12,7 @@ from qlam_qiskit.backends.specs import IBMSpec
 from qlam_qiskit.errors import BackendError
 from qlam_qiskit.jobs.connections import RemoteJob, RemoteState, RemoteStatus
 from qlam_qiskit.jobs.isa import check_isa
-from qlam_qiskit.jobs.outcomes import DamagedResultError, DeviceGoneError, LoginError, NotNowError
+from qlam_qiskit.jobs.outcomes import DamagedResultError, GoneError, LoginError, NotNowError
 from qlam_qiskit.jobs.records import JobRecord, submission_tag
 from qlam_qiskit.jobs.redaction import redact
 from qlam_qiskit.jobs.storage import Pub
@@ -166,7 +166,7 @@ class ServiceConnection:
         except BackendError:
             # The client takes an outage for a device that does not exist; this request tells the two apart.
             self._service.usage()
-            raise DeviceGoneError(
+            raise GoneError(
                 f"{self._device} is not offered to this instance any more; submit again to another device"
             ) from None
 

@@ -10,14 +10,17 @@ import io
 import json
 import os
 import shutil
+import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from qiskit import QuantumCircuit, qpy
+from qiskit.exceptions import QiskitError
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
+from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
@@ -28,6 +31,7 @@ from qlam_qiskit.workspace import write_atomically
 
 Pub: TypeAlias = SamplerPub | EstimatorPub
 _PREPARING = ".preparing-"
+_STRAY_SECONDS = 86_400.0
 
 
 def submission_folder(home: Path, submission: str) -> Path:
@@ -49,7 +53,7 @@ def write_inputs(home: Path, submission: str, jobs: Sequence[Sequence[Pub]]) -> 
             folder = draft / f"job-{number:03d}"
             folder.mkdir(parents=True)
             _write_pubs(folder, pubs)
-        os.replace(draft, final)
+        draft.replace(final)
         _flush_folder(final.parent)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
@@ -64,7 +68,7 @@ def read_inputs(home: Path, submission: str, number: int) -> list[Pub]:
             circuits: list[QuantumCircuit] = qpy.load(stream)
         manifest, arrays = _read_arrays(folder / "inputs.npz")
         return [_make_pub(entry, circuits, arrays) for entry in manifest["pubs"]]
-    except (OSError, KeyError, IndexError, ValueError, zipfile.BadZipFile, qpy.QpyError) as error:
+    except (OSError, KeyError, IndexError, ValueError, zipfile.BadZipFile, QiskitError) as error:
         raise JobError(f"{folder}: the job's inputs are missing or damaged: {error}") from None
 
 
@@ -114,8 +118,9 @@ def read_result(home: Path, submission: str, number: int) -> tuple[PrimitiveResu
 def has_result(home: Path, submission: str, number: int, tag: str) -> bool:
     """Whether the result of the job with this tag is on disk; the file was written in one step, so it is whole."""
     try:
-        with np.load(job_folder(home, submission, number) / "result.npz", allow_pickle=False) as stored:
-            return json.loads(stored["manifest"].tobytes()).get("tag") == tag
+        with (job_folder(home, submission, number) / "result.npz").open("rb") as stream:
+            manifest = np.load(stream, allow_pickle=False)["manifest"]
+            return json.loads(manifest.tobytes()).get("tag") == tag
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return False
 
@@ -131,17 +136,26 @@ def check_result(result: Any, pubs: Sequence[Pub]) -> PrimitiveResult:
         raise DamagedResultError(f"the result answers {len(result)} of {len(pubs)} circuits")
     for index, (answer, pub) in enumerate(zip(result, pubs, strict=True)):
         fields = list(answer.data.values())
-        if tuple(answer.data.shape) != tuple(pub.shape) or not fields:
+        # The service may answer a single execution without its dimension.
+        if not fields or (answer.data.size, pub.size) != (1, 1) and tuple(answer.data.shape) != pub.shape:
             raise DamagedResultError(f"the result of circuit {index} has shape {answer.data.shape}, not {pub.shape}")
     return result
 
 
-def sweep(home: Path) -> None:
-    """Remove drafts that a process left behind when it died before it had recorded its submission."""
-    for draft in (home / "submissions").glob(f"{_PREPARING}*"):
-        process = draft.name.removeprefix(_PREPARING).partition("-")[0]
-        if process.isdigit() and not process_exists(int(process)):
-            shutil.rmtree(draft, ignore_errors=True)
+def remove_inputs(home: Path, submission: str) -> None:
+    """Remove the files of a submission that could not be recorded."""
+    shutil.rmtree(submission_folder(home, submission), ignore_errors=True)
+
+
+def sweep(home: Path, recorded: Collection[str]) -> None:
+    """Remove what processes left behind when they died before they had recorded their submission."""
+    for folder in (home / "submissions").glob("*"):
+        process = folder.name.removeprefix(_PREPARING).partition("-")[0]
+        draft = folder.name.startswith(_PREPARING) and not process_exists(int(process))
+        # A submission is recorded right after its folder appears, so an old one without a record never will be.
+        stray = folder.name not in recorded and time.time() - folder.stat().st_mtime > _STRAY_SECONDS
+        if draft or stray:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_pubs(folder: Path, pubs: Sequence[Pub]) -> None:
@@ -168,8 +182,9 @@ def _write_pubs(folder: Path, pubs: Sequence[Pub]) -> None:
 
 
 def _make_pub(entry: dict[str, Any], circuits: list[QuantumCircuit], arrays: dict[str, np.ndarray]) -> Pub:
-    circuit = circuits[entry["circuit"]]
-    values = arrays[entry["values"]] if circuit.num_parameters else None
+    circuit, values = circuits[entry["circuit"]], arrays[entry["values"]]
+    if not circuit.num_parameters:
+        values = BindingsArray(shape=values.shape[:-1])
     if "observables" in entry:
         return EstimatorPub.coerce((circuit, entry["observables"], values, entry["precision"]))
     return SamplerPub.coerce((circuit, values, entry["shots"]))
@@ -183,7 +198,7 @@ def _write_arrays(path: Path, manifest: dict[str, Any], arrays: dict[str, np.nda
 
 
 def _read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    with np.load(path, allow_pickle=False) as stored:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     return json.loads(arrays.pop("manifest").tobytes()), arrays
 

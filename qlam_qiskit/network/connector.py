@@ -69,9 +69,8 @@ class MemoryConnector(TorchConnector):
         if queries is not None:
             return _VectorJacobian.apply(input_data, weights, queries, network)
         if input_data.shape[-1] != network.num_inputs:
-            raise CircuitError(
-                f"without queries of their own, inputs are flat, (..., {network.num_inputs}), not {tuple(input_data.shape)}"
-            )
+            shape = tuple(input_data.shape)
+            raise CircuitError(f"inputs without queries of their own are flat, (..., {network.num_inputs}), not {shape}")
         batch = input_data.reshape(-1, network.num_inputs)
         angles, queries = network.split_inputs(batch)
         values = _VectorJacobian.apply(angles, weights, queries, network)

@@ -180,7 +180,7 @@ class Trainer:
         progress.loss_sum = progress.correct = progress.epoch_seconds = 0.0
         # Metrics before checkpoint: a row too many is dropped on resuming, one too few could not be made again.
         self._folder.append("metrics.jsonl", metrics)
-        if score is None or progress.best is None or score > progress.best:
+        if score is None or progress.best is None or score >= progress.best:  # of equals, the longer trained
             progress.best = score
             save_checkpoint(self._folder.best, Checkpoint(self._weights(), {"epoch": progress.epoch, **metrics}))
         self._save_last()

@@ -269,7 +269,8 @@ def test_a_result_that_expired_is_a_failure_with_a_remedy(submission, ledger, se
     server.state.faults.add(Fault("GET /jobs/{id}/results", "status", times=None, status=404))
     [fetched] = jobs.fetch(ledger, sent.id, **patience)
     assert _states(ledger, sent) == [JobState.FAILED]
-    assert "no longer keeps its result; `qlam jobs resume --failed`" in fetched.problems[0]
+    assert "its result is no longer kept" in fetched.problems[0]
+    assert "`qlam jobs resume --failed` sends it again" in fetched.problems[0]
 
 
 def test_a_job_that_the_service_forgot_fails_but_not_at_once(submission, ledger, server, patience, skipping_time):

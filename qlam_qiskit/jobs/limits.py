@@ -1,0 +1,169 @@
+"""Splits planned circuits into jobs by the service's limits, and prices the jobs.
+
+The price is the service's documented formula: 2 seconds for a job, and for every execution the delay between
+executions and the circuit's own length. The service's bill comes afterwards, in the job's metrics.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from qiskit import QuantumCircuit, qpy
+from qiskit.primitives.containers.sampler_pub import SamplerPub
+
+from qlam_qiskit.backends import ServiceLimits
+
+# Control-system instructions that the service counts for each instruction of a circuit.
+_CONTROL_INSTRUCTIONS = {"barrier": 0, "rz": 1, "delay": 1, "sx": 2, "x": 2, "rx": 2, "measure": 10, "reset": 17}
+_CONTROL_OF_TWO_QUBITS = 5
+_CONTROL_AT_START = 50
+
+_SECONDS_OF_A_JOB = 2.0
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What one pub asks of a job: once for its circuit, and again for each execution (row of values).
+
+    ``payload_mb`` and ``row_payload_mb`` are megabytes as sent, ``row_seconds`` seconds of QPU time for all shots of a
+    row, and ``row_instructions`` control-system instructions on the busiest qubit.
+    """
+
+    shots: int
+    rows: int
+    payload_mb: float
+    row_payload_mb: float
+    row_seconds: float
+    row_instructions: int
+    row_parameters: int
+
+    def of_row(self) -> tuple[float, ...]:
+        """Return what a row adds, in the order of :func:`_bounds`."""
+        return (
+            self.shots,
+            self.row_payload_mb,
+            self.row_seconds,
+            self.row_instructions,
+            self.row_parameters,
+        )
+
+
+@dataclass(frozen=True)
+class Share:
+    """Rows ``first`` to ``last`` - 1 of pub ``pub``, as part of a job."""
+
+    pub: int
+    first: int
+    last: int
+
+
+def demand_of(pub: SamplerPub, duration_s: float, rep_delay_s: float) -> Demand:
+    """Measure what ``pub`` asks for, its payload by encoding it as the service's client does."""
+    values = pub.parameter_values.as_array(pub.circuit.parameters)
+    return Demand(
+        shots=pub.shots,
+        rows=pub.size,
+        payload_mb=_encoded_mb(pub.circuit),
+        row_payload_mb=_array_mb(values) / max(pub.size, 1),
+        row_seconds=pub.shots * (rep_delay_s + duration_s),
+        row_instructions=_control_instructions(pub.circuit),
+        row_parameters=values.shape[-1],
+    )
+
+
+def job_seconds(shares: Sequence[Share], demands: Sequence[Demand]) -> float:
+    """Return the QPU seconds of one job by the documented formula."""
+    return _SECONDS_OF_A_JOB + sum(
+        (share.last - share.first) * demands[share.pub].row_seconds for share in shares
+    )
+
+
+def job_payload_mb(shares: Sequence[Share], demands: Sequence[Demand]) -> float:
+    """Return the size of one job as sent, megabytes."""
+    return sum(
+        demands[share.pub].payload_mb + (share.last - share.first) * demands[share.pub].row_payload_mb
+        for share in shares
+    )
+
+
+def split_into_jobs(
+    demands: Sequence[Demand], limits: ServiceLimits, max_seconds: float | None = None
+) -> tuple[list[list[Share]], list[str]]:
+    """Fill jobs one after the other, each as far as the limits allow; also say what no job can hold.
+
+    ``max_seconds`` is the caller's own bound on a job's QPU time. A job's pubs all have the same shots, as the service
+    asks. What exceeds a limit in a single execution gets a job of its own, and a sentence in the second list.
+    """
+    bounds = _bounds(limits, max_seconds)
+    jobs: list[list[Share]] = []
+    excesses: list[str] = []
+    left: dict[str, float] = {}
+    for number, demand in enumerate(demands):
+        per_row = dict(zip(bounds, demand.of_row(), strict=True))
+        for name, (bound, what) in bounds.items():
+            single = per_row[name] + (demand.payload_mb if name == "payload_mb" else 0.0)
+            if single > bound:
+                excesses.append(f"one execution of circuit {number} takes {single:,.4g} {what}; a job, {bound:,.4g}")
+        first = 0
+        while first < demand.rows:
+            fits = _rows_that_fit(per_row, left, demand.payload_mb)
+            new_shots = bool(jobs) and demands[jobs[-1][-1].pub].shots != demand.shots
+            if not jobs or new_shots or fits < 1:
+                jobs.append([])
+                left = {name: bound for name, (bound, _) in bounds.items()}
+                fits = max(1, _rows_that_fit(per_row, left, demand.payload_mb))
+            last = min(demand.rows, first + fits)
+            jobs[-1].append(Share(number, first, last))
+            left["payload_mb"] -= demand.payload_mb
+            for name, used in per_row.items():
+                left[name] -= used * (last - first)
+            first = last
+    return jobs, excesses
+
+
+def _bounds(limits: ServiceLimits, max_seconds: float | None) -> dict[str, tuple[float, str]]:
+    seconds = min(limits.job_seconds, max_seconds or limits.job_seconds) - _SECONDS_OF_A_JOB
+    return {
+        "executions": (limits.executions, "executions"),
+        "payload_mb": (limits.payload_mb, "MB"),
+        "seconds": (seconds, "s of QPU time"),
+        "instructions": (limits.control_instructions, "control instructions on a qubit"),
+        "parameters": (limits.parameters, "parameter values"),
+    }
+
+
+def _rows_that_fit(per_row: dict[str, float], left: dict[str, float], payload_mb: float) -> int:
+    rooms = [
+        (left.get(name, 0.0) - (payload_mb if name == "payload_mb" else 0.0)) / used
+        for name, used in per_row.items()
+        if used > 0
+    ]
+    return int(max(0.0, min(rooms, default=0.0)))
+
+
+def _control_instructions(circuit: QuantumCircuit) -> int:
+    counts = np.zeros(circuit.num_qubits, dtype=np.int64)
+    place = {qubit: index for index, qubit in enumerate(circuit.qubits)}
+    for instruction in circuit.data:
+        two = len(instruction.qubits) > 1
+        cost = _CONTROL_INSTRUCTIONS.get(instruction.operation.name, _CONTROL_OF_TWO_QUBITS if two else 2)
+        for qubit in instruction.qubits:
+            counts[place[qubit]] += cost
+    return int(counts.max(initial=0)) + _CONTROL_AT_START
+
+
+def _encoded_mb(circuit: QuantumCircuit) -> float:
+    buffer = io.BytesIO()
+    qpy.dump(circuit, buffer)
+    return len(base64.b64encode(zlib.compress(buffer.getvalue()))) / 1e6
+
+
+def _array_mb(values: np.ndarray) -> float:
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=False)
+    return len(base64.b64encode(zlib.compress(buffer.getvalue()))) / 1e6
