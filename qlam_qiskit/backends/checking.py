@@ -172,9 +172,7 @@ def _instance(spec: IBMSpec, name: str, plan: str) -> Step:
 def _usage(usage: dict[str, Any]) -> Step:
     remaining = usage.get("usage_remaining_seconds")
     if usage.get("usage_limit_reached") or remaining == 0:
-        return Step(
-            "usage", False, f"the allowance is spent ({usage.get('usage_consumed_seconds', '?')} s used)"
-        )
+        return Step("usage", False, f"the allowance is spent ({usage.get('usage_consumed_seconds', '?')} s used)")
     if remaining is None:
         return Step("usage", True, "no limit set")
     return Step("usage", True, f"{remaining:,.0f} s of QPU time left")

@@ -22,9 +22,7 @@ def fake_device(name: str) -> BackendV2:
     if key not in devices:
         near = difflib.get_close_matches(key, devices, n=3, cutoff=0.5)
         suggestion = (
-            f"did you mean {', '.join(devices[match] for match in near)}?"
-            if near
-            else "see FakeTorino, for one"
+            f"did you mean {', '.join(devices[match] for match in near)}?" if near else "see FakeTorino, for one"
         )
         raise ConfigurationError(f"no fake device {name!r} in qiskit-ibm-runtime; {suggestion}")
     from qiskit_ibm_runtime import fake_provider

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
     from qiskit_ibm_runtime import Batch, IBMBackend, QiskitRuntimeService, Session
 
-_BEARER = re.compile(
-    r"(Bearer\s+|apikey[=:]\s*|access_token[\"']?\s*[=:]\s*[\"']?)[\w.~+/-]+=*", re.IGNORECASE
-)
+_BEARER = re.compile(r"(Bearer\s+|apikey[=:]\s*|access_token[\"']?\s*[=:]\s*[\"']?)[\w.~+/-]+=*", re.IGNORECASE)
 _JSON_WEB_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
@@ -49,6 +47,12 @@ class IBMOpenBackend(OpenBackend):
         """Transpile ``circuit``; raises BackendError when it has control flow that the options cannot run."""
         refuse_control_flow(self.spec, circuit)
         return super().isa(circuit)
+
+    def allowance_s(self) -> float | None:
+        """Return what the instance's usage limit leaves, seconds; raises BackendError when it cannot be asked."""
+        with _service_errors("asking for the usage"):
+            usage = self.backend.service.usage()
+        return 0.0 if usage.get("usage_limit_reached") else usage.get("usage_remaining_seconds")
 
     def close(self) -> None:
         """Close the batch or session if one was opened; jobs that were sent still run."""
@@ -126,9 +130,7 @@ def uses_executor(spec: IBMSpec) -> bool:
     return spec.generation == "executor"
 
 
-def runtime_options(
-    spec: IBMSpec, kind: str, *, shots: int | None = None, tags: Sequence[str] = ()
-) -> dict[str, Any]:
+def runtime_options(spec: IBMSpec, kind: str, *, shots: int | None = None, tags: Sequence[str] = ()) -> dict[str, Any]:
     """Spell the entry's options as primitives take them; both generations read the same keys."""
     twirling: dict[str, Any] = {
         "enable_gates": spec.twirling.gates,
@@ -182,9 +184,7 @@ def _secrets() -> list[str]:
     try:
         from qiskit_ibm_runtime import QiskitRuntimeService
 
-        secrets += [
-            str(account.get("token", "")) for account in QiskitRuntimeService.saved_accounts().values()
-        ]
+        secrets += [str(account.get("token", "")) for account in QiskitRuntimeService.saved_accounts().values()]
     except Exception:
         # A damaged account file holds nothing that could be recognized; the patterns still apply.
         secrets += []
@@ -198,9 +198,7 @@ def _service_errors(doing: str) -> Iterator[None]:
     except BackendError:
         raise
     except Exception as error:
-        raise BackendError(
-            f"IBM Quantum: {doing} failed: {type(error).__name__}: {redact(str(error))}"
-        ) from None
+        raise BackendError(f"IBM Quantum: {doing} failed: {type(error).__name__}: {redact(str(error))}") from None
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -81,6 +81,10 @@ class OpenBackend:
         """Transpile ``circuit`` for the device, parameters left free; ``.layout`` has its qubits' places."""
         return self._transpiler.run(circuit)
 
+    def allowance_s(self) -> float | None:
+        """Return the seconds of QPU time that may still be used; None where nothing limits them."""
+        return None
+
     def close(self) -> None:
         """Give back what is held at a service; safe to call twice."""
 
@@ -110,9 +114,7 @@ class IdealAer(OpenBackend):
         from qlam_qiskit.backends.simulation import FreshSampler
 
         shots = self.shots or _DEFAULT_SHOTS
-        return FreshSampler(
-            lambda seed: SamplerV2.from_backend(self.backend, default_shots=shots, seed=seed), self.rng
-        )
+        return FreshSampler(lambda seed: SamplerV2.from_backend(self.backend, default_shots=shots, seed=seed), self.rng)
 
     def estimator(self) -> BaseEstimatorV2:
         """Return an estimator: exact where ``shots`` is None, and then equal rows give equal values."""

@@ -29,9 +29,7 @@ def open_backend(spec: BackendSpec, *, shots: int | None = None, seed: int | Non
     rng = np.random.default_rng(spec.seed if seed is None else seed)
     match spec:
         case ExactSpec():
-            raise BackendError(
-                f"backend {spec.name} is the exact engine, which runs no Qiskit circuits; name another"
-            )
+            raise BackendError(f"backend {spec.name} is the exact engine, which runs no Qiskit circuits; name another")
         case AerSpec(noise=None):
             return _ideal_aer(spec, shots, rng)
         case AerSpec():
@@ -79,9 +77,7 @@ def _provided(spec: ProviderSpec, shots: int | None, rng: np.random.Generator) -
             f"backend {spec.name}: factory {spec.factory}: no module named {error.name!r} is installed"
         ) from None
     except AttributeError:
-        raise ConfigurationError(
-            f"backend {spec.name}: factory {spec.factory}: {module} has no {function}"
-        ) from None
+        raise ConfigurationError(f"backend {spec.name}: factory {spec.factory}: {module} has no {function}") from None
     except Exception as error:
         raise BackendError(f"backend {spec.name}: importing {module} failed: {_said(error)}") from error
     try:

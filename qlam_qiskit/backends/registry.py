@@ -19,9 +19,7 @@ from qlam_qiskit.backends.specs import BackendSpec, make_spec
 from qlam_qiskit.configuration import read_yaml
 from qlam_qiskit.errors import ConfigurationError
 
-_SECRET_KEY = re.compile(
-    r"token|api_?key|password|passwd|secret|credential|authorization|bearer", re.IGNORECASE
-)
+_SECRET_KEY = re.compile(r"token|api_?key|password|passwd|secret|credential|authorization|bearer", re.IGNORECASE)
 # An IBM Cloud API key, a JSON web token, an Authorization header.
 _SECRET_VALUE = re.compile(r"^[A-Za-z0-9_-]{44}$|^eyJ[\w-]+\.[\w-]+\.|^Bearer\s", re.IGNORECASE)
 
@@ -53,9 +51,7 @@ def load_registry(path: Path | None = None) -> Registry:
             raise ConfigurationError(f"{source}: unknown key {key}; valid keys: backends, default")
     entries = raw.get("backends")
     if not isinstance(entries, dict) or not entries:
-        raise ConfigurationError(
-            f"{source}: backends: expected a mapping of names to settings, with one at least"
-        )
+        raise ConfigurationError(f"{source}: backends: expected a mapping of names to settings, with one at least")
     backends = {}
     for name, values in entries.items():
         where = f"{source}: backends.{name}"
@@ -68,9 +64,7 @@ def load_registry(path: Path | None = None) -> Registry:
     if default is None:
         raise ConfigurationError(f"{source}: missing key default; one of: {', '.join(backends)}")
     if default not in backends:
-        raise ConfigurationError(
-            f"{source}: default: no backend named {default!r}; there are: {', '.join(backends)}"
-        )
+        raise ConfigurationError(f"{source}: default: no backend named {default!r}; there are: {', '.join(backends)}")
     return Registry(default, MappingProxyType(backends), source)
 
 
@@ -103,9 +97,7 @@ def _secrets(value: Any, where: str = "") -> Iterator[str]:
         for key, inner in value.items():
             shown = "a key" if _SECRET_VALUE.match(str(key)) else key
             here = f"{where}.{shown}" if where else str(shown)
-            if _SECRET_VALUE.match(str(key)) or (
-                _SECRET_KEY.search(str(key)) and not isinstance(inner, dict)
-            ):
+            if _SECRET_VALUE.match(str(key)) or (_SECRET_KEY.search(str(key)) and not isinstance(inner, dict)):
                 yield here
             yield from _secrets(inner, here)
     elif isinstance(value, list):

@@ -159,14 +159,10 @@ class ExactEstimator(EstimatorV2):
     value meets every precision, and two equal rows of a batch give equal values.
     """
 
-    def run(
-        self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None
-    ) -> PrimitiveJob[PrimitiveResult]:
+    def run(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> PrimitiveJob[PrimitiveResult]:
         """Estimate every pub exactly; ``precision`` is accepted and always met."""
         coerced = [EstimatorPub.coerce(pub, precision=0.0) for pub in pubs]
-        exact = [
-            EstimatorPub(pub.circuit, pub.observables, pub.parameter_values, precision=0.0) for pub in coerced
-        ]
+        exact = [EstimatorPub(pub.circuit, pub.observables, pub.parameter_values, precision=0.0) for pub in coerced]
         return super().run(exact, precision=0.0)
 
 

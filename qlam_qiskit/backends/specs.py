@@ -199,7 +199,5 @@ def make_spec(name: str, values: Mapping[str, Any], source: str) -> BackendSpec:
     valid = sorted(field.alias or key for key, field in model.model_fields.items() if field.alias != _ENTRY)
     for key in values:
         if key not in valid:
-            raise ConfigurationError(
-                f"{source}: unknown key {key} for kind {kind}; valid keys: {', '.join(valid)}"
-            )
+            raise ConfigurationError(f"{source}: unknown key {key} for kind {kind}; valid keys: {', '.join(valid)}")
     return check(model, {_ENTRY: name, **values}, source)

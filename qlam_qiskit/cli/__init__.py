@@ -15,6 +15,9 @@ from qlam_qiskit.errors import QlamError
 _COMMANDS = {
     "train": "train:train_command",
     "evaluate": "evaluate:evaluate_command",
+    "estimate": "estimate:estimate_command",
+    "submit": "submit:submit_command",
+    "jobs": "jobs:jobs",
     "experiments": "experiments:experiments",
     "circuits": "circuits:circuits",
     "backends": "backends:backends",

@@ -7,16 +7,19 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir
+from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, sample_seed, shots, yes
 
 
 @click.command("evaluate")
 @click.argument("run", type=click.Path(path_type=Path))
 @backend
 @backends_file
-@click.option("--shots", type=click.IntRange(1), help="Shots of each circuit execution.")
-@click.option("--limit", type=click.IntRange(1), help="Take the first N test samples only.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Fixes the shots; default: the run's seed.")
+@shots
+@limit
+@sample_seed
+@click.option("--mitigate", is_flag=True, help="Undo readout errors by the device's calibration.")
+@click.option("--submission", metavar="ID", help="Score what was submitted before, from its saved results.")
+@yes
 @data_dir
 @as_json
 def evaluate_command(
@@ -26,32 +29,43 @@ def evaluate_command(
     shots: int | None,
     limit: int | None,
     seed: int | None,
+    mitigate: bool,
+    submission: str | None,
+    yes: bool,
     data_dir: Path | None,
     as_json: bool,
 ) -> None:
     """Test the best weights of RUN, a run's folder or its name in ./runs.
 
+    On a device, real or fake, the cost is shown first, jobs go through the ledger, and this command waits for them.
+
     Example: qlam evaluate runs/digits --backend aer_shots --shots 4096 --limit 200
     """
     from qlam_qiskit.cli.progress import sample_bar
-    from qlam_qiskit.evaluate import evaluate
+    from qlam_qiskit.evaluate import evaluate, evaluate_submission
 
-    with sample_bar("evaluating") as report:
-        result = evaluate(
-            run,
-            backend=backend,
-            shots=shots,
-            limit=limit,
-            seed=seed,
-            data_dir=data_dir,
-            backends=backends_file,
-            report=report,
-        )
+    if submission is not None:
+        result = evaluate_submission(run, submission, mitigate=mitigate, data_dir=data_dir)
+    else:
+        with sample_bar("evaluating") as progress:
+            result = evaluate(
+                run,
+                backend=backend,
+                shots=shots,
+                limit=limit,
+                seed=seed,
+                mitigate=mitigate,
+                anyway=yes,
+                data_dir=data_dir,
+                backends=backends_file,
+                progress=progress,
+                report=lambda line: click.echo(line, err=True),
+            )
     if as_json:
         click.echo(json.dumps(result))
     else:
-        shots_used = f"{result['shots']:,} shots" if result["shots"] else "exact"
+        drawn = f"{result['shots']:,} shots" if result["shots"] else "exact"
         click.echo(
             f"{result['task']}: {result['accuracy']:.2%} of {result['samples']:,} test samples on "
-            f"{result['backend']} ({shots_used}), {result['seconds']:.1f} s"
+            f"{result['backend']} ({drawn}), {result['seconds']:.1f} s"
         )

@@ -68,8 +68,8 @@ def show_command(submission: str, as_json: bool) -> None:
 def fetch_command(context: click.Context, submission: str | None, as_json: bool) -> None:
     """Save the results that have arrived: of submission ID, or of all that are open. Sends nothing.
 
-    May be repeated, and works from any process, also long after submitting. Exit status 1 when something could
-    not be fetched.
+    May be repeated, and works from any process, also long after submitting. Exit status 1 when something
+    could not be fetched.
 
     Example: qlam jobs fetch
     """
@@ -87,8 +87,8 @@ def fetch_command(context: click.Context, submission: str | None, as_json: bool)
 def resume_command(context: click.Context, submission: str | None, failed: bool, as_json: bool) -> None:
     """Go on after a crash, an outage or a refusal: with submission ID, or with all that are open.
 
-    Asks the service which jobs it has, adopts them, cancels duplicates, sends only what is missing, and saves what
-    has arrived. Exit status 1 when something is still in the way.
+    Asks the service which jobs it has, adopts them, cancels duplicates, sends only what is missing, and
+    saves what has arrived. Exit status 1 when something is still in the way.
 
     Example: qlam jobs resume 20261123-2119
     """

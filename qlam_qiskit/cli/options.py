@@ -16,4 +16,10 @@ backends_file = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Backend registry; default: QLAM_BACKENDS, ./backends.yaml, or the built-in one.",
 )
+shots = click.option("--shots", type=click.IntRange(1), help="Shots of each circuit execution.")
+limit = click.option("--limit", type=click.IntRange(1), help="Take the first N test samples only.")
+sample_seed = click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), help="Fixes the shots of a simulator; default: the run's seed."
+)
+yes = click.option("--yes", is_flag=True, help="Send even what is over max_qpu_seconds or under min_fidelity.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")

@@ -25,7 +25,11 @@ def results(ledger: Ledger, submission: str) -> list[PrimitiveResult]:
     """Return the saved result of every job in order; raises JobError naming the jobs that are not saved."""
     record = ledger.submission(submission)
     jobs = ledger.jobs(record.id)
-    missing = [f"job {job.number} is {job.state}" for job in jobs if job.state is not JobState.SAVED]
+    missing = [
+        f"job {job.number} is {job.state}" + (f": {job.message}" if job.message else "")
+        for job in jobs
+        if job.state is not JobState.SAVED
+    ]
     if missing:
         listed = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise JobError(f"submission {record.id} is not complete ({listed}); run `qlam jobs resume {record.id}`")

@@ -8,7 +8,7 @@ case.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,19 +67,26 @@ def typical_usage(num_qubits: int, target: Target) -> Usage:
     return Usage({}, entangling, ones, np.zeros(num_qubits), 0.0, 1)
 
 
-def usage_of(circuit: QuantumCircuit, target: Target) -> Usage:
-    """Count what ``circuit`` uses on the chain that ``target`` describes, run as early as possible."""
+def usage_of(circuit: QuantumCircuit, target: Target, chain: Sequence[int] | None = None) -> Usage:
+    """Count what ``circuit`` uses, each gate run as early as it can be.
+
+    Gates take as long as on the qubits of ``chain``; without one, as long as they typically do on the device.
+    """
     n = circuit.num_qubits
     gates: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(n, dtype=np.int64))
     entangling: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(max(n - 1, 0), dtype=np.int64))
     measured = np.zeros(n, dtype=np.int64)
+    durations: dict[tuple[str, tuple[int, ...] | None], float] = {}
     clock, busy, started, readout = np.zeros(n), np.zeros(n), np.full(n, np.nan), 0.0
     for instruction in circuit.data:
         name = instruction.operation.name
         if name == "barrier":
             continue
         qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
-        duration = _duration(target, name, tuple(qubits))
+        key = (name, None if chain is None else tuple(chain[qubit] for qubit in qubits))
+        if key not in durations:
+            durations[key] = _duration(target, *key)
+        duration = durations[key]
         if name == "measure":
             measured[qubits] += 1
             readout = max(readout, duration)
@@ -96,6 +103,17 @@ def usage_of(circuit: QuantumCircuit, target: Target) -> Usage:
     idle = np.where(np.isnan(started), 0.0, end - np.nan_to_num(started) - busy)
     depth = circuit.depth(lambda instruction: len(instruction.qubits) == 2 and instruction.name != "barrier")
     return Usage(dict(gates), dict(entangling), measured, np.maximum(idle, 0.0), end + readout, depth)
+
+
+def fidelity_of(circuit: QuantumCircuit, target: Target) -> float:
+    """Return the fidelity predicted for a circuit in the device's gates, anywhere on it, idle qubits left out."""
+    kept = 1.0
+    for instruction in circuit.data:
+        name = instruction.operation.name
+        qubits = tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits)
+        properties = target.get(name, {}).get(qubits)
+        kept *= 1.0 - min(1.0, getattr(properties, "error", None) or 0.0)
+    return kept
 
 
 def qubit_losses(usage: Usage, target: Target) -> Floats:
@@ -151,7 +169,11 @@ def _two_qubit_names(target: Target) -> list[str]:
     return [name for name in target.operation_names if getattr(target.operation_from_name(name), "num_qubits", 0) == 2]
 
 
-def _duration(target: Target, name: str, qubits: tuple[int, ...]) -> float:
-    placed = target[name] if name in target else {}
-    properties = placed.get(qubits) or placed.get(qubits[::-1])
-    return 0.0 if properties is None or properties.duration is None else properties.duration
+def _duration(target: Target, name: str, qubits: tuple[int, ...] | None) -> float:
+    """Return the seconds that a gate takes on ``qubits``, or its median over the device; 0 where nothing is known."""
+    placed = target.get(name, {})
+    if qubits is not None:
+        properties = placed.get(qubits) or placed.get(qubits[::-1])
+        return getattr(properties, "duration", None) or 0.0
+    known = [properties.duration for properties in placed.values() if properties and properties.duration is not None]
+    return float(np.median(known)) if known else 0.0

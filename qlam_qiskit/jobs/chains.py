@@ -98,9 +98,7 @@ def _best_of_each_end(ends: NDArray[np.int64], losses: NDArray[np.float64]) -> N
     return order[np.arange(len(order)) - starts < _PATHS_PER_END]
 
 
-def _best_of_each_qubit(
-    paths: NDArray[np.int64], losses: NDArray[np.float64], width: int
-) -> NDArray[np.int64]:
+def _best_of_each_qubit(paths: NDArray[np.int64], losses: NDArray[np.float64], width: int) -> NDArray[np.int64]:
     seen = np.zeros(width, dtype=np.int64)
     kept = []
     for index in np.argsort(losses, kind="stable"):
@@ -110,14 +108,10 @@ def _best_of_each_qubit(
     return np.array(kept)
 
 
-def _pack(
-    paths: NDArray[np.int64], worth: NDArray[np.float64], width: int, at_most: int | None
-) -> NDArray[np.int64]:
+def _pack(paths: NDArray[np.int64], worth: NDArray[np.float64], width: int, at_most: int | None) -> NDArray[np.int64]:
     """Choose disjoint paths of the largest total worth: an integer program, solved to within a thousandth."""
     count, length = paths.shape
-    uses = csr_array(
-        (np.ones(paths.size), (paths.ravel(), np.repeat(np.arange(count), length))), shape=(width, count)
-    )
+    uses = csr_array((np.ones(paths.size), (paths.ravel(), np.repeat(np.arange(count), length))), shape=(width, count))
     limit = np.ones(width)
     if at_most is not None:
         uses = vstack([uses, csr_array(np.ones((1, count)))])

@@ -56,8 +56,6 @@ class Courier:
         try:
             self._settle_all()
             waiting = [job for job in self.jobs() if job.state is JobState.PLANNED]
-            if waiting:
-                self._open_session()
             for job in waiting:
                 self._with_lease(job, self._send)
             if waiting and all(job.state is not JobState.PLANNED for job in self.jobs()):
@@ -99,9 +97,9 @@ class Courier:
             if job.state is JobState.SENDING:
                 self._with_lease(job, self._settle)
 
-    def _open_session(self) -> None:
+    def _open_session(self, job: JobRecord) -> None:
         known = self.ledger.submission(self.submission.id).session
-        session = self._requests.attempt(lambda: self.connection.open_session(known))
+        session = self._requests.attempt(lambda: self.connection.open_session(known), job)
         if session != known:
             self.ledger.set_session(self.submission.id, session)
 
@@ -128,6 +126,7 @@ class Courier:
         for attempt in range(self.policy.attempts):
             if self.connection.remembers:
                 self._requests.wait_for_slot(job)
+            self._open_session(job)
             job = self.ledger.move(job, JobState.SENDING)
             trouble = self._post(job, pubs)
             if trouble is None:
@@ -282,4 +281,3 @@ class Courier:
 
     def _complain(self, message: str) -> None:
         self.problems.append(message)
-        self._report(message)

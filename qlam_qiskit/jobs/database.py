@@ -85,6 +85,8 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
+        except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+            raise  # a defect of this program
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             raise LedgerError(f"{self._path}: {_ADVICE.get(code, _DAMAGED).format(error)}") from None

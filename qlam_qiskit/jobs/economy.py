@@ -273,9 +273,7 @@ def _product(after: Floats, before: Floats) -> Floats:
     )
 
 
-def _evaluate(
-    expressions: Sequence[ParameterExpression], parameters: Sequence[Parameter], values: Floats
-) -> Floats:
+def _evaluate(expressions: Sequence[ParameterExpression], parameters: Sequence[Parameter], values: Floats) -> Floats:
     """Evaluate angles for all samples, shape (expressions, samples); affine ones, the usual kind, all at once."""
     column = {parameter: index for index, parameter in enumerate(parameters)}
     result = np.empty((len(expressions), len(values)))

@@ -26,6 +26,7 @@ class Finder:
         It is asked several times, because it may list a job only a while after it accepted it.
         """
         requests = self.requests
+        requests.report(f"job {job.id}: asking the service whether it was accepted")
         for pause in requests.policy.settle_pauses():
             requests.pause(pause, job)
             found = self._with_tag(job, self._list(job))

@@ -101,7 +101,7 @@ class Ledger:
         return _job(rows[0])
 
     def events(self, submission: str) -> list[dict[str, Any]]:
-        """List what happened to a submission's jobs: ``at`` (s since 1970), ``job``, ``source``, ``target``, ``note``."""
+        """List what happened to a submission's jobs: ``at`` (s since 1970), ``job``, ``source``, ``target``, note."""
         rows = self._database.rows(
             "SELECT events.* FROM events JOIN jobs ON jobs.id = events.job WHERE jobs.submission = ? "
             "ORDER BY events.rowid",

@@ -42,15 +42,19 @@ class Demand:
     row_instructions: int
     row_parameters: int
 
-    def of_row(self) -> tuple[float, ...]:
-        """Return what a row adds, in the order of :func:`_bounds`."""
-        return (
-            self.shots,
-            self.row_payload_mb,
-            self.row_seconds,
-            self.row_instructions,
-            self.row_parameters,
-        )
+    def of_row(self) -> dict[str, float]:
+        """Return what a row takes of each limit."""
+        return {
+            "executions": self.shots,
+            "payload_mb": self.row_payload_mb,
+            "seconds": self.row_seconds,
+            "instructions": self.row_instructions,
+            "parameters": self.row_parameters,
+        }
+
+    def of_single(self, name: str) -> float:
+        """Return what the circuit with one row takes of the limit ``name``."""
+        return self.of_row()[name] + (self.payload_mb if name == "payload_mb" else 0.0)
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,14 @@ def demand_of(pub: SamplerPub, duration_s: float, rep_delay_s: float) -> Demand:
     )
 
 
+def excess_of(demand: Demand, limits: ServiceLimits) -> float:
+    """Return by what factor one execution exceeds the tightest limit of a job; at most 1 when it fits."""
+    return max(demand.of_single(name) / bound for name, (bound, _) in _bounds(limits, None).items())
+
+
 def job_seconds(shares: Sequence[Share], demands: Sequence[Demand]) -> float:
     """Return the QPU seconds of one job by the documented formula."""
-    return _SECONDS_OF_A_JOB + sum(
-        (share.last - share.first) * demands[share.pub].row_seconds for share in shares
-    )
+    return _SECONDS_OF_A_JOB + sum((share.last - share.first) * demands[share.pub].row_seconds for share in shares)
 
 
 def job_payload_mb(shares: Sequence[Share], demands: Sequence[Demand]) -> float:
@@ -104,11 +111,10 @@ def split_into_jobs(
     excesses: list[str] = []
     left: dict[str, float] = {}
     for number, demand in enumerate(demands):
-        per_row = dict(zip(bounds, demand.of_row(), strict=True))
+        per_row = demand.of_row()
         for name, (bound, what) in bounds.items():
-            single = per_row[name] + (demand.payload_mb if name == "payload_mb" else 0.0)
-            if single > bound:
-                excesses.append(f"one execution of circuit {number} takes {single:,.4g} {what}; a job, {bound:,.4g}")
+            if (single := demand.of_single(name)) > bound:
+                excesses.append(f"circuit {number}: one row takes {single:,.4g} {what}, and a job {bound:,.4g} at most")
         first = 0
         while first < demand.rows:
             fits = _rows_that_fit(per_row, left, demand.payload_mb)

@@ -55,9 +55,9 @@ def submit_pubs(
 ) -> Submission:
     """Record jobs and send them; backends of this machine run them at once.
 
-    ``jobs`` are lists of SamplerPub or EstimatorPub with ISA circuits; ``metadata`` is anything JSON-able that is wanted
-    back later. The inputs and the intent are on disk before anything is sent. Raises JobError when a job could not be
-    sent or run; what was recorded stays, and ``qlam jobs resume`` goes on from there.
+    ``jobs`` are lists of SamplerPub or EstimatorPub with ISA circuits; ``metadata`` is anything JSON-able that is
+    wanted back later. The inputs and the intent are on disk before anything is sent. Raises JobError when a job could
+    not be sent or run; what was recorded stays, and ``qlam jobs resume`` goes on from there.
     """
     return _submit(jobs, backend, ledger, {"metadata": metadata or {}}, policy, clock, report)
 
@@ -187,6 +187,8 @@ def _submit(
     if not courier.connection.remembers:
         courier.collect()
     if courier.problems:
+        for problem in courier.problems[1:]:
+            report(problem)
         raise JobError(f"{courier.problems[0]} (recorded as submission {identifier})")
     return _summary(courier)
 

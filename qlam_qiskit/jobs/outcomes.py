@@ -47,6 +47,10 @@ class DeadlineError(TimeoutError):
     """A request took longer than its deadline; it may still be carried out."""
 
 
+class UncertainError(Exception):
+    """A job was posted, and the answer says neither that it was accepted nor that it was refused."""
+
+
 class DamagedResultError(ValueError):
     """A result arrived that is cut short, or not what was asked for."""
 
@@ -86,6 +90,8 @@ def explain(error: BaseException) -> Trouble:
     """Sort one exception of the service's client, of a local run, or of our own deadlines."""
     kind, code = type(error).__name__, http_code(error)
     said = redact(_service_words(error))
+    if isinstance(error, UncertainError):
+        return Trouble(Meaning.UNSURE, f"the service's answer was lost: {said}")
     if isinstance(error, DeadlineError):
         return Trouble(Meaning.UNSURE, f"no answer in time: {said}")
     if isinstance(error, LoginError):

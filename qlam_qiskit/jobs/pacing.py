@@ -20,12 +20,13 @@ class Policy:
     """How patient to be with the service; seconds, and counts of attempts.
 
     ``posts_per_minute`` is the service's documented limit for one user. ``settle_seconds`` is how long the service is
-    given to list a job that it may have accepted, before the job counts as never sent.
+    given to list a job that it may have accepted, before the job counts as never sent. ``post_seconds`` is more than
+    the client's own limit of 900 s, so that no request is still under way when its fate is looked up.
     """
 
     posts_per_minute: int = 5
     request_seconds: float = 90.0
-    post_seconds: float = 900.0
+    post_seconds: float = 960.0
     result_seconds: float = 900.0
     local_seconds: float = 7 * 86_400.0
     settle_seconds: float = 20.0

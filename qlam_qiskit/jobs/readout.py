@@ -40,18 +40,20 @@ class Calibration:
             for instruction in circuit.data
             if instruction.operation.name == "measure"
         }
-        device = getattr(backend, "device", backend)
-        read = getattr(device, "properties", None)
+        # What simulates a device takes the readout errors of its target, which do not tell 0 from 1.
+        simulated = getattr(backend, "device", None)
+        read = getattr(simulated or backend, "properties", None)
         properties = read() if callable(read) else None
-        if properties is None:
-            return cls(None, _from_target(backend, qubits))
+        time = None if properties is None else properties.last_update_date.isoformat()
+        if properties is None or simulated is not None:
+            return cls(time, _from_target(backend, qubits))
         readout = {}
         for qubit in sorted(qubits):
             known = properties.qubit_property(qubit)
             either = known.get("readout_error", (0.0,))[0]
             one, zero = (known.get(name, (either,))[0] for name in ("prob_meas1_prep0", "prob_meas0_prep1"))
             readout[qubit] = (float(one), float(zero))
-        return cls(properties.last_update_date.isoformat(), readout)
+        return cls(time, readout)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Calibration:

@@ -12,11 +12,18 @@ from qlam_qiskit.backends.specs import IBMSpec
 from qlam_qiskit.errors import BackendError
 from qlam_qiskit.jobs.connections import RemoteJob, RemoteState, RemoteStatus
 from qlam_qiskit.jobs.isa import check_isa
-from qlam_qiskit.jobs.outcomes import DamagedResultError, GoneError, LoginError, NotNowError
+from qlam_qiskit.jobs.outcomes import (
+    DamagedResultError,
+    GoneError,
+    LoginError,
+    NotNowError,
+    UncertainError,
+    http_code,
+)
 from qlam_qiskit.jobs.records import JobRecord, submission_tag
 from qlam_qiskit.jobs.redaction import redact
 from qlam_qiskit.jobs.storage import Pub
-from qlam_qiskit.jobs.transport import log_in, never_post_twice
+from qlam_qiskit.jobs.transport import log_in, never_post_twice, posts_made
 
 if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult
@@ -50,11 +57,10 @@ class ServiceConnection:
         if self._spec.mode == "job":
             return None
         if self._opened is None and known is not None:
-            earlier = self._from_id(known)
-            details = earlier.details() or {}
-            if details.get("accepting_jobs") and details.get("state") != "closed":
-                self._opened = earlier
-        if self._opened is None:
+            self._opened = self._from_id(known)
+        # One that has been idle for a while is closed by the service.
+        details = (self._opened.details() or {}) if self._opened is not None else {}
+        if not details.get("accepting_jobs") or details.get("state") == "closed":
             self._opened = self._mode_class(backend=device)
         return self._opened.session_id
 
@@ -78,7 +84,15 @@ class ServiceConnection:
         kind = "sampler" if hasattr(pubs[0], "shots") else "estimator"
         tags = [submission_tag(job.submission), job.tag]
         primitive = runtime_primitive(self._spec, kind, self._opened or self._backend, tags=tags)
-        sent = primitive.run(pubs)
+        before = posts_made(self._service)
+        try:
+            sent = primitive.run(pubs)
+        except Exception as error:
+            code = http_code(error)
+            refused = code is not None and 400 <= code < 500
+            if refused or (before is not None and posts_made(self._service) == before):
+                raise
+            raise UncertainError(f"{type(error).__name__}: {error}") from None
         self._jobs[sent.job_id()] = sent
         return sent.job_id()
 

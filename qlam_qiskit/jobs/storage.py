@@ -137,7 +137,7 @@ def check_result(result: Any, pubs: Sequence[Pub]) -> PrimitiveResult:
     for index, (answer, pub) in enumerate(zip(result, pubs, strict=True)):
         fields = list(answer.data.values())
         # The service may answer a single execution without its dimension.
-        if not fields or (answer.data.size, pub.size) != (1, 1) and tuple(answer.data.shape) != pub.shape:
+        if not fields or ((answer.data.size, pub.size) != (1, 1) and tuple(answer.data.shape) != pub.shape):
             raise DamagedResultError(f"the result of circuit {index} has shape {answer.data.shape}, not {pub.shape}")
     return result
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from qlam_qiskit.jobs.economy import EconomicalCircuit, economize
 from qlam_qiskit.jobs.errors import JobError
 
 Registers = Mapping[str, BitArray]
+ChainT = TypeVar("ChainT")
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,7 @@ class Placement:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Placement:
         """Read what :meth:`to_json` wrote, after a round through JSON too."""
-        jobs = tuple(
-            tuple(tuple(_tile_from_json(tile) for tile in tiles) for tiles in job) for job in values["jobs"]
-        )
+        jobs = tuple(tuple(tuple(_tile_from_json(tile) for tile in tiles) for tiles in job) for job in values["jobs"])
         return cls(tuple(tuple(shape) for shape in values["shapes"]), tuple(values["registers"]), jobs)
 
     def collect(
@@ -111,9 +111,7 @@ class Placement:
                     self._take(tile, registers, rows[tile.pub], number)
         return [self._assemble(pub, of_pub) for pub, of_pub in enumerate(rows)]
 
-    def _take(
-        self, tile: Tile, registers: Registers, rows: dict[str, list[BitArray | None]], number: int
-    ) -> None:
+    def _take(self, tile: Tile, registers: Registers, rows: dict[str, list[BitArray | None]], number: int) -> None:
         for name, bits in self.registers[tile.pub].items():
             try:
                 read = registers[tile.prefix + name]
@@ -157,14 +155,14 @@ class ChainWriter:
         return self._write(chain)[1]
 
     def _write(self, chain: Sequence[int]) -> tuple[EconomicalCircuit, NDArray[np.float64]]:
-        edges = tuple(_gates_between(self._target, *edge) for edge in zip(chain, chain[1:], strict=False))
+        edges = tuple(_gates_between(self._target, *edge) for edge in pairwise(chain))
         if edges not in self._written:
             economical = economize(self.pub.circuit, part_of_target(self._target, chain))
             self._written[edges] = (economical, economical.values(logical_values(self.pub)))
         return self._written[edges]
 
 
-def deal(rows: Mapping[int, int], chains: Sequence[Sequence[int]]) -> list[tuple[int, int, int, Sequence[int]]]:
+def deal(rows: Mapping[int, int], chains: Sequence[ChainT]) -> list[tuple[int, int, int, ChainT]]:
     """Share chains, the best first, among pubs of so many rows: (pub, start, rows, chain) for each tile.
 
     There are as few executions as the chains allow, which is the largest number of rows in a tile, and no more tiles
@@ -177,17 +175,12 @@ def deal(rows: Mapping[int, int], chains: Sequence[Sequence[int]]) -> list[tuple
     for pub, count in rows.items():
         pieces = -(-count // executions)
         borders = [count * piece // pieces for piece in range(pieces + 1)]
-        tiles += [
-            (turn, pub, first, last - first)
-            for turn, (first, last) in enumerate(zip(borders, borders[1:], strict=False))
-        ]
+        tiles += [(turn, pub, first, last - first) for turn, (first, last) in enumerate(pairwise(borders))]
     dealt = zip(sorted(tiles), chains, strict=False)
     return [(pub, start, count, chain) for (_, pub, start, count), chain in dealt]
 
 
-def tiled(
-    num_qubits: int, tiles: Sequence[Tile], writers: Mapping[int, ChainWriter], shots: int | None
-) -> SamplerPub:
+def tiled(num_qubits: int, tiles: Sequence[Tile], writers: Mapping[int, ChainWriter], shots: int | None) -> SamplerPub:
     """Write the tiles into one circuit of the device's ``num_qubits`` qubits, with a row for every execution."""
     written = [writers[tile.pub].on(tile.chain) for tile in tiles]
     widths = [len(economical.angles) for economical in written]
@@ -199,8 +192,7 @@ def tiled(
     for tile, economical, width in zip(tiles, written, widths, strict=True):
         own = slice(first, first + width)
         registers = [
-            ClassicalRegister(register.size, tile.prefix + register.name)
-            for register in economical.circuit.cregs
+            ClassicalRegister(register.size, tile.prefix + register.name) for register in economical.circuit.cregs
         ]
         circuit.add_register(*registers)
         # Parameters are set in a copy for each tile, which nobody else sees.
@@ -213,9 +205,7 @@ def tiled(
     return sampler_pub(circuit, values, shots)
 
 
-def make_tile(
-    pub: int, start: int, rows: int, chain: Sequence[int], circuit: QuantumCircuit, prefix: str = ""
-) -> Tile:
+def make_tile(pub: int, start: int, rows: int, chain: Sequence[int], circuit: QuantumCircuit, prefix: str = "") -> Tile:
     """Describe a tile whose circuit measures qubit k of ``chain`` (of the device, where ``chain`` is empty) as k."""
     source = {
         instruction.clbits[0]: circuit.find_bit(instruction.qubits[0]).index

@@ -29,10 +29,14 @@ class _JobsAdapter(HTTPAdapter):
 
     def __init__(self) -> None:
         super().__init__(max_retries=Retry(total=5, connect=3, backoff_factor=0.5, status_forcelist=_SERVER_ERRORS))
+        self.posts = 0
 
     def send(self, request: Any, stream: bool = False, timeout: Any = None, **options: Any) -> Any:
-        if isinstance(timeout, tuple) and timeout[1] is None:
+        if timeout is None:
+            timeout = _READ_SECONDS
+        elif isinstance(timeout, tuple) and timeout[1] is None:
             timeout = (timeout[0], _READ_SECONDS)
+        self.posts += request.method == "POST"
         return super().send(request, stream=stream, timeout=timeout, **options)
 
 
@@ -44,6 +48,14 @@ def never_post_twice(service: QiskitRuntimeService) -> None:
         prefix = f"{session.base_url}/jobs"
         if not isinstance(session.get_adapter(prefix), _JobsAdapter):
             session.mount(prefix, _JobsAdapter())
+
+
+def posts_made(service: QiskitRuntimeService) -> int | None:
+    """Count the POSTs about jobs that left this process so far; None where that cannot be known."""
+    adapters = [session.get_adapter(f"{session.base_url}/jobs") for session in _sessions(service)]
+    if not adapters or not all(isinstance(adapter, _JobsAdapter) for adapter in adapters):
+        return None
+    return sum(adapter.posts for adapter in adapters)
 
 
 def log_in(service: QiskitRuntimeService, *, again: bool = False) -> None:

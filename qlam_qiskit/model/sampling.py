@@ -26,8 +26,8 @@ def sampler_pubs(
     """
     if len(model.layers) != 1:
         raise ConfigurationError(
-            f"a model of {len(model.layers)} layers is not one circuit: each layer's angles need the readouts of the one "
-            "before; evaluate it on a simulator (kind exact or aer)"
+            f"a model of {len(model.layers)} layers is not one circuit: each layer's angles need the readouts of "
+            "the one before; evaluate it on a simulator (kind exact or aer)"
         )
     (layer,) = model.layers
     network = layer.memory.neural_network

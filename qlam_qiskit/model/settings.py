@@ -34,7 +34,7 @@ class QuerySettings(Settings):
 
 
 class ReadoutSettings(Settings):
-    """What is read, ``times`` times at even intervals: all bitstring probabilities, or Pauli-Z strings up to a weight."""
+    """What is read, ``times`` times at even intervals: all bitstring probabilities, or Z strings up to a weight."""
 
     kind: Literal["probabilities", "z_strings"] = "probabilities"
     max_weight: int = Field(2, ge=1)

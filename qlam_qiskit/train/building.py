@@ -14,8 +14,8 @@ from qlam_qiskit.network.selection import ExecutionFactory
 from qlam_qiskit.train.run_folder import RunFolder
 
 
-def build_model(settings: ModelSettings, data: SequenceData, execution: ExecutionFactory, seed: int) -> QLAM:
-    """Build a model with weights drawn from ``seed``."""
+def build_model(settings: ModelSettings, data: SequenceData, execution: ExecutionFactory | None, seed: int) -> QLAM:
+    """Build a model with weights drawn from ``seed``; without an execution it runs on the exact engine."""
     torch.manual_seed(seed)
     return QLAM(
         settings,

@@ -1,6 +1,7 @@
 """Random circuits of everything that is supported: states are Qiskit's, gradients are the slopes of the readout."""
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qiskit.circuit import Parameter, ParameterVector, QuantumCircuit
@@ -50,7 +51,7 @@ def expressions(draw):
         x.sin(),
         (w * w + 1).log(),
         (np.pi - x) * (np.pi - y),
-        (x + w).cos() * c,
+        (x + w).cos() * (c + 5),
         x - x,
     ]
     return choices[draw(st.integers(0, len(choices) - 1))]
@@ -58,7 +59,7 @@ def expressions(draw):
 
 @st.composite
 def gates(draw, qubits):
-    """Draw a gate on at most ``qubits`` qubits: standard, controlled by zeros, a unitary, an evolution, or a composite."""
+    """Draw a gate on at most ``qubits`` qubits, standard or one of the kinds named ``special``."""
     special = ["large", "open", "p", "unitary", "evolution", "composite", "lookalike"]
     kind = draw(st.sampled_from(["standard"] * 6 + special))
     if kind in ("standard", "open"):
@@ -82,7 +83,9 @@ def gates(draw, qubits):
         return lib.UnitaryGate(random_unitary(2 ** draw(st.integers(1, min(qubits, 3))), seed=draw(st.integers(0, 99))))
     if kind == "evolution" and qubits > 1:
         label = draw(st.sampled_from(PAULIS))
-        return lib.PauliEvolutionGate(SparsePauliOp([label], [draw(numbers)]), time=draw(expressions()))
+        # Qiskit cannot evolve for a time whose parameters cancelled.
+        time = draw(expressions().filter(lambda angle: isinstance(angle, float) or angle.parameters))
+        return lib.PauliEvolutionGate(SparsePauliOp([label], [draw(st.floats(0.25, 2))]), time=time)
     inner = draw(circuits(draw(st.integers(1, qubits)), most=3))
     inner.name = "h" if kind == "lookalike" else "composite"
     return inner.to_gate()
@@ -116,6 +119,7 @@ def memories(draw):
     return MemoryCircuit(update, inputs, weights, query.assign_parameters(renamed), list(renamed.values()))
 
 
+@pytest.mark.filterwarnings("ignore::scipy.sparse.SparseEfficiencyWarning")  # Qiskit's own matrix of an evolution
 @EXAMPLES
 @given(memories(), st.integers(0, 2**16))
 def test_states_are_qiskits(memory, seed):

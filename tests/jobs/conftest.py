@@ -33,7 +33,7 @@ def running_server():
 
 @pytest.fixture
 def server(running_server, monkeypatch, tmp_path):
-    """The service with nothing in it, and an environment that leads the client there."""
+    """Give the service with nothing in it, and an environment that leads the client there."""
     state = running_server.state
     state.forget()
     state.devices, state.polls, state.noisy = ("ibm_manila",), 0, False
@@ -88,7 +88,7 @@ def open_service(server):
 
 @pytest.fixture
 def tiny_pub():
-    """A function that makes one job of one two-qubit circuit: rotations from its two rows of parameters."""
+    """Give a function that makes a pub of two qubits, each turned by its own angle."""
     from qiskit import QuantumCircuit
     from qiskit.circuit import ParameterVector
     from qiskit.primitives.containers.sampler_pub import SamplerPub

@@ -5,11 +5,11 @@ import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import ParameterVector
 from qiskit.primitives.containers.sampler_pub import SamplerPub
+from qlam_qiskit.jobs.plan import make_plan
 
 from qlam_qiskit import jobs
 from qlam_qiskit.backends import make_spec, open_backend
 from qlam_qiskit.jobs import JobError, Ledger
-from qlam_qiskit.jobs.plan import make_plan
 from qlam_qiskit.jobs.readout import Calibration
 
 
@@ -36,13 +36,11 @@ def rows():
 
 
 @pytest.mark.parametrize("generation", ["v2", "executor"])
-def test_a_plan_on_the_service_gives_the_logical_counts(
-    open_service, ledger, home, rows, patience, generation, server
-):
+def test_a_plan_on_the_service_gives_the_logical_counts(open_service, ledger, home, rows, patience, generation, server):
     backend = open_service(generation=generation)
     plan = make_plan([_logical(rows), _logical(rows[:2])], backend)
     sent = jobs.submit(plan, backend, ledger, metadata={"run": "x"}, **patience)
-    with pytest.raises(JobError, match="is not complete .*; run `qlam jobs resume"):
+    with pytest.raises(JobError, match=r"is not complete .*; run `qlam jobs resume"):
         jobs.counts(ledger, sent.id)
     assert jobs.wait(ledger, sent.id, **patience).complete
     with Ledger(home) as later:
@@ -61,9 +59,7 @@ def test_a_plan_on_aer_gives_the_same(ledger, rows, patience):
     assert found == pytest.approx(_expected(rows), abs=0.06)
 
 
-def test_mitigation_uses_the_errors_of_the_qubits_that_each_row_ran_on(
-    ledger, rows, patience
-):
+def test_mitigation_uses_the_errors_of_the_qubits_that_each_row_ran_on(ledger, rows, patience):
     """A device on which every qubit misreads differently; only its own inverse brings a row back."""
     from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
@@ -73,7 +69,7 @@ def test_mitigation_uses_the_errors_of_the_qubits_that_each_row_ran_on(
     undone = jobs.probabilities(ledger, sent.id, mitigate=True, proper=False)[0]
     proper = jobs.probabilities(ledger, sent.id, mitigate=True)[0]
     truth = _expected(rows)
-    assert np.abs(undone - truth).mean() < 0.6 * np.abs(raw - truth).mean()
+    assert np.abs(undone - truth).mean() < 0.3 * np.abs(raw - truth).mean()
     assert proper.min() >= 0 and proper.sum(axis=1) == pytest.approx(np.ones(7))
     calibration = Calibration.from_json(sent.details["calibration"])
     assert calibration.time == FakeManilaV2().properties().last_update_date.isoformat()

@@ -104,8 +104,6 @@ def test_help_and_list_load_neither_qiskit_nor_numpy(home):
     )
     environment = {"QLAM_HOME": str(home), "PYTHONPATH": ":".join(path for path in sys.path if path)}
     started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "set()"
     assert time.monotonic() - started < 5

@@ -9,7 +9,7 @@ from qlam_qiskit.jobs import JobError, JobState
 
 @pytest.fixture
 def submission(open_service, tiny_pub, ledger, patience):
-    """A function that submits ``count`` tiny jobs."""
+    """Give a function that submits ``count`` tiny jobs."""
 
     def make(count=1, **settings):
         backend = open_service(**settings)
@@ -55,6 +55,7 @@ POST_FAULTS = {
     "reset before it was accepted": [Fault("POST /jobs", "reset")],
     "reset after it was accepted": [Fault("POST /jobs", "accept_reset")],
     "HTML after it was accepted": [Fault("POST /jobs", "html")],
+    "an empty answer": [Fault("POST /jobs", "empty")],
     "answer cut short": [Fault("POST /jobs", "truncate")],
     "429 twice": [Fault("POST /jobs", "status", times=2, status=429)],
     "401 once": [Fault("POST /jobs", "status", status=401)],
@@ -104,7 +105,7 @@ def test_a_refusal_says_why_and_a_named_resume_sends_again(submission, ledger, s
 def test_too_many_pending_jobs_waits_for_the_user(submission, ledger, server, patience, skipping_time):
     refusal = {"errors": [{"code": 3458, "message": "You reached the limit of 3 concurrent jobs"}]}
     server.state.faults.add(Fault("POST /jobs", "status", status=400, payload=refusal))
-    with pytest.raises(JobError, match="3458.*resume"):
+    with pytest.raises(JobError, match=r"3458.*resume"):
         submission()
     record = _only_submission(ledger)
     assert [job.state for job in ledger.jobs(record.id)] == [JobState.PLANNED]

@@ -106,7 +106,7 @@ def test_a_submission_is_found_by_the_beginning_of_its_id(ledger):
         ledger.add_submission(name, "somewhere", {}, 1)
     assert ledger.submission("20261123-aa").id == "20261123-aa"
     assert ledger.submission("20261123-ab").id == "20261123-ab"
-    with pytest.raises(JobError, match="several submissions begin with '2026'.*qlam jobs list"):
+    with pytest.raises(JobError, match=r"several submissions begin with '2026'.*qlam jobs list"):
         ledger.submission("2026")
     with pytest.raises(JobError, match="there is no submission 'x'"):
         ledger.submission("x")

@@ -47,9 +47,7 @@ print("done", flush=True)
 
 def _run(where, home, expected="here"):
     environment = {**os.environ, "QLAM_HOME": str(home), "PYTHONPATH": str(Path(jobs.__file__).parents[2])}
-    child = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, where], stdout=subprocess.PIPE, text=True, env=environment
-    )
+    child = subprocess.Popen([sys.executable, "-c", PROGRAM, where], stdout=subprocess.PIPE, text=True, env=environment)
     assert child.stdout.readline().strip() == expected
     os.kill(child.pid, signal.SIGKILL)
     child.wait()

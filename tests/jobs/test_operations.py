@@ -25,7 +25,7 @@ def local_backend():
 
 @pytest.fixture
 def no_space(monkeypatch):
-    """A function that makes every flush to disk fail from now on, as on a full disk."""
+    """Give a function that makes every flush to disk fail from now on, as on a full disk."""
     real = os.fsync
 
     def full(handle):
@@ -219,9 +219,7 @@ def test_a_duplicate_made_by_a_client_we_could_not_adjust_is_cancelled(
 
 @pytest.mark.parametrize("generation", ["v2", "executor"])
 @pytest.mark.parametrize("level", [0, 1])
-def test_the_estimator_runs_with_resilience_levels(
-    open_service, ledger, server, patience, generation, level, home
-):
+def test_the_estimator_runs_with_resilience_levels(open_service, ledger, server, patience, generation, level, home):
     from qiskit import QuantumCircuit
     from qiskit.circuit import Parameter
     from qiskit.primitives.containers.estimator_pub import EstimatorPub
@@ -239,7 +237,11 @@ def test_the_estimator_runs_with_resilience_levels(
         values = jobs.results(other, sent.id)[0][0].data.evs
     assert values == pytest.approx(np.array([[1, -1], [1, 1]]), abs=0.3)
     [job] = server.state.jobs.values()
-    asked = job.params if generation == "v2" else job.params["quantum_program"]["passthrough_data"]["post_processor"]["options"]
+    asked = (
+        job.params
+        if generation == "v2"
+        else job.params["quantum_program"]["passthrough_data"]["post_processor"]["options"]
+    )
     assert asked["resilience_level"] == level
 
 

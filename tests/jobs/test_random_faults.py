@@ -29,6 +29,7 @@ ACTIONS = {
         ("reset", {}),
         ("accept_reset", {}),
         ("html", {}),
+        ("empty", {}),
         ("truncate", {}),
     ],
     "GET /jobs": [("status", {"status": 500}), ("html", {}), ("reset", {}), ("status", {"status": 401})],
@@ -55,9 +56,7 @@ def _schedule(rng, victim, actions):
         )
     if rng.random() < 0.6:
         when = rng.choice(["before", "after"])
-        kill = Fault(
-            "*", when, skip=rng.randint(0, 25), callback=lambda: os.kill(victim[0], signal.SIGKILL)
-        )
+        kill = Fault("*", when, skip=rng.randint(0, 25), callback=lambda: os.kill(victim[0], signal.SIGKILL))
         faults.insert(0, kill)
     return faults
 

@@ -95,7 +95,7 @@ def test_damaged_results_are_named_with_the_remedy(tmp_path, circuit, damage):
     path = storage.write_result(tmp_path, "s", 0, _result(), {"tag": "t"})
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2] if damage == "short" else b"\x00" * 100)
-    with pytest.raises(JobError, match="missing or damaged .*; remove it and run `qlam jobs fetch s`"):
+    with pytest.raises(JobError, match=r"missing or damaged .*; remove it and run `qlam jobs fetch s`"):
         storage.read_result(tmp_path, "s", 0)
     assert not storage.has_result(tmp_path, "s", 0, "t")
 

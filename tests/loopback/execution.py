@@ -5,22 +5,22 @@ from __future__ import annotations
 import datetime
 import json
 import math
+from typing import Any
 
 import numpy as np
 from ibm_quantum_schemas.common import CompressedTensorModel
 from ibm_quantum_schemas.executor.version_2_0 import QuantumProgramResultModel
 from qiskit.circuit import QuantumCircuit
-from qiskit.primitives import DataBin, EstimatorPub, PrimitiveResult, PubResult, SamplerPub
+from qiskit.primitives import BitArray, DataBin, EstimatorPub, PrimitiveResult, PubResult, SamplerPubResult
 from qiskit.quantum_info import SparsePauliOp
-from qiskit_aer import AerSimulator
-from qiskit_aer.primitives import EstimatorV2, SamplerV2
-from qiskit_ibm_runtime.fake_provider.executor.run_quantum_program import run_quantum_program
+from qiskit_aer.primitives import EstimatorV2
+from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast_sample
 from qiskit_ibm_runtime.json import RuntimeDecoder, RuntimeEncoder
-from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 from samplomatic.quantum_program import SamplexItem
 
 from loopback import devices
+from loopback.sampling import parameter_values, sample
 
 
 class JobFailed(Exception):
@@ -33,15 +33,13 @@ class JobFailed(Exception):
 
 def execute(program: str, params: dict, device: str, noisy: bool, seed: int) -> str:
     """Run a job; returns the text of its result. Raises JobFailed for what the service would refuse to run."""
-    simulator = AerSimulator.from_backend(devices.fake_backend(device)) if noisy else AerSimulator()
-    simulator.set_max_qubits(1000)
-    simulator.set_options(seed_simulator=seed)
+    noise = device if noisy else None
     if program == "executor":
-        return _run_executor(params, device, simulator, seed)
+        return _run_executor(params, device, noise, seed)
     decoded = json.loads(json.dumps(params), cls=RuntimeDecoder)
     options = decoded.get("options") or {}
     if program == "sampler":
-        result = _run_sampler(decoded["pubs"], options, device, simulator, seed)
+        result = _run_sampler(decoded["pubs"], options, device, noise, seed)
     elif program == "estimator":
         result = _run_estimator(decoded["pubs"], options, device, seed)
     else:
@@ -49,13 +47,15 @@ def execute(program: str, params: dict, device: str, noisy: bool, seed: int) -> 
     return json.dumps(result, cls=RuntimeEncoder)
 
 
-def _run_sampler(pubs: list, options: dict, device: str, simulator: AerSimulator, seed: int) -> PrimitiveResult:
-    _prepare([circuit for circuit, _, _ in pubs], device, simulator)
-    sampler = SamplerV2.from_backend(simulator, seed=seed)
-    coerced = []
-    for circuit, values, shots in pubs:
-        coerced.append(SamplerPub.coerce((circuit, values), shots or options.get("default_shots") or 4096))
-    return sampler.run(coerced).result()
+def _run_sampler(pubs: list, options: dict, device: str, noise: str | None, seed: int) -> PrimitiveResult:
+    results = []
+    for index, (circuit, given, shots) in enumerate(pubs):
+        _check_isa(circuit, device)
+        values = parameter_values(circuit, given)
+        registers = sample(circuit, values, shots or options.get("default_shots") or 4096, noise, seed + 1000 * index)
+        data = {name: BitArray.from_bool_array(bits, order="little") for name, bits in registers.items()}
+        results.append(SamplerPubResult(DataBin(**data, shape=values.shape[:-1]), {"circuit_metadata": {}}))
+    return PrimitiveResult(results, metadata={"version": 2})
 
 
 def _run_estimator(pubs: list, options: dict, device: str, seed: int) -> PrimitiveResult:
@@ -65,7 +65,7 @@ def _run_estimator(pubs: list, options: dict, device: str, seed: int) -> Primiti
     for index, (circuit, observables, values, precision) in enumerate(pubs):
         _check_isa(circuit, device)
         small, active = _active_part(circuit)
-        reduced = np.vectorize(lambda terms: _restrict(terms, active), otypes=[object])(np.asarray(observables))
+        reduced = _restrict_all(observables, active)
         pub = EstimatorPub.coerce((small, reduced, values), precision or default)
         estimator = EstimatorV2(options={"run_options": {"seed_simulator": seed + index}})
         data = estimator.run([pub]).result()[0].data
@@ -76,15 +76,21 @@ def _run_estimator(pubs: list, options: dict, device: str, seed: int) -> Primiti
     return PrimitiveResult(results, metadata={"version": 2})
 
 
-def _run_executor(params: dict, device: str, simulator: AerSimulator, seed: int) -> str:
+def _run_executor(params: dict, device: str, noise: str | None, seed: int) -> str:
     converter = QUANTUM_PROGRAM_PARAMS_CONVERTERS[params.get("schema_version", "v2.0")]
     program, _ = converter.decoder(converter.model.model_validate(params))
-    _prepare([item.circuit for item in program.items], device, simulator)
-    for item in program.items:
+    rng = np.random.default_rng(seed)
+    started = datetime.datetime.now(datetime.UTC)
+    result = []
+    for index, item in enumerate(program.items):
+        _check_isa(item.circuit, device)
+        extra, given = {}, getattr(item, "circuit_arguments", None)
         if isinstance(item, SamplexItem):
             item.samplex.finalize()
-    started = datetime.datetime.now(datetime.UTC)
-    result = run_quantum_program(simulator, program, SimulatorOptions(seed_simulator=seed))
+            extra = broadcast_sample(item.samplex, item.samplex_arguments, item.shape, rng)
+            given = extra.pop("parameter_values")
+        values = parameter_values(item.circuit, given)
+        result.append({**extra, **sample(item.circuit, values, program.shots, noise, seed + 1000 * index)})
     finished = datetime.datetime.now(datetime.UTC)
     parts = []
     for index, item in enumerate(program.items):
@@ -104,16 +110,6 @@ def _run_executor(params: dict, device: str, simulator: AerSimulator, seed: int)
         semantic_role=params["quantum_program"].get("semantic_role"),
     )
     return model.model_dump_json()
-
-
-def _prepare(circuits: list[QuantumCircuit], device: str, simulator: AerSimulator) -> None:
-    """Check the circuits and choose a method: a device-wide measurement of idle qubits is only possible with MPS."""
-    for circuit in circuits:
-        _check_isa(circuit, device)
-    widest = max(len(_active_qubits(circuit)) for circuit in circuits)
-    noisy = simulator.options.noise_model is not None
-    exact = "density_matrix" if noisy and widest <= 10 else "automatic"
-    simulator.set_options(method="matrix_product_state" if widest > 24 else exact)
 
 
 def _active_qubits(circuit: QuantumCircuit) -> list[int]:
@@ -146,6 +142,12 @@ def _active_part(circuit: QuantumCircuit) -> tuple[QuantumCircuit, list[int]]:
         if item.name not in ("barrier", "delay"):
             small.append(item.operation, [place[circuit.find_bit(qubit).index] for qubit in item.qubits])
     return small, active
+
+
+def _restrict_all(observables: Any, active: list[int]) -> Any:
+    if isinstance(observables, list):
+        return [_restrict_all(entry, active) for entry in observables]
+    return _restrict(observables, active)
 
 
 def _restrict(terms: dict[str, float], active: list[int]) -> SparsePauliOp:

@@ -12,6 +12,7 @@ ACTIONS = (
     "reset",  # drop the connection; the request is not carried out
     "accept_reset",  # carry the request out, then drop the connection
     "late_accept",  # drop the connection, and carry the request out ``seconds`` later
+    "empty",  # carry the request out, then answer 200 with an empty object
     "html",  # carry the request out, then answer 200 with a page of HTML
     "truncate",  # carry the request out, then cut the answer in half
     "slow",  # wait ``seconds``, then carry the request out
@@ -25,8 +26,9 @@ ACTIONS = (
 class Fault:
     """One scripted fault.
 
-    ``route`` is a method and path without the prefix and with ids and names replaced, such as ``GET /jobs/{id}``; ``*`` is any. The
-    first ``skip`` matching requests pass; the next ``times`` (None: all) are struck.
+    ``route`` is a method and path without the prefix and with ids and names replaced, such as
+    ``GET /jobs/{id}``; ``*`` is any. The first ``skip`` matching requests pass; the next ``times`` (None: all) are
+    struck.
     """
 
     route: str

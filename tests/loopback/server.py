@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.state.defects.append(traceback.format_exc())
             return routes.Answer(500, {"errors": [{"code": 500, "message": "defect of the loopback service"}]})
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
 
     def _strike(self, fault: Fault, request: routes.Request) -> None:
         action = fault.action
@@ -116,6 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif action == "accept_reset":
             self._reset()
             return
+        elif action == "empty":
+            answer = routes.Answer(200, {})
         elif action == "html":
             answer = routes.Answer(200, _PAGE)
         elif action == "truncate":

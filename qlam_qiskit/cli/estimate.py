@@ -1,0 +1,47 @@
+"""``qlam estimate``: what an evaluation on a device would cost, and whether it can survive there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, shots
+
+
+@click.command("estimate")
+@click.argument("run", type=click.Path(path_type=Path))
+@backend
+@backends_file
+@limit
+@shots
+@data_dir
+@as_json
+def estimate_command(
+    run: Path,
+    backend: str | None,
+    backends_file: Path | None,
+    limit: int | None,
+    shots: int | None,
+    data_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Plan the test samples of RUN for a backend: gates, fidelity, jobs, QPU seconds. Sends nothing.
+
+    Example: qlam estimate runs/mnist_rows --backend fake_torino --limit 1000
+    """
+    from qlam_qiskit.backends import load_registry
+    from qlam_qiskit.hardware import prepare
+
+    prepared = prepare(run, load_registry(backends_file).spec(backend), limit=limit, shots=shots, data_dir=data_dir)
+    with prepared.backend:
+        plan = {**prepared.plan.to_json(), "samples": prepared.samples}
+    if as_json:
+        click.echo(json.dumps(plan))
+        return
+    for key, value in plan.items():
+        if key == "reasons":
+            value = "; ".join(value) or "none"
+        shown = f"{value:,}" if type(value) is int else f"{value:.4g}" if isinstance(value, float) else value
+        click.echo(f"{key.replace('_', ' '):<20} {shown}")
