@@ -70,10 +70,14 @@ def load_template(
     except (CircuitError, ConfigurationError):
         raise
     except Exception as error:
-        raise CircuitError(f"{path}: build({num_qubits}) failed: {type(error).__name__}: {error}") from error
+        raise CircuitError(f"{path}: build({num_qubits}) failed: {_said(error)}") from error
     if not isinstance(memory, MemoryCircuit):
         raise CircuitError(f"{path}: build must return a MemoryCircuit, not {type(memory).__name__}")
     return memory
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _load_build(path: Path) -> Callable[..., MemoryCircuit]:
@@ -85,7 +89,7 @@ def _load_build(path: Path) -> Callable[..., MemoryCircuit]:
     try:
         specification.loader.exec_module(module)
     except Exception as error:
-        raise CircuitError(f"{path}: cannot be imported: {type(error).__name__}: {error}") from error
+        raise CircuitError(f"{path}: cannot be imported: {_said(error)}") from error
     build = getattr(module, "build", None)
     if not callable(build):
         raise CircuitError(f"{path}: defines no function build(num_qubits, ...)")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 import numpy as np
-from qiskit.circuit import Operation, Parameter, ParameterVector, QuantumCircuit
+from qiskit.circuit import AnnotatedOperation, Instruction, Operation, Parameter, ParameterVector, QuantumCircuit
 from qiskit.circuit.library import get_standard_gate_name_mapping
 
 from qlam_qiskit.errors import CircuitError
@@ -168,16 +168,26 @@ def _rename(circuit: QuantumCircuit, parameters: Sequence[Parameter]) -> tuple[Q
 
 
 def _describe(circuit: QuantumCircuit) -> Iterable[str]:
-    """Write out gates, qubits and angles, one gate a line, and after a gate that is not Qiskit's own its definition."""
+    """Write out gates, qubits and angles, one gate a line, each followed by what its name does not say."""
     yield f"{circuit.num_qubits} {circuit.global_phase}"
     for instruction in circuit.data:
-        operation = instruction.operation
         qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
-        matrices = [p.tobytes().hex() for p in operation.params if isinstance(p, np.ndarray)]
-        parameters = matrices or [str(parameter) for parameter in operation.params]
-        yield f"{operation.name} {qubits} {parameters}"
-        if not matrices and not _is_standard(operation) and operation.definition is not None:
-            yield from _describe(operation.definition)
+        yield from _describe_operation(instruction.operation, qubits)
+
+
+def _describe_operation(operation: Operation, qubits: Sequence[int]) -> Iterable[str]:
+    parameters = getattr(operation, "params", [])
+    matrices = [parameter.tobytes().hex() for parameter in parameters if isinstance(parameter, np.ndarray)]
+    yield f"{operation.name} {qubits} {matrices or [str(parameter) for parameter in parameters]}"
+    if _is_standard(operation) or matrices:
+        return
+    if isinstance(operation, AnnotatedOperation):
+        yield f"{operation.modifiers}"
+        yield from _describe_operation(operation.base_op, [])
+    elif not isinstance(operation, Instruction):
+        yield repr(operation)
+    elif operation.definition is not None:
+        yield from _describe(operation.definition)
 
 
 def _inline_lookalikes(circuit: QuantumCircuit) -> QuantumCircuit:

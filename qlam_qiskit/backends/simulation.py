@@ -8,6 +8,8 @@ and no drift in it.
 
 from __future__ import annotations
 
+import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -18,14 +20,16 @@ from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
 from qiskit.primitives.containers import PrimitiveResult, PubResult, SamplerPubLike, SamplerPubResult
 from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPubLike
 from qiskit.primitives.primitive_job import PrimitiveJob
-from qiskit.providers import BackendV2, Options
+from qiskit.providers import BackendV2, JobStatus, JobV1, Options
+from qiskit.result import Result
+from qiskit.result.models import ExperimentResult
 from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
-from qiskit_aer.jobs import AerJob
 from qiskit_aer.noise import NoiseModel
 from qiskit_aer.primitives import EstimatorV2
 
 from qlam_qiskit.backends.targets import part_of_target
+from qlam_qiskit.errors import BackendError
 
 # Beyond this many qubits a density matrix outgrows the processor's cache, and soon the memory.
 _DENSITY_MATRIX_QUBITS = 12
@@ -65,28 +69,28 @@ class DeviceSimulator(BackendV2):
         shots: int = 1024,
         memory: bool = False,
         seed_simulator: int | None = None,
-    ) -> AerJob:
+    ) -> JobV1:
         """Run bound ISA circuits, ``shots`` times each, with the noise of the qubits that they touch."""
         circuits = [run_input] if isinstance(run_input, QuantumCircuit) else list(run_input)
-        dags = [circuit_to_dag(circuit) for circuit in circuits]
-        active: set[int] = set()
-        for dag in dags:
-            # Barriers order the device's pulses; here they would only make idle qubits look busy.
-            dag.remove_all_ops_named("barrier")
-            idle = set(dag.idle_wires())
-            active.update(index for index, qubit in enumerate(dag.qubits) if qubit not in idle)
-        kept = tuple(sorted(active)) or (0,)
+        groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
         reduced = []
-        for dag in dags:
-            dag.remove_qubits(*(qubit for index, qubit in enumerate(dag.qubits) if index not in active))
-            reduced.append(dag_to_circuit(dag, copy_operations=False))
-        return self._simulator(kept).run(
-            reduced,
-            shots=shots,
-            memory=memory,
-            seed_simulator=seed_simulator,
-            method=self._choose_method(len(kept), shots),
-        )
+        for index, circuit in enumerate(circuits):
+            qubits, small = _active_part(circuit)
+            groups[qubits].append(index)
+            reduced.append(small)
+        rng = np.random.default_rng(seed_simulator)
+        results: list[ExperimentResult | None] = [None] * len(circuits)
+        for qubits, members in groups.items():
+            ran = self._simulator(qubits).run(
+                [reduced[index] for index in members],
+                shots=shots,
+                memory=memory,
+                seed_simulator=_seed(rng),
+                method=self._choose_method(len(qubits), shots),
+            )
+            for index, result in zip(members, _succeeded(ran.result()), strict=True):
+                results[index] = result
+        return _FinishedJob(self, Result(backend_name=self.name, success=True, results=results))
 
     def _choose_method(self, qubits: int, shots: int) -> str:
         if self._method != "automatic":
@@ -99,6 +103,40 @@ class DeviceSimulator(BackendV2):
             noise = NoiseModel.from_backend(_Part(self.device, qubits))
             self._simulators[qubits] = AerSimulator(noise_model=noise, max_parallel_experiments=0)
         return self._simulators[qubits]
+
+
+class _FinishedJob(JobV1):
+    """A job that ran while it was made."""
+
+    def __init__(self, backend: BackendV2, result: Result) -> None:
+        super().__init__(backend, str(uuid.uuid4()))
+        self._result = result
+
+    def submit(self) -> None:
+        """Do nothing: it has run."""
+
+    def result(self) -> Result:
+        return self._result
+
+    def status(self) -> JobStatus:
+        return JobStatus.DONE
+
+
+def _succeeded(result: Result) -> list[ExperimentResult]:
+    if not result.success:
+        raise BackendError(f"Aer could not simulate the circuits: {result.status}")
+    return result.results
+
+
+def _active_part(circuit: QuantumCircuit) -> tuple[tuple[int, ...], QuantumCircuit]:
+    """Cut a circuit down to the qubits that it touches; also return which these are."""
+    dag = circuit_to_dag(circuit)
+    # Barriers order the device's pulses; here they would only make idle qubits look busy.
+    dag.remove_all_ops_named("barrier")
+    idle = set(dag.idle_wires())
+    active = tuple(index for index, qubit in enumerate(dag.qubits) if qubit not in idle) or (0,)
+    dag.remove_qubits(*(qubit for index, qubit in enumerate(dag.qubits) if index not in active))
+    return active, dag_to_circuit(dag, copy_operations=False)
 
 
 class _Part(BackendV2):

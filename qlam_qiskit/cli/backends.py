@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from qlam_qiskit.backends import ExactSpec
 
 _file = click.option(
     "--backends",
@@ -86,13 +90,33 @@ def check_command(context: click.Context, name: str | None, file: Path | None, a
     from qlam_qiskit.backends import load_registry
     from qlam_qiskit.backends.checking import check_backend
 
-    result = check_backend(load_registry(file).spec(name))
+    result = check_backend(load_registry(file).spec(name), run_engine=_run_engine)
     if as_json:
         click.echo(json.dumps(result.to_json()))
     else:
         for step in result.steps:
             click.echo(f"{'ok     ' if step.ok else 'missing'}  {step.what}: {step.detail}")
     context.exit(0 if result.ok else 1)
+
+
+def _run_engine(spec: ExactSpec) -> str:
+    """Turn one qubit over on the exact engine."""
+    import numpy as np
+    from qiskit import QuantumCircuit
+    from qiskit.circuit import ParameterVector
+
+    from qlam_qiskit.engine import ExactEngine
+    from qlam_qiskit.errors import BackendError
+    from qlam_qiskit.template import MemoryCircuit
+
+    angle = ParameterVector("phi", 1)
+    circuit = QuantumCircuit(1)
+    circuit.rx(angle[0], 0)
+    engine = ExactEngine(MemoryCircuit(circuit, angle, ()), precision=spec.precision, threads=spec.threads)
+    one = float(abs(engine.statevector(np.full((1, 1, 1), np.pi), np.zeros(0))[0, 1]) ** 2)
+    if abs(one - 1) > 1e-6:
+        raise BackendError(f"RX(pi) on |0> gives 1 with probability {one:.6f}")
+    return f"RX(pi) on |0>: 1 with probability {one:.6f}"
 
 
 def _plain(spec: object) -> dict[str, object]:

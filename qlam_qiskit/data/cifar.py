@@ -25,9 +25,7 @@ def read_cifar_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """
     batches = cifar_batches(folder, split)
     if not batches:
-        raise DataError(
-            f"{folder / ('data_batch_1.bin' if split == 'train' else 'test_batch.bin')}: no such file"
-        )
+        raise DataError(f"{folder / ('data_batch_1.bin' if split == 'train' else 'test_batch.bin')}: no such file")
     records = np.concatenate([_read_batch(path) for path in batches])
     images = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), records[:, 0].copy()

@@ -106,9 +106,7 @@ def _download(image_set: ImageSet, name: str, md5: str, folder: Path) -> Path:
     for mirror in image_set.mirrors:
         try:
             with _progress(name) as bar:
-                downloader = pooch.HTTPDownloader(
-                    progressbar=bar, chunk_size=_CHUNK, timeout=_TIMEOUT_SECONDS
-                )
+                downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=_CHUNK, timeout=_TIMEOUT_SECONDS)
                 return Path(pooch.retrieve(mirror + name, f"md5:{md5}", name, folder, downloader=downloader))
         except RequestException as error:
             failures.append(f"{mirror + name} ({_reason(error)})")

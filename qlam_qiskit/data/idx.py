@@ -54,9 +54,7 @@ def read_idx(path: Path, published: PublishedFile) -> np.ndarray:
     if len(content) == published.size:
         checksum = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if checksum != published.md5:
-            raise DataError(
-                f"{path}: wrong checksum: MD5 {checksum} unpacked, the published file has {published.md5}"
-            )
+            raise DataError(f"{path}: wrong checksum: MD5 {checksum} unpacked, the published file has {published.md5}")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
@@ -89,7 +87,5 @@ def _read_header(path: Path, content: bytes, dimensions: int) -> tuple[tuple[int
     magic, *shape = struct.unpack_from(f">{1 + dimensions}I", content)
     if magic != expected:
         kind = "images" if dimensions == 3 else "labels"
-        raise DataError(
-            f"{path}: not an IDX file of {kind}: starts with 0x{magic:08x}, expected 0x{expected:08x}"
-        )
+        raise DataError(f"{path}: not an IDX file of {kind}: starts with 0x{magic:08x}, expected 0x{expected:08x}")
     return tuple(shape), start

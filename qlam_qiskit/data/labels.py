@@ -15,6 +15,4 @@ def check_labels(labels: np.ndarray, num_classes: int, source: str) -> None:
     faulty = np.argwhere((labels < 0) | (labels >= num_classes))
     if len(faulty):
         first = tuple(faulty[0])
-        raise DataError(
-            f"{source}: sample {first[0]} has label {labels[first]}, outside 0 to {num_classes - 1}"
-        )
+        raise DataError(f"{source}: sample {first[0]} has label {labels[first]}, outside 0 to {num_classes - 1}")

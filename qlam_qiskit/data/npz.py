@@ -69,8 +69,7 @@ def _make_split(path: Path, split: str, tokens: np.ndarray, labels: np.ndarray) 
         )
     if labels.dtype.kind not in "iu" or labels.ndim not in (1, 2):
         raise DataError(
-            f"{path}: y_{split} must hold integers in shape (N,) or (N, M), "
-            f"not {labels.dtype} in {labels.shape}"
+            f"{path}: y_{split} must hold integers in shape (N,) or (N, M), not {labels.dtype} in {labels.shape}"
         )
     if not tokens.size or not labels.size:
         raise DataError(f"{path}: the {split} split holds no samples: x {tokens.shape}, y {labels.shape}")
@@ -80,8 +79,6 @@ def _make_split(path: Path, split: str, tokens: np.ndarray, labels: np.ndarray) 
         tokens = tokens.astype(np.float32).reshape(*tokens.shape[:2], -1)
     finite = np.isfinite(tokens).all(axis=(1, 2))
     if not finite.all():
-        raise DataError(
-            f"{path}: {split} sample {int(np.argmin(finite))} holds a token that is NaN or infinite"
-        )
+        raise DataError(f"{path}: {split} sample {int(np.argmin(finite))} holds a token that is NaN or infinite")
     check_labels(labels, _MAX_CLASSES, f"{path}: {split} split")
     return Split(labels.astype(np.int64), tokens)

@@ -80,9 +80,7 @@ class DataSettings(Settings):
         for name in type(self).model_fields:
             if name not in _COMMON and name not in options and getattr(self, name) is not None:
                 valid = ", ".join((*options, *_COMMON[1:]))
-                raise ValueError(
-                    f"{name} is not an option of data set {self.dataset}, whose options are {valid}"
-                )
+                raise ValueError(f"{name} is not an option of data set {self.dataset}, whose options are {valid}")
         if self.view == "patches" and self.patch is None:
             raise ValueError("view patches needs patch, the side of a patch in pixels")
         if self.view != "patches" and self.patch is not None:

@@ -4,19 +4,56 @@ They run chunk by chunk, so that the angles of a sequence are never held in the 
 """
 
 from qlam_qiskit.engine.compiled import compiled
-from qlam_qiskit.engine.simd import LANES, broadcast, load, nearest, store
+from qlam_qiskit.engine.simd import LANES, broadcast, constant, load, nearest, store
 
 
 @compiled
-def cos_sin_rows(rows, count, numbers, cosines, sines):
+def prepare_rows(inputs, block, step, count, circuit, numbers):
+    """Leave the angles of ``count`` steps from ``step`` on, and cos and sin of half of each, in the circuit's rows.
+
+    inputs (B, T, P) of the block's head. Row r of a step is offset_r plus the sum of factor * input over its terms.
+    """
+    steps, offsets, rows = circuit.steps, circuit.shared.offsets, circuit.rows
+    width = len(offsets)
+    for t in range(count):
+        for lane in range(block.lanes):
+            for r in range(width):
+                angle = offsets[r]
+                for term in range(steps.row_starts[r], steps.row_starts[r + 1]):
+                    value = inputs[block.first + lane, step + t, steps.row_inputs[term]]
+                    angle += steps.row_factors[term] * value
+                rows.angles[(t * width + r) * LANES + lane] = angle
+    _cos_sin(rows, count * width, numbers)
+
+
+@compiled
+def return_gradients(gradient, block, step, count, circuit):
+    """Undo :func:`prepare_rows` on gradients: write them for each input, and add up what the offsets receive."""
+    steps, totals, rows = circuit.steps, circuit.sums.offsets, circuit.rows
+    width = len(totals)
+    for t in range(count):
+        for lane in range(block.lanes):
+            for p in range(gradient.shape[2]):
+                gradient[block.first + lane, step + t, p] = 0
+            for r in range(width):
+                value = rows.gradients[(t * width + r) * LANES + lane]
+                totals[r] += value
+                for term in range(steps.row_starts[r], steps.row_starts[r + 1]):
+                    p = steps.row_inputs[term]
+                    gradient[block.first + lane, step + t, p] += steps.row_factors[term] * value
+
+
+@compiled
+def _cos_sin(rows, count, numbers):
     """Turn ``count`` rows of angles into cos and sin of half of each.
 
     The half angle is reduced to [-pi/2, pi/2] by a multiple k of pi, held in three parts so that nothing cancels;
     cos and sin then change sign with k, and their Taylor polynomials on that interval are exact to rounding.
     """
-    half, inverse_pi, one = broadcast(numbers.half[0]), broadcast(numbers.half[1]), broadcast(numbers.half[2])
+    half, inverse_pi = constant(rows.angles, 0.5), constant(rows.angles, 1 / 3.141592653589793)
+    one = constant(rows.angles, 1.0)
     for row in range(count):
-        angle = load(rows, row) * half
+        angle = load(rows.angles, row) * half
         k = nearest(angle * inverse_pi)
         r = angle - k * broadcast(numbers.pi[0])
         r = r - k * broadcast(numbers.pi[1])
@@ -31,33 +68,5 @@ def cos_sin_rows(rows, count, numbers, cosines, sines):
         cosine = broadcast(numbers.cos_terms[0])
         for term in range(1, len(numbers.cos_terms)):
             cosine = cosine * square + broadcast(numbers.cos_terms[term])
-        store(sines, row, sine * r * sign)
-        store(cosines, row, cosine * sign)
-
-
-@compiled
-def gather_rows(inputs, first, lanes, step, count, plan, offsets, rows):
-    """Compute the angles of ``count`` steps: row r is offset_r plus the sum of factor * input over its terms."""
-    width = len(offsets)
-    for t in range(count):
-        for lane in range(lanes):
-            for r in range(width):
-                angle = offsets[r]
-                for term in range(plan.row_starts[r], plan.row_starts[r + 1]):
-                    angle += plan.row_factors[term] * inputs[first + lane, step + t, plan.row_inputs[term]]
-                rows[(t * width + r) * LANES + lane] = angle
-
-
-@compiled
-def scatter_rows(gradient, first, lanes, step, count, plan, rows, totals):
-    """Undo :func:`gather_rows` on gradients: write them per input, and add up what the offsets receive."""
-    width = len(totals)
-    for t in range(count):
-        for lane in range(lanes):
-            for p in range(gradient.shape[2]):
-                gradient[first + lane, step + t, p] = 0
-            for r in range(width):
-                value = rows[(t * width + r) * LANES + lane]
-                totals[r] += value
-                for term in range(plan.row_starts[r], plan.row_starts[r + 1]):
-                    gradient[first + lane, step + t, plan.row_inputs[term]] += plan.row_factors[term] * value
+        store(rows.sines, row, sine * r * sign)
+        store(rows.cosines, row, cosine * sign)

@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from qlam_qiskit.engine.angles import AngleFunctions
-from qlam_qiskit.engine.arrays import CHUNK, Rows, Work, rows
+from qlam_qiskit.engine.arrays import CHUNK, Block, State, Sums, work
 from qlam_qiskit.engine.plan import compile_plan
 from qlam_qiskit.engine.simd import LANES
 from qlam_qiskit.engine.sweep import backward_block, forward_block
@@ -119,14 +120,21 @@ class ExactEngine:
         shared = [self._update.share(row) for row in weights]
         query_shared = self._query.share(np.empty(0))
 
-        def run(head: int, block: int) -> None:
-            buffers = self._buffers()
-            re, im = states[head, block]
+        def run(head: int, index: int) -> None:
+            update = self._update.circuit(shared[head], CHUNK)
+            query = self._query.circuit(query_shared, 1)
             forward_block(
-                angles, query_angles, head, self._update.steps, shared[head], self._query.steps, query_shared,
-                self._numbers, self.memory.num_qubits, block * LANES, min(LANES, samples - block * LANES), slots,
-                *buffers, re, im, probabilities,
-            )  # fmt: skip
+                angles,
+                query_angles,
+                update,
+                query,
+                self._block(head, index, samples),
+                self._numbers,
+                slots,
+                work(self.memory.num_qubits, self.dtype),
+                State(*states[head, index]),
+                probabilities,
+            )
 
         self._map(run, heads, blocks)
         return probabilities, tape
@@ -150,16 +158,24 @@ class ExactEngine:
         query_shared = self._query.share(np.empty(0))
         blocks = tape.states.shape[1]
 
-        def run(head: int, block: int) -> object:
-            buffers = self._buffers()
-            sums, query_sums = self._update.empty_sums(), self._query.empty_sums()
-            re, im = tape.states[head, block]
+        def run(head: int, index: int) -> Sums:
+            update = self._update.circuit(shared[head], CHUNK)
+            query = self._query.circuit(query_shared, 1)
             backward_block(
-                angles, query_angles, head, self._update.steps, shared[head], self._query.steps, query_shared,
-                self._numbers, self.memory.num_qubits, block * LANES, min(LANES, samples - block * LANES), tape.slots,
-                *buffers, re, im, cotangent, angle_gradient, query_gradient, sums, query_sums,
-            )  # fmt: skip
-            return sums
+                angles,
+                query_angles,
+                update,
+                query,
+                self._block(head, index, samples),
+                self._numbers,
+                tape.slots,
+                work(self.memory.num_qubits, self.dtype),
+                State(*tape.states[head, index]),
+                cotangent,
+                angle_gradient,
+                query_gradient,
+            )
+            return update.sums
 
         sums = self._map(run, heads, blocks)
         weights = np.stack([self._update.pull_back(tape.weights[head], sums[head]) for head in range(heads)])
@@ -207,16 +223,11 @@ class ExactEngine:
             queries = self._query.evaluated(queries).astype(self.dtype)
         return angles, queries
 
-    def _buffers(self) -> tuple[Work, Rows, Rows]:
-        low = 1 << self.memory.num_qubits // 2
-        high = self.dimension // low
-        sizes = (self.dimension,) * 8 + (low,) * 3 + (high,) * 3
-        work = Work(*(rows(size, self.dtype) for size in sizes))
-        update = Rows(*(rows(CHUNK * self._update.width, self.dtype) for _ in range(4)))
-        query = Rows(*(rows(self._query.width, self.dtype) for _ in range(4)))
-        return work, update, query
+    def _block(self, head: int, index: int, samples: int) -> Block:
+        first = index * LANES
+        return Block(head, first, min(LANES, samples - first), self.memory.num_qubits)
 
-    def _map(self, run: Callable[[int, int], object], heads: int, blocks: int) -> list[list[object]]:
+    def _map(self, run: Callable[[int, int], Any], heads: int, blocks: int) -> list[list[Any]]:
         """Run every (head, block), several at a time; results keep their order, so sums do not depend on timing."""
         tasks = [(head, block) for head in range(heads) for block in range(blocks)]
         if self.threads == 1 or len(tasks) == 1:

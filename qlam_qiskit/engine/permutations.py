@@ -5,26 +5,28 @@ from qlam_qiskit.engine.simd import load, store
 
 
 @compiled
-def permute(values, plan, permutation):
+def permute(state, steps, permutation):
     """Move each amplitude to the place of the next one of its cycle."""
-    for cycle in range(plan.cycle_starts.shape[1] - 1):
-        begin, end = plan.cycle_starts[permutation, cycle], plan.cycle_starts[permutation, cycle + 1]
-        if begin == end:
-            return
-        last = load(values, plan.cycles[end - 1])
-        for k in range(end - 1, begin, -1):
-            store(values, plan.cycles[k], load(values, plan.cycles[k - 1]))
-        store(values, plan.cycles[begin], last)
+    for values in (state.re, state.im):
+        for cycle in range(steps.cycle_starts.shape[1] - 1):
+            begin, end = steps.cycle_starts[permutation, cycle], steps.cycle_starts[permutation, cycle + 1]
+            if begin == end:
+                break
+            last = load(values, steps.cycles[end - 1])
+            for k in range(end - 1, begin, -1):
+                store(values, steps.cycles[k], load(values, steps.cycles[k - 1]))
+            store(values, steps.cycles[begin], last)
 
 
 @compiled
-def unpermute(values, plan, permutation):
+def unpermute(state, steps, permutation):
     """Move each amplitude to the place of the one before it in its cycle."""
-    for cycle in range(plan.cycle_starts.shape[1] - 1):
-        begin, end = plan.cycle_starts[permutation, cycle], plan.cycle_starts[permutation, cycle + 1]
-        if begin == end:
-            return
-        first = load(values, plan.cycles[begin])
-        for k in range(begin, end - 1):
-            store(values, plan.cycles[k], load(values, plan.cycles[k + 1]))
-        store(values, plan.cycles[end - 1], first)
+    for values in (state.re, state.im):
+        for cycle in range(steps.cycle_starts.shape[1] - 1):
+            begin, end = steps.cycle_starts[permutation, cycle], steps.cycle_starts[permutation, cycle + 1]
+            if begin == end:
+                break
+            first = load(values, steps.cycles[begin])
+            for k in range(begin, end - 1):
+                store(values, steps.cycles[k], load(values, steps.cycles[k + 1]))
+            store(values, steps.cycles[end - 1], first)

@@ -1,7 +1,7 @@
 """The compiled loops for rotations about X and Y of one qubit: 8 fused multiply-adds a pair of amplitudes.
 
-Row j of ``re`` and ``im`` is amplitude j of LANES samples; ``c`` and ``s`` are cos and sin of half of each sample's
-angle. To undo a rotation backward costs the same for each of psi and lambda, and 4 more for the gradient.
+``c`` and ``s`` are cos and sin of half of each sample's angle. To undo a rotation backward costs the same for each of
+psi and lambda, and 4 more for the gradient.
 """
 
 from qlam_qiskit.engine.compiled import compiled
@@ -9,9 +9,9 @@ from qlam_qiskit.engine.simd import load, store
 
 
 @compiled
-def rotate_x(re, im, dimension, qubit, c, s):
+def rotate_x(state, dimension, qubit, c, s):
     """Apply exp(-i a X/2): x' = c x - i s y, y' = c y - i s x."""
-    step = 1 << qubit
+    re, im, step = state.re, state.im, 1 << qubit
     for start in range(0, dimension, 2 * step):
         for j in range(start, start + step):
             xr, xi, yr, yi = load(re, j), load(im, j), load(re, j + step), load(im, j + step)
@@ -22,9 +22,9 @@ def rotate_x(re, im, dimension, qubit, c, s):
 
 
 @compiled
-def rotate_y(re, im, dimension, qubit, c, s):
+def rotate_y(state, dimension, qubit, c, s):
     """Apply exp(-i a Y/2): x' = c x - s y, y' = c y + s x."""
-    step = 1 << qubit
+    re, im, step = state.re, state.im, 1 << qubit
     for start in range(0, dimension, 2 * step):
         for j in range(start, start + step):
             xr, xi, yr, yi = load(re, j), load(im, j), load(re, j + step), load(im, j + step)
@@ -35,11 +35,10 @@ def rotate_y(re, im, dimension, qubit, c, s):
 
 
 @compiled
-def unrotate_x(re, im, lre, lim, dimension, qubit, c, s):
+def unrotate_x(psi, adjoint, dimension, qubit, c, s):
     """Undo exp(-i a X/2) on psi and lambda; returns Im <lambda|X|psi>."""
-    step = 1 << qubit
-    g = c - c
-    h = c - c
+    re, im, lre, lim, step = psi.re, psi.im, adjoint.re, adjoint.im, 1 << qubit
+    g = h = c - c
     for start in range(0, dimension, 2 * step):
         for j in range(start, start + step):
             xr, xi, yr, yi = load(re, j), load(im, j), load(re, j + step), load(im, j + step)
@@ -58,11 +57,10 @@ def unrotate_x(re, im, lre, lim, dimension, qubit, c, s):
 
 
 @compiled
-def unrotate_y(re, im, lre, lim, dimension, qubit, c, s):
+def unrotate_y(psi, adjoint, dimension, qubit, c, s):
     """Undo exp(-i a Y/2) on psi and lambda; returns Im <lambda|Y|psi>."""
-    step = 1 << qubit
-    g = c - c
-    h = c - c
+    re, im, lre, lim, step = psi.re, psi.im, adjoint.re, adjoint.im, 1 << qubit
+    g = h = c - c
     for start in range(0, dimension, 2 * step):
         for j in range(start, start + step):
             xr, xi, yr, yi = load(re, j), load(im, j), load(re, j + step), load(im, j + step)

@@ -3,6 +3,7 @@
 LLVM's own vectorizer has to prove that the rows of an array do not overlap, and gives up or adds run-time checks in
 just the loops that matter here. With vectors as values there is nothing to prove: a kernel loads rows, computes with
 ``+ - *`` and stores rows. Multiplications and additions may contract to fused multiply-adds; nothing is reordered.
+A compiled function should return one vector at most: a tuple of them goes through memory.
 """
 
 from __future__ import annotations
@@ -81,12 +82,29 @@ def broadcast(typing_context: Any, value: types.Float) -> tuple[Any, Callable[..
     """Fill every lane with one number."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = _llvm_vector(signature.args[0])
-        first = builder.insert_element(ir.Constant(kind, ir.Undefined), arguments[0], ir.Constant(ir.IntType(32), 0))
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), mask)
+        return _fill(builder, signature.args[0], arguments[0])
 
     return Vector(value)(value), generate
+
+
+@intrinsic
+def constant(typing_context: Any, array: types.Array, value: types.Float) -> tuple[Any, Callable[..., Any]]:
+    """Fill every lane with one number, in the precision of an array."""
+    _check_array(array)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        dtype = signature.args[0].dtype
+        number = context.cast(builder, arguments[1], signature.args[1], dtype)
+        return _fill(builder, dtype, number)
+
+    return Vector(array.dtype)(array, value), generate
+
+
+def _fill(builder: Any, dtype: types.Float, number: Any) -> Any:
+    kind = _llvm_vector(dtype)
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), mask)
 
 
 def _arithmetic(instruction: str) -> Any:

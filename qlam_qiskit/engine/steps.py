@@ -26,69 +26,51 @@ from qlam_qiskit.engine.simd import load, store
 
 
 @compiled
-def apply_step(re, im, qubits, plan, shared, cosines, sines, base, work, one):
+def apply_step(state, qubits, circuit, base, work):
     """Apply the operations of one step, whose angle rows begin at ``base``."""
-    for index in range(len(plan.operations)):
-        operation = plan.operations[index]
+    steps, shared, rows = circuit.steps, circuit.shared, circuit.rows
+    for index in range(len(steps.operations)):
+        operation = steps.operations[index]
         kind = operation[0]
         if kind == PHASE:
-            phase(re, im, qubits, plan, shared, operation, cosines, sines, base, work, one)
+            phase(state, qubits, circuit, operation, base, work)
         elif kind == PERMUTE:
-            permute(re, plan, operation[1])
-            permute(im, plan, operation[1])
-        else:
-            if operation[2]:
-                c, s = load(shared.cosines, operation[3]), load(shared.sines, operation[3])
-            else:
-                c, s = load(cosines, base + operation[3]), load(sines, base + operation[3])
-            if kind == ROTATE_X:
-                rotate_x(re, im, 1 << qubits, operation[1], c, s)
-            else:
-                rotate_y(re, im, 1 << qubits, operation[1], c, s)
-
-
-@compiled
-def unapply_step(
-    re, im, lre, lim, qubits, plan, shared, cosines, sines, base, work, one, gradient, shared_sum, table_sum
-):
-    """Undo one step on psi and lambda, adding the gradients of its angles to their rows."""
-    for index in range(len(plan.operations) - 1, -1, -1):
-        operation = plan.operations[index]
-        kind = operation[0]
-        if kind == PHASE:
-            unphase(
-                re,
-                im,
-                lre,
-                lim,
-                qubits,
-                plan,
-                shared,
-                operation,
-                cosines,
-                sines,
-                base,
-                work,
-                one,
-                gradient,
-                table_sum,
-            )
-        elif kind == PERMUTE:
-            unpermute(re, plan, operation[1])
-            unpermute(im, plan, operation[1])
-            unpermute(lre, plan, operation[1])
-            unpermute(lim, plan, operation[1])
+            permute(state, steps, operation[1])
         else:
             row = operation[3]
             if operation[2]:
                 c, s = load(shared.cosines, row), load(shared.sines, row)
             else:
-                c, s = load(cosines, base + row), load(sines, base + row)
+                c, s = load(rows.cosines, base + row), load(rows.sines, base + row)
             if kind == ROTATE_X:
-                g = unrotate_x(re, im, lre, lim, 1 << qubits, operation[1], c, s)
+                rotate_x(state, 1 << qubits, operation[1], c, s)
             else:
-                g = unrotate_y(re, im, lre, lim, 1 << qubits, operation[1], c, s)
+                rotate_y(state, 1 << qubits, operation[1], c, s)
+
+
+@compiled
+def unapply_step(psi, adjoint, qubits, circuit, base, work):
+    """Undo one step on psi and lambda, adding the gradients of its angles to their rows."""
+    steps, shared, rows, sums = circuit.steps, circuit.shared, circuit.rows, circuit.sums
+    for index in range(len(steps.operations) - 1, -1, -1):
+        operation = steps.operations[index]
+        kind = operation[0]
+        if kind == PHASE:
+            unphase(psi, adjoint, qubits, circuit, operation, base, work)
+        elif kind == PERMUTE:
+            unpermute(psi, steps, operation[1])
+            unpermute(adjoint, steps, operation[1])
+        else:
+            row = operation[3]
             if operation[2]:
-                store(shared_sum, row, load(shared_sum, row) + g)
+                c, s = load(shared.cosines, row), load(shared.sines, row)
             else:
-                store(gradient, base + row, load(gradient, base + row) + g)
+                c, s = load(rows.cosines, base + row), load(rows.sines, base + row)
+            if kind == ROTATE_X:
+                g = unrotate_x(psi, adjoint, 1 << qubits, operation[1], c, s)
+            else:
+                g = unrotate_y(psi, adjoint, 1 << qubits, operation[1], c, s)
+            if operation[2]:
+                store(sums.shared_rows, row, load(sums.shared_rows, row) + g)
+            else:
+                store(rows.gradients, base + row, load(rows.gradients, base + row) + g)

@@ -9,7 +9,19 @@ import numpy as np
 from qiskit.circuit import Parameter
 
 from qlam_qiskit.engine.angles import AngleFunctions, affine_part, parameters_of
-from qlam_qiskit.engine.arrays import PERMUTE, PHASE, ROTATE_X, ROTATE_Y, Numbers, Shared, Steps, Sums, rows
+from qlam_qiskit.engine.arrays import (
+    PERMUTE,
+    PHASE,
+    ROTATE_X,
+    ROTATE_Y,
+    AngleRows,
+    Circuit,
+    Numbers,
+    Shared,
+    Steps,
+    Sums,
+    rows,
+)
 from qlam_qiskit.engine.gates import Angle, Permutation, Rotation, string_signs
 from qlam_qiskit.engine.plan import PhaseRun, Plan
 from qlam_qiskit.engine.simd import LANES
@@ -105,16 +117,18 @@ class CompiledSteps:
             table_im=tables.imag.astype(self.dtype),
         )
 
-    def empty_sums(self) -> Sums:
-        """Make zeroed sums for the gradients of what is shared."""
+    def circuit(self, shared: Shared, steps_at_once: int) -> Circuit:
+        """Join the steps and what they share with buffers of one block: angle rows, and zeroed sums of gradients."""
         dimension = 1 << self.plan.num_qubits
-        return Sums(
+        angle_rows = AngleRows(*(rows(steps_at_once * self.width, self.dtype) for _ in range(4)))
+        sums = Sums(
             offsets=np.zeros(self.width),
             shared=np.zeros(len(self._shared)),
             tables=np.zeros((len(self._tables), dimension)),
             shared_rows=rows(len(self._shared), self.dtype),
             table_rows=rows(len(self._tables) * dimension, self.dtype),
         )
+        return Circuit(self.steps, shared, angle_rows, sums)
 
     def pull_back(self, weights: np.ndarray, sums: Sequence[Sums]) -> np.ndarray:
         """Turn the sums of all blocks into the gradient of the weights: float64 (W,)."""
@@ -178,7 +192,6 @@ def numbers(dtype: type[np.floating]) -> Numbers:
     )
     return Numbers(
         pi=np.array(parts, dtype),
-        half=np.array([0.5, 1 / math.pi, 1.0], dtype),
         sin_terms=np.array([(-1) ** k / math.factorial(2 * k + 1) for k in reversed(range(terms))], dtype),
         cos_terms=np.array([(-1) ** k / math.factorial(2 * k) for k in reversed(range(terms + 1))], dtype),
     )

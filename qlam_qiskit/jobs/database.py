@@ -18,17 +18,17 @@ SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE submissions (
     id TEXT PRIMARY KEY, created REAL NOT NULL, backend TEXT NOT NULL, session TEXT, details TEXT NOT NULL
-) STRICT;
+);
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY, submission TEXT NOT NULL REFERENCES submissions(id), number INTEGER NOT NULL,
     tag TEXT NOT NULL UNIQUE, state TEXT NOT NULL, remote_id TEXT, message TEXT, qpu_seconds REAL,
     updated REAL NOT NULL, owner TEXT, lease REAL
-) STRICT;
+);
 CREATE INDEX jobs_of_submission ON jobs(submission, number);
 CREATE TABLE events (
     at REAL NOT NULL, job TEXT NOT NULL REFERENCES jobs(id), source TEXT, target TEXT NOT NULL, note TEXT
-) STRICT;
-CREATE TABLE posts (at REAL NOT NULL) STRICT;
+);
+CREATE TABLE posts (at REAL NOT NULL);
 """
 
 

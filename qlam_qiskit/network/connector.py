@@ -70,7 +70,7 @@ class MemoryConnector(TorchConnector):
             return _VectorJacobian.apply(input_data, weights, queries, network)
         if input_data.shape[-1] != network.num_inputs:
             shape = tuple(input_data.shape)
-            raise CircuitError(f"inputs without queries of their own are flat, (..., {network.num_inputs}), not {shape}")
+            raise CircuitError(f"inputs without queries are flat, (..., {network.num_inputs}), not {shape}")
         batch = input_data.reshape(-1, network.num_inputs)
         angles, queries = network.split_inputs(batch)
         values = _VectorJacobian.apply(angles, weights, queries, network)

@@ -122,8 +122,7 @@ def test_a_value_out_of_range_is_named(tmp_path, settings, message):
             "fractional_gates .*pec",
         ),
         (
-            "{kind: ibm, name: x, primitive: estimator, fractional_gates: true, zne: true, "
-            "zne_amplifier: pea}",
+            "{kind: ibm, name: x, primitive: estimator, fractional_gates: true, zne: true, zne_amplifier: pea}",
             "fractional_gates .*pea",
         ),
         ("{kind: ibm, name: x, mode: session, plan: open}", "open plan has no sessions"),
@@ -137,9 +136,7 @@ def test_what_the_service_refuses_is_refused_when_the_file_is_read(tmp_path, set
 
 
 def test_an_entry_has_its_own_name_and_its_devices(tmp_path):
-    spec = _entry(
-        tmp_path, "{kind: ibm, name: ibm_boston, mode: batch, max_qpu_seconds: 120, min_fidelity: 0.3}"
-    )
+    spec = _entry(tmp_path, "{kind: ibm, name: ibm_boston, mode: batch, max_qpu_seconds: 120, min_fidelity: 0.3}")
     assert (spec.name, spec.device, spec.mode, spec.shots) == ("here", "ibm_boston", "batch", 4096)
     assert (spec.max_qpu_seconds, spec.min_fidelity) == (120, 0.3)
 

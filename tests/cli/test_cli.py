@@ -141,7 +141,7 @@ def test_experiments_are_listed(run):
         (["train", "digits", "--set", "model.circuit.template=star"], 2, "unknown circuit template 'star'; available:"),
         (["train", "digits", "--set", "model.circuit.options.depth=2"], 2, "unknown option 'depth'"),
         (["train", "digits", "--set", "data.train_limit=0"], 2, "data.train_limit"),
-        (["train", "mnist_rows", "--data-dir", "."], 1, "mnist"),
+        (["train", "mnist_rows", "--data-dir", "EMPTY"], 1, "train-images-idx3-ubyte"),
         (["train", "missing.yaml"], 2, "missing.yaml: no such file"),
         (["evaluate", "nothing"], 1, "nothing: not a run folder"),
         (["evaluate", "nothing", "--limit", "0"], 2, "--limit"),
@@ -155,10 +155,13 @@ def test_experiments_are_listed(run):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_one_line_and_a_status(run, tmp_path, monkeypatch, arguments, status, message):
+def test_a_mistake_is_one_line_and_a_status(
+    run, tmp_path, tmp_path_factory, monkeypatch, arguments, status, message
+):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("QLAM_DATA", str(tmp_path / "none"))
-    found, out, err = run(*arguments)
+    empty = tmp_path_factory.mktemp("data")
+    (empty / "mnist").mkdir()
+    found, out, err = run(*(str(empty) if word == "EMPTY" else word for word in arguments))
     assert found == status, err
     assert out == ""
     assert message in err

@@ -5,11 +5,11 @@ import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import ParameterVector
 from qiskit.primitives.containers.sampler_pub import SamplerPub
-from qlam_qiskit.jobs.plan import make_plan
 
 from qlam_qiskit import jobs
 from qlam_qiskit.backends import make_spec, open_backend
 from qlam_qiskit.jobs import JobError, Ledger
+from qlam_qiskit.jobs.plan import make_plan
 from qlam_qiskit.jobs.readout import Calibration
 
 

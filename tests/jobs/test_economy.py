@@ -34,7 +34,9 @@ def is_entangling(instruction) -> bool:
 
 
 def bound(economical, logical):
-    return economical.circuit.assign_parameters(dict(zip(economical.angles, economical.values(logical)[0], strict=True)))
+    return economical.circuit.assign_parameters(
+        dict(zip(economical.angles, economical.values(logical)[0], strict=True))
+    )
 
 
 @pytest.mark.parametrize("kind", CHAINS)
@@ -48,7 +50,9 @@ def test_a_chain_circuit_measures_what_the_logical_one_does(kind, template):
         assert instruction.operation.name in target.operation_names
         if is_entangling(instruction):
             assert tuple(ours.find_bit(qubit).index for qubit in instruction.qubits) in target[instruction.name]
-    read = {ours.find_bit(i.clbits[0]).index: ours.find_bit(i.qubits[0]).index for i in ours.get_instructions("measure")}
+    read = {
+        ours.find_bit(i.clbits[0]).index: ours.find_bit(i.qubits[0]).index for i in ours.get_instructions("measure")
+    }
     ours.remove_final_measurements()
     theirs = circuit.assign_parameters(logical[0])
     theirs.remove_final_measurements()
@@ -79,14 +83,15 @@ def test_rotations_at_the_poles_are_written_right(angle):
     assert Operator(ours).equiv(Operator(circuit.assign_parameters([angle, 0.7])), atol=1e-10)
 
 
+@pytest.mark.parametrize(("kind", "most"), [("cz", 2), ("rzz", 1)])
 @pytest.mark.parametrize("template", ["line", "brickwork", "reuploading"])
-def test_there_is_one_general_gate_at_most_between_two_entangling_gates(template):
-    circuit = economize(sequence(template, 4, 10), chain("cz")).circuit
+def test_there_is_one_general_gate_at_most_between_two_entangling_gates(template, kind, most):
+    circuit = economize(sequence(template, 4, 10), chain(kind)).circuit
     pulses = dict.fromkeys(circuit.qubits, 0)
     for instruction in circuit.data:
-        if instruction.operation.name in ("sx", "x"):
+        if instruction.operation.name in ("sx", "x", "rx"):
             pulses[instruction.qubits[0]] += 1
-            assert pulses[instruction.qubits[0]] <= 2
+            assert pulses[instruction.qubits[0]] <= most
         elif instruction.operation.name != "rz":
             pulses.update(dict.fromkeys(instruction.qubits, 0))
 
@@ -99,10 +104,9 @@ def test_a_step_takes_the_two_qubit_gates_that_the_template_needs(template, edge
     assert set(circuit.count_ops()) <= {"cz", "rz", "sx", "x", "measure"}
 
 
-def test_fractional_gates_make_one_rzz_of_each_and_one_pulse_of_each_run():
+def test_fractional_gates_make_one_rzz_of_each():
     circuit = economize(sequence("line", 4, 28), chain("rzz")).circuit
-    assert circuit.count_ops()["rzz"] == 28 * 3
-    assert circuit.count_ops()["rx"] <= 29 * 4
+    assert circuit.count_ops()["rzz"] == sum(map(is_entangling, circuit.data)) == 28 * 3
     assert all(0 <= gate.operation.params[0] <= math.pi / 2 for gate in circuit.get_instructions("rzz"))
 
 

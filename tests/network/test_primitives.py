@@ -53,7 +53,7 @@ def _demanding_memory():
     update.rzz(x[2] * w[0], 0, 1)
     update.append(XXPlusYYGate(w[1], x[2]), [1, 2])
     update.barrier()
-    update.crx((np.pi - x[2]) * w[1], 2, 0)
+    update.rx((np.pi - x[2]) * w[1], 0)
     return MemoryCircuit(update, [x[10], x[2]], w)
 
 
@@ -78,6 +78,28 @@ def test_values_and_gradients_without_shots_are_the_engines(memory, readout):
                 ours, theirs = getattr(gradients, part), getattr(wanted, part)
                 assert ours.shape == theirs.shape
                 np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["cp", "crx", "cry", "crz", "cu", "mcp"])
+@pytest.mark.parametrize("shots", [None, 4000])
+def test_controlled_gates_with_free_angles_keep_every_row_apart(name, shots):
+    """Aer by itself binds the angles of several rows to such gates wrongly."""
+    x, w = Parameter("x"), Parameter("w")
+    update = QuantumCircuit(3)
+    update.h([0, 1])
+    update.ry(x, 2)
+    if name == "mcp":
+        update.mcp(x * w, [0, 1], 2)
+    else:
+        getattr(update, name)(*[x * w, x, w, 0.3][: 4 if name == "cu" else 1], 0, 2)
+    update.h([0, 1, 2])
+    memory = MemoryCircuit(update, [x], [w])
+    arguments = _arguments(memory, samples=4, heads=1, queries=1)
+    expected, _ = _exact(memory, READOUTS[1]).forward(*arguments)
+    with _open(shots=shots) as backend:
+        values, _ = _execution(memory, READOUTS[1], backend).forward(*arguments)
+    # A Z string's standard deviation is at most 1 over the root of the shots.
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-10 if shots is None else 5 * shots**-0.5)
 
 
 def test_equal_rows_give_equal_values_without_shots():
