@@ -102,7 +102,7 @@ def usage_of(circuit: QuantumCircuit, target: Target, chain: Sequence[int] | Non
     end = clock.max(initial=0.0)
     idle = np.where(np.isnan(started), 0.0, end - np.nan_to_num(started) - busy)
     depth = circuit.depth(lambda instruction: len(instruction.qubits) == 2 and instruction.name != "barrier")
-    return Usage(dict(gates), dict(entangling), measured, np.maximum(idle, 0.0), end + readout, depth)
+    return Usage(dict(gates), dict(entangling), measured, np.maximum(idle, 0.0), float(end + readout), depth)
 
 
 def fidelity_of(circuit: QuantumCircuit, target: Target) -> float:

@@ -155,9 +155,7 @@ def test_experiments_are_listed(run):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_one_line_and_a_status(
-    run, tmp_path, tmp_path_factory, monkeypatch, arguments, status, message
-):
+def test_a_mistake_is_one_line_and_a_status(run, tmp_path, tmp_path_factory, monkeypatch, arguments, status, message):
     monkeypatch.chdir(tmp_path)
     empty = tmp_path_factory.mktemp("data")
     (empty / "mnist").mkdir()

@@ -66,8 +66,7 @@ def cifar_bytes(cifar_arrays):
     """Give the same batches as files' contents."""
     return {
         name: b"".join(
-            bytes([label]) + image.transpose(2, 0, 1).tobytes()
-            for image, label in zip(images, labels, strict=True)
+            bytes([label]) + image.transpose(2, 0, 1).tobytes() for image, label in zip(images, labels, strict=True)
         )
         for name, (images, labels) in cifar_arrays.items()
     }

@@ -41,9 +41,7 @@ def published_cifar(web, cifar_bytes, monkeypatch):
             member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    published = replace(
-        IMAGE_SETS["cifar10"], archive=(path.name, _md5(path.read_bytes())), mirrors=(address,)
-    )
+    published = replace(IMAGE_SETS["cifar10"], archive=(path.name, _md5(path.read_bytes())), mirrors=(address,))
     monkeypatch.setitem(IMAGE_SETS, "cifar10", published)
     return path
 
@@ -87,9 +85,7 @@ def test_a_wrong_checksum_leaves_nothing_behind(published_mnist, tmp_path):
     with pytest.raises(DataError) as caught:
         fetch_dataset("mnist", tmp_path / "data")
     message = str(caught.value)
-    assert message.startswith(
-        "mnist: train-labels-idx1-ubyte.gz could not be downloaded from http://127.0.0.1"
-    )
+    assert message.startswith("mnist: train-labels-idx1-ubyte.gz could not be downloaded from http://127.0.0.1")
     assert "wrong checksum" in message
     assert "\n" not in message
     assert [path.name for path in (tmp_path / "data" / "mnist").iterdir()] == ["train-images-idx3-ubyte.gz"]
@@ -164,7 +160,5 @@ def test_a_folder_that_cannot_be_made_is_one_line(published_mnist, tmp_path):
 
 @pytest.mark.parametrize("name", ["digits", "copying", "minst"])
 def test_only_published_files_are_fetched(name):
-    with pytest.raises(
-        ConfigurationError, match="not a data set to download; these are: mnist, fashion_mnist"
-    ):
+    with pytest.raises(ConfigurationError, match="not a data set to download; these are: mnist, fashion_mnist"):
         fetch_dataset(name)

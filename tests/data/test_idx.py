@@ -119,6 +119,5 @@ def test_a_file_as_long_as_the_published_one_must_have_its_checksum(mnist_dir, w
     with pytest.raises(DataError) as caught:
         _load(mnist_dir)
     assert str(caught.value) == (
-        f"{path}: wrong checksum: MD5 {checksum} unpacked, "
-        "the published file has 27ae3e4e09519cfbb04c329615203637"
+        f"{path}: wrong checksum: MD5 {checksum} unpacked, the published file has 27ae3e4e09519cfbb04c329615203637"
     )

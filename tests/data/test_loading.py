@@ -115,9 +115,7 @@ def test_the_real_files_pass_their_checksums(real_data, name, task):
         pytest.skip(f"no {name} in {real_data}")
     data = load_data(DataSettings(dataset=name), real_data, download=False)
     assert (data.task, len(data.train), len(data.test)) == (task, 60_000, 10_000)
-    np.testing.assert_array_equal(
-        np.bincount(data.test.labels)[:3], [980, 1135, 1032] if name == "mnist" else 1000
-    )
+    np.testing.assert_array_equal(np.bincount(data.test.labels)[:3], [980, 1135, 1032] if name == "mnist" else 1000)
     tokens = data.train.tokens(slice(20_000))
     assert abs(tokens.mean()) < 0.02
     assert abs(tokens.std() - 1) < 0.02

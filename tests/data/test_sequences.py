@@ -12,9 +12,7 @@ from qlam_qiskit.errors import ConfigurationError, DataError
 @pytest.fixture
 def split():
     generator = np.random.default_rng(3)
-    return Split(
-        np.repeat(np.arange(10), 20), generator.integers(256, size=(200, 6, 2), dtype=np.uint8), 0.5, -3.0
-    )
+    return Split(np.repeat(np.arange(10), 20), generator.integers(256, size=(200, 6, 2), dtype=np.uint8), 0.5, -3.0)
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,7 @@ def _symbols(split):
 @pytest.mark.parametrize("delay", [0, 1, 30])
 def test_copying_asks_for_the_symbols_it_showed(delay):
     data = load_data(
-        DataSettings(
-            dataset="copying", symbols=4, alphabet=6, delay=delay, train_samples=300, test_samples=50
-        )
+        DataSettings(dataset="copying", symbols=4, alphabet=6, delay=delay, train_samples=300, test_samples=50)
     )
     assert (data.task, data.steps, data.token_size) == ("copying", 4 + delay + 1, 8)
     assert (data.num_classes, data.num_answers, data.image_shape) == (6, 4, None)
@@ -37,9 +35,7 @@ def test_copying_asks_for_the_symbols_it_showed(delay):
 @pytest.mark.parametrize("delay", [0, 9])
 def test_recall_asks_for_the_value_that_the_last_key_came_with(delay):
     data = load_data(
-        DataSettings(
-            dataset="recall", pairs=3, keys=5, values=4, delay=delay, train_samples=200, test_samples=40
-        )
+        DataSettings(dataset="recall", pairs=3, keys=5, values=4, delay=delay, train_samples=200, test_samples=40)
     )
     assert (data.task, data.steps, data.token_size) == ("recall", 2 * 3 + delay + 1, 5 + 4 + 1)
     assert (data.num_classes, data.num_answers) == (4, 1)
