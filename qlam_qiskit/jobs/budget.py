@@ -120,13 +120,14 @@ def qubit_losses(usage: Usage, target: Target) -> Floats:
     """Return -log of what qubit q keeps at position k of the chain, shape (n, device qubits); inf where broken."""
     n, width = usage.num_qubits, target.num_qubits
     losses = np.zeros((n, width))
-    for name, counts in usage.gates.items():
-        losses += np.outer(counts, _loss(_errors_of_qubits(target, name)))
-    losses += np.outer(np.maximum(usage.measured, 0), _loss(_errors_of_qubits(target, "measure")))
+    for name, counts in {**usage.gates, "measure": usage.measured}.items():
+        # What is broken is to be avoided even where it is not used; 0 times infinity would say nothing.
+        loss = _loss(_errors_of_qubits(target, name))
+        losses += np.where(np.isinf(loss), np.inf, np.outer(counts, np.nan_to_num(loss, posinf=0.0)))
     t1, t2 = _lifetimes(target)
     idle = usage.idle_s[:, None]
     kept = (1 + np.exp(-idle / t1) + 2 * np.exp(-idle / t2)) / 4
-    return np.nan_to_num(losses - np.log(kept), nan=np.inf, posinf=np.inf)
+    return losses - np.log(kept)
 
 
 def edge_losses(usage: Usage, target: Target) -> Floats:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import Target
@@ -59,8 +60,8 @@ def lay_out(
         trial = find_chains(target, typical_usage(width, target), at_most=1)[0].qubits
         usages = [usage_of(writers[index].on(trial).circuit, target) for index in members]
         heaviest = max(usages, key=lambda usage: usage.two_qubit_gates)
-        chains = find_chains(target, heaviest, at_most=most, min_fidelity=min_fidelity)
-        laid += _fill(writers, target, chains, limits)
+        choose = partial(find_chains, target, heaviest, min_fidelity=min_fidelity)
+        laid += _fill(writers, target, choose, most, limits)
     return laid
 
 
@@ -88,14 +89,16 @@ def lay_out_transpiled(pubs: Sequence[SamplerPub], opened: OpenBackend) -> list[
 def _fill(
     writers: Mapping[int, ChainWriter],
     target: Target,
-    chains: Sequence[Chain],
+    choose: Callable[..., Sequence[Chain]],
+    most: int | None,
     limits: ServiceLimits,
 ) -> list[LaidOut]:
     """Tile as many pubs at a time as there are chains, on fewer chains where an execution would outgrow a job."""
     laid = []
+    chains = choose(at_most=most)
     members = list(writers)
     while members:
-        item = _tile(writers, members[: len(chains)], target, chains)
+        item = _tile(writers, members[: len(chains)], target, chains, choose)
         excess = excess_of(demand_of(item.pub, 0.0, 0.0), limits)
         if excess > 1 and len(chains) > 1:
             chains = chains[: max(1, int(min(len(chains) - 1, len(item.tiles) / excess)))]
@@ -110,8 +113,14 @@ def _tile(
     members: Sequence[int],
     target: Target,
     chains: Sequence[Chain],
+    choose: Callable[..., Sequence[Chain]],
 ) -> LaidOut:
-    dealt = deal({index: writers[index].pub.size for index in members}, chains)
+    rows = {index: writers[index].pub.size for index in members}
+    dealt = deal(rows, chains)
+    if len(dealt) < len(chains):
+        # Fewer chains are needed than there is room for: they may lie where they are best.
+        better = choose(at_most=len(dealt))
+        dealt = deal(rows, better if len(better) == len(dealt) else chains)
     tiles = tuple(
         make_tile(index, start, rows, chain.qubits, writers[index].on(chain.qubits).circuit, f"t{number}_")
         for number, (index, start, rows, chain) in enumerate(dealt)

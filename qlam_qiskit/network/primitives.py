@@ -13,12 +13,12 @@ from functools import cached_property
 
 import numpy as np
 from qiskit.circuit import Parameter, QuantumCircuit
-from qiskit.primitives import BitArray
 from qiskit.quantum_info import SparsePauliOp
 
 from qlam_qiskit.backends import OpenBackend
 from qlam_qiskit.engine import ExactEngine, Gradients, Readout
 from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.jobs.readout import count_outcomes, frequencies
 from qlam_qiskit.network.gradients import ParameterShift, spsa_gradient
 from qlam_qiskit.template import MemoryCircuit
 
@@ -172,19 +172,7 @@ class _Runner:
             pub = (self._isa, self._observables, {self._parameters: rows[:, None, :]})
             return self._readout.from_z_strings(np.asarray(self._estimator.run([pub]).result()[0].data.evs))
         result = self._sampler.run([(self._isa, {self._parameters: rows})]).result()[0]
-        return self._readout.from_probabilities(bit_probabilities(result.data.meas))
-
-
-def bit_probabilities(bits: BitArray) -> np.ndarray:
-    """Turn sampled bitstrings, shape (N,), into relative frequencies (N, 2^n) in little-endian order."""
-    numbers = np.zeros(bits.array.shape[:-1], np.int64)
-    for byte in range(bits.array.shape[-1]):
-        numbers = numbers << 8 | bits.array[..., byte]
-    size = 1 << bits.num_bits
-    rows = numbers.reshape(-1, bits.num_shots)
-    offsets = np.arange(len(rows))[:, None] * size
-    counts = np.bincount((rows + offsets).ravel(), minlength=len(rows) * size)
-    return counts.reshape(*bits.shape, size) / bits.num_shots
+        return self._readout.from_probabilities(frequencies(count_outcomes(result.data.meas)))
 
 
 def _z_string(mask: int, num_qubits: int) -> SparsePauliOp:

@@ -126,6 +126,16 @@ def test_the_predicted_fidelity_is_near_the_chance_that_a_mirror_circuit_returns
     assert plan.estimated_fidelity - 0.02 < returned < plan.estimated_fidelity + 0.12
 
 
+def test_few_samples_run_on_the_best_chains():
+    pub = samples(sequence("line", 4, 10), 2, shots=100)
+    backend = service(FakeTorino())
+    one = make_plan([samples(sequence("line", 4, 10), 1, shots=100)], backend)
+    two, all_of_them = make_plan([pub], backend), make_plan([samples(sequence("line", 4, 10), 100, shots=100)], backend)
+    assert (one.tiles, two.tiles) == (1, 2)
+    assert one.estimated_fidelity >= two.estimated_fidelity > all_of_them.estimated_fidelity
+    assert one.estimated_fidelity >= all_of_them.fidelity_range[1]
+
+
 def test_what_is_too_much_says_so():
     pub = samples(sequence("line", 4, 28), 40, shots=1000)
     device = FakeGuadalupeV2()

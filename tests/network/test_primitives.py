@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 from qiskit.circuit import Parameter, ParameterVector, QuantumCircuit
 from qiskit.circuit.library import XXPlusYYGate
-from qiskit.primitives import BitArray
 
 from qlam_qiskit.backends import make_spec, open_backend
 from qlam_qiskit.discovery import load_template
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.network import ExactExecution, PrimitiveExecution
-from qlam_qiskit.network.primitives import bit_probabilities
 from qlam_qiskit.template import MemoryCircuit
 
 STEPS, READ = 3, (0, 2)
@@ -208,12 +206,3 @@ def test_a_noisy_backend_runs_and_shrinks_what_is_read(values):
 def test_an_unknown_gradient_is_an_error_that_lists_the_known():
     with _open() as backend, pytest.raises(ConfigurationError, match=r"'finite'.*adjoint, param_shift, spsa"):
         _execution(load_template("line", 3), READOUTS[0], backend, gradient="finite")
-
-
-def test_bits_become_relative_frequencies_in_little_endian_order():
-    samples = [["0000000001", "1000000000", "1000000000", "0000000011"], ["0000000000"] * 4]
-    bits = BitArray.from_samples(samples[0] + samples[1], 10).reshape(2, 4)
-    probabilities = bit_probabilities(bits)
-    assert probabilities.shape == (2, 1024)
-    np.testing.assert_array_equal(probabilities[0, [1, 512, 3]], [0.25, 0.5, 0.25])
-    assert probabilities[1, 0] == 1
