@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qlam_qiskit import redaction
 from qlam_qiskit.backends.opened import OpenBackend
 from qlam_qiskit.backends.specs import IBMSpec
 from qlam_qiskit.errors import BackendError
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
     from qiskit_ibm_runtime import Batch, IBMBackend, QiskitRuntimeService, Session
-
-_BEARER = re.compile(r"(Bearer\s+|apikey[=:]\s*|access_token[\"']?\s*[=:]\s*[\"']?)[\w.~+/-]+=*", re.IGNORECASE)
-_JSON_WEB_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
 @dataclass(frozen=True)
@@ -170,25 +167,17 @@ def refuse_control_flow(spec: IBMSpec, circuit: QuantumCircuit) -> None:
         raise BackendError(f"backend {spec.name}: dynamical_decoupling cannot be combined with control flow")
 
 
-def redact(text: str) -> str:
-    """Return ``text`` in one line without any credential that is set here or that looks like one."""
-    for secret in _secrets():
-        text = text.replace(secret, "[hidden]")
-    text = _JSON_WEB_TOKEN.sub("[hidden]", text)
-    text = _BEARER.sub(r"\1[hidden]", text)
-    return " ".join(text.split())
-
-
-def _secrets() -> list[str]:
-    secrets = [os.environ.get("QISKIT_IBM_TOKEN", "")]
+def redact(text: object) -> str:
+    """Turn ``text`` into one line without credentials, those of Qiskit's saved accounts among them."""
     try:
         from qiskit_ibm_runtime import QiskitRuntimeService
 
-        secrets += [str(account.get("token", "")) for account in QiskitRuntimeService.saved_accounts().values()]
+        for account in QiskitRuntimeService.saved_accounts().values():
+            redaction.remember_secret(str(account.get("token", "")))
     except Exception:
         # A damaged account file holds nothing that could be recognized; the patterns still apply.
-        secrets += []
-    return [secret for secret in secrets if len(secret) >= 4]
+        return redaction.redact(text)
+    return redaction.redact(text)
 
 
 @contextmanager

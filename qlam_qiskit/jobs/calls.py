@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from qlam_qiskit.jobs.outcomes import DeadlineError
-from qlam_qiskit.jobs.redaction import redact
+from qlam_qiskit.redaction import redact
 
 _log = logging.getLogger(__name__)
 _HEARTBEAT_SECONDS = 10.0

@@ -17,27 +17,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.circuit import Gate, Parameter, ParameterExpression, ParameterVector, Qubit
-from qiskit.circuit.library import RXGate, RZGate, RZZGate, SXGate, UGate, XGate, ZGate
+from qiskit.circuit import Gate, Parameter, ParameterExpression, Qubit
+from qiskit.circuit.library import RXGate, RZGate, RZZGate, SXGate, U3Gate, UGate, XGate, ZGate
 from qiskit.dagcircuit import DAGCircuit, DAGOpNode
 from qiskit.synthesis import OneQubitEulerDecomposer
 from qiskit.transpiler import CouplingMap, PassManager, Target, TransformationPass, generate_preset_pass_manager
 from qiskit.transpiler.passes import RemoveBarriers
 
 from qlam_qiskit.jobs.errors import JobError
+from qlam_qiskit.jobs.rotations import IDENTITY, Floats, compose, euler_angles, matrix_of, rotation
 
-Floats = NDArray[np.float64]
-
-# A run is read in these gates: their quaternions have closed forms, and their angles stay simple expressions.
-_ROTATIONS = {"rx": 1, "ry": 2, "rz": 3}
-_READ = (*_ROTATIONS, "h")
+# A run is read in these gates: their rotations have closed forms, and their angles stay simple expressions.
+_READ = ("rx", "ry", "rz", "h")
 # How a general one-qubit gate is written, by what the device has, shortest first: Qiskit's name of the form.
-_FORMS = (({"rx", "rz"}, "ZXZ"), ({"sx", "rz"}, "ZSXX"), ({"u"}, "U"))
+_FORMS = (({"rx", "rz"}, "ZXZ"), ({"sx", "rz"}, "ZSXX"), ({"u"}, "U"), ({"u3"}, "U3"))
 
 
 @dataclass(frozen=True)
@@ -47,13 +44,13 @@ class EconomicalCircuit:
     Attributes
     ----------
     circuit
-        On the chain's qubits 0..n-1, in gates of the device; its parameters are ``angles``.
+        On the chain's qubits 0..n-1, in gates of the device.
     angles
-        Three Euler angles (radians) for each run of one-qubit gates that had parameters.
+        Its parameters in the order of :meth:`values`: three Euler angles (radians) for each run that had parameters.
     """
 
     circuit: QuantumCircuit
-    angles: ParameterVector
+    angles: tuple[Parameter, ...]
     parameters: tuple[Parameter, ...]
     runs: tuple[tuple[Gate, ...], ...]
     form: str
@@ -66,10 +63,10 @@ class EconomicalCircuit:
         )
         turned = dict(zip(expressions, _evaluate(tuple(expressions), self.parameters, logical), strict=True))
         for index, run in enumerate(self.runs):
-            total = np.array([1.0, 0.0, 0.0, 0.0])[:, None]
+            total = IDENTITY
             for gate in run:
                 angle = gate.params[0] if gate.params else None
-                total = _product(_quaternion(gate, turned[angle] if _is_free(angle) else angle), total)
+                total = compose(rotation(gate.name, turned[angle] if _is_free(angle) else angle), total)
             angles[:, 3 * index : 3 * index + 3] = np.stack(_written_angles(self.form, total), axis=1)
         return angles
 
@@ -92,7 +89,7 @@ def economize(circuit: QuantumCircuit, target: Target) -> EconomicalCircuit:
         read = _read_in(circuit, target, entanglers[:1])
     merge = _MergeRuns(form)
     merged = PassManager([RemoveBarriers(), _FoldRZZ(), merge]).run(read)
-    return EconomicalCircuit(merged, merge.angles, tuple(circuit.parameters), tuple(merge.runs), form)
+    return EconomicalCircuit(merged, tuple(merge.angles), tuple(circuit.parameters), tuple(merge.runs), form)
 
 
 def one_qubit_form(target: Target) -> str | None:
@@ -114,9 +111,7 @@ def _read_in(circuit: QuantumCircuit, target: Target, entanglers: tuple[str, ...
     if circuit.num_qubits == 1:
         return generate_preset_pass_manager(1, basis_gates=list(_READ), seed_transpiler=0).run(circuit)
     edges = target.build_coupling_map(entanglers[0]).get_edges()
-    # CZ and RZZ have no direction; for the others the device's own directions count.
-    both_ways = entanglers[0] == "cz"
-    coupling = CouplingMap([*edges, *((b, a) for a, b in edges)] if both_ways else edges)
+    coupling = CouplingMap(edges)
     fits = all(
         coupling.distance(*(circuit.find_bit(qubit).index for qubit in instruction.qubits)) == 1
         for instruction in circuit.data
@@ -160,7 +155,7 @@ class _MergeRuns(TransformationPass):
         super().__init__()
         self._form = form
         self.runs: list[tuple[Gate, ...]] = []
-        self.angles = ParameterVector("a", 0)
+        self.angles: list[Parameter] = []
 
     def run(self, dag: DAGCircuit) -> DAGCircuit:
         merged = dag.copy_empty_like()
@@ -180,10 +175,10 @@ class _MergeRuns(TransformationPass):
 
     def _flush(self, dag: DAGCircuit, qubit: Qubit, run: list[Gate]) -> None:
         if any(_is_free(gate.params[0]) for gate in run if gate.params):
-            first = 3 * len(self.runs)
-            self.angles.resize(first + 3)
+            angles = [Parameter(f"a{len(self.angles) + k}") for k in range(3)]
+            self.angles += angles
             self.runs.append(tuple(run))
-            gates: Iterable[Gate] = _general(self._form, list(self.angles)[first:])
+            gates: Iterable[Gate] = _general(self._form, angles)
         else:
             gates = _fixed(self._form, run)
         for gate in gates:
@@ -206,18 +201,15 @@ def _general(form: str, angles: Sequence[Parameter]) -> list[Gate]:
             return [RZGate(first), RXGate(second), RZGate(third)]
         case "ZSXX":
             return [RZGate(first), SXGate(), RZGate(second), SXGate(), RZGate(third)]
-        case _:
+        case "U":
             return [UGate(second, third, first)]
+        case _:
+            return [U3Gate(second, third, first)]
 
 
 def _written_angles(form: str, total: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the angles of :func:`_general` that make the rotations ``total``, quaternions of shape (4, samples)."""
-    w, x, y, z = total
-    # RZ(phi) RY(theta) RZ(lam): the half sum and half difference of phi and lam are two arguments, so that where one
-    # of them is undefined (theta = 0 or pi) any value of it is right.
-    half_sum, half_difference = np.arctan2(z, w), np.arctan2(-x, y)
-    theta = 2 * np.arctan2(np.hypot(x, y), np.hypot(w, z))
-    phi, lam = half_sum + half_difference, half_sum - half_difference
+    """Return the angles of :func:`_general` that make the rotations ``total``."""
+    lam, theta, phi = euler_angles(total)
     match form:
         case "ZXZ":
             return lam - np.pi / 2, theta, phi + np.pi / 2
@@ -232,45 +224,12 @@ def _fixed(form: str, run: Sequence[Gate]) -> Iterable[Gate]:
     return _fixed_gates(form, tuple((gate.name, float(gate.params[0]) if gate.params else None) for gate in run))
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _fixed_gates(form: str, run: tuple[tuple[str, float | None], ...]) -> tuple[Gate, ...]:
-    total = np.array([1.0, 0.0, 0.0, 0.0])[:, None]
+    total = IDENTITY
     for name, angle in run:
-        total = _product(_named_quaternion(name, angle), total)
-    w, x, y, z = total[:, 0]
-    matrix = np.array([[w - 1j * z, -y - 1j * x], [y - 1j * x, w + 1j * z]])
-    return tuple(node.operation for node in OneQubitEulerDecomposer(form)(matrix).data)
-
-
-def _quaternion(gate: Gate, angle: Floats | float | None) -> Floats:
-    return _named_quaternion(gate.name, None if angle is None else np.asarray(angle, dtype=float))
-
-
-def _named_quaternion(name: str, angle: Floats | float | None) -> Floats:
-    """Return (w, x, y, z), shape (4, samples or 1), of the rotation w - i (x X + y Y + z Z)."""
-    if angle is None:
-        half = math.sqrt(0.5)
-        fixed = {"h": (0, half, 0, half), "x": (0, 1, 0, 0), "z": (0, 0, 0, 1)}
-        return np.array(fixed[name], dtype=float)[:, None]
-    half_angle = np.atleast_1d(angle) / 2
-    quaternion = np.zeros((4, len(half_angle)))
-    quaternion[0] = np.cos(half_angle)
-    quaternion[_ROTATIONS[name]] = np.sin(half_angle)
-    return quaternion
-
-
-def _product(after: Floats, before: Floats) -> Floats:
-    """Compose two rotations, ``before`` acting first."""
-    a, b, c, d = after
-    w, x, y, z = before
-    return np.stack(
-        (
-            a * w - b * x - c * y - d * z,
-            a * x + b * w + c * z - d * y,
-            a * y - b * z + c * w + d * x,
-            a * z + b * y - c * x + d * w,
-        )
-    )
+        total = compose(rotation(name, angle), total)
+    return tuple(node.operation for node in OneQubitEulerDecomposer(form)(matrix_of(total)).data)
 
 
 def _evaluate(expressions: Sequence[ParameterExpression], parameters: Sequence[Parameter], values: Floats) -> Floats:

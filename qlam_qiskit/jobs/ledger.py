@@ -19,8 +19,8 @@ from typing import Any
 from qlam_qiskit.jobs.database import Database
 from qlam_qiskit.jobs.errors import JobError, LeaseLostError
 from qlam_qiskit.jobs.records import JobRecord, SubmissionRecord, new_job_tag
-from qlam_qiskit.jobs.redaction import redact
 from qlam_qiskit.jobs.states import MOVES, JobState
+from qlam_qiskit.redaction import redact
 from qlam_qiskit.workspace import workspace
 
 _MINUTE = 63.0  # seconds; requests reach the service a little later than they are counted here

@@ -81,8 +81,8 @@ def demand_of(pub: SamplerPub, duration_s: float, rep_delay_s: float) -> Demand:
 
 
 def excess_of(demand: Demand, limits: ServiceLimits) -> float:
-    """Return by what factor one execution exceeds the tightest limit of a job; at most 1 when it fits."""
-    return max(demand.of_single(name) / bound for name, (bound, _) in _bounds(limits, None).items())
+    """Return by what factor one row exceeds what a job can hold of it; fewer tiles make it smaller."""
+    return max(demand.of_single("payload_mb") / limits.payload_mb, demand.row_parameters / limits.parameters)
 
 
 def job_seconds(shares: Sequence[Share], demands: Sequence[Demand]) -> float:
@@ -133,7 +133,7 @@ def split_into_jobs(
 
 
 def _bounds(limits: ServiceLimits, max_seconds: float | None) -> dict[str, tuple[float, str]]:
-    seconds = min(limits.job_seconds, max_seconds or limits.job_seconds) - _SECONDS_OF_A_JOB
+    seconds = max(0.0, min(limits.job_seconds, max_seconds or limits.job_seconds) - _SECONDS_OF_A_JOB)
     return {
         "executions": (limits.executions, "executions"),
         "payload_mb": (limits.payload_mb, "MB"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qlam_qiskit.errors import QlamError
-from qlam_qiskit.jobs.redaction import redact
+from qlam_qiskit.redaction import redact
 
 
 class Meaning(StrEnum):

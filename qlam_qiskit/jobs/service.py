@@ -21,9 +21,9 @@ from qlam_qiskit.jobs.outcomes import (
     http_code,
 )
 from qlam_qiskit.jobs.records import JobRecord, submission_tag
-from qlam_qiskit.jobs.redaction import redact
 from qlam_qiskit.jobs.storage import Pub
 from qlam_qiskit.jobs.transport import log_in, never_post_twice, posts_made
+from qlam_qiskit.redaction import redact
 
 if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult

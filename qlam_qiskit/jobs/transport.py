@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from qlam_qiskit.jobs.outcomes import LoginError, http_code
-from qlam_qiskit.jobs.redaction import redact, remember_secret
+from qlam_qiskit.redaction import redact, remember_secret
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import QiskitRuntimeService

@@ -119,6 +119,6 @@ def test_redaction_hides_the_token_and_what_looks_like_one(monkeypatch):
     from qlam_qiskit.backends.ibm import redact
 
     monkeypatch.setenv("QISKIT_IBM_TOKEN", TOKEN)
-    said = redact(f"401 for {TOKEN}\nAuthorization: Bearer abc.DEF-1 eyJhbGci.eyJpYXQi.c2ln apikey=zzz")
+    said = redact(f"401 for {TOKEN}\nAuthorization: Bearer abc.DEF-1abcdef eyJhbGci.eyJpYXQi.c2ln apikey=zzzzzzzzzzzz")
     for secret in (TOKEN, "abc.DEF-1", "eyJhbGci", "zzz", "\n"):
         assert secret not in said

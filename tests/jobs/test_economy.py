@@ -8,17 +8,18 @@ from planning import sequence
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import Operator, Statevector
-from qiskit_ibm_runtime.fake_provider import FakeBrisbane, FakeFractionalBackend, FakeManilaV2, FakeTorino
+from qiskit_ibm_runtime.fake_provider import FakeBrisbane, FakeFractionalBackend, FakeLondonV2, FakeManilaV2, FakeTorino
 
 from qlam_qiskit.backends.targets import part_of_target
 from qlam_qiskit.jobs.economy import economize
 from qlam_qiskit.jobs.errors import JobError
 
-# Chains of four qubits on devices of every kind: CZ, ECR with directions, CX, and fractional gates.
+# Chains of four qubits on devices of every kind: CZ, ECR with directions, CX, U3, and fractional gates.
 CHAINS = {
     "cz": (FakeTorino, (0, 1, 2, 3)),
     "ecr": (FakeBrisbane, (3, 2, 1, 0)),
     "cx": (FakeManilaV2, (1, 2, 3, 4)),
+    "u3": (FakeLondonV2, (0, 1, 3, 4)),
     "rzz": (FakeFractionalBackend, (0, 1, 3, 4)),
 }
 TEMPLATES = ("line", "brickwork", "reuploading", "ring", "ising")
@@ -63,7 +64,7 @@ def test_a_chain_circuit_measures_what_the_logical_one_does(kind, template):
     )
 
 
-@pytest.mark.parametrize("kind", ["cz", "ecr", "cx", "rzz"])
+@pytest.mark.parametrize("kind", CHAINS)
 def test_without_routing_the_unitaries_are_equal(kind):
     circuit = sequence("line", 4, 2, measure=False)
     logical = np.random.default_rng(4).normal(scale=3, size=(1, circuit.num_parameters))

@@ -89,8 +89,12 @@ def test_an_execution_that_no_job_can_hold_is_named_and_nothing_is_lost():
     assert covered(jobs, demands)
     assert len(jobs) == 3
     assert excesses == ["circuit 0: one row takes 5e+04 executions, and a job 2e+04 at most"]
-    assert excess_of(demands[0], ServiceLimits(executions=20_000)) == 2.5
-    assert excess_of(demand(), ServiceLimits()) < 1
+
+
+def test_the_excess_is_of_what_fewer_tiles_would_lessen():
+    assert excess_of(demand(row_parameters=500), ServiceLimits(parameters=200)) == 2.5
+    assert excess_of(demand(payload_mb=0.3, row_payload_mb=0.1), ServiceLimits(payload_mb=0.2)) == pytest.approx(2)
+    assert excess_of(demand(shots=50_000), ServiceLimits(executions=20_000, job_seconds=1)) < 1
 
 
 @given(

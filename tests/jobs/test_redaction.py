@@ -7,7 +7,7 @@ from loopback import Fault
 
 from qlam_qiskit import jobs
 from qlam_qiskit.jobs import JobError
-from qlam_qiskit.jobs.redaction import redact, remember_secret
+from qlam_qiskit.redaction import redact, remember_secret
 
 MARK = "marked-token-51c0ffee51c0ffee"
 

@@ -68,7 +68,8 @@ def _run_estimator(pubs: list, options: dict, device: str, seed: int) -> Primiti
         reduced = _restrict_all(observables, active)
         pub = EstimatorPub.coerce((small, reduced, values), precision or default)
         estimator = EstimatorV2(options={"run_options": {"seed_simulator": seed + index}})
-        data = estimator.run([pub]).result()[0].data
+        exact = EstimatorPub.coerce((small, reduced, values), 0.0)
+        data = estimator.run([exact]).result()[0].data
         rng = np.random.default_rng([seed, index])
         evs = np.clip(data.evs + rng.normal(0, pub.precision, np.shape(data.evs)), -1, 1)
         stds = np.full(np.shape(evs), pub.precision)
