@@ -11,6 +11,7 @@ from functools import cached_property
 from itertools import combinations
 
 import numpy as np
+from qiskit.quantum_info import SparsePauliOp
 
 from qlam_qiskit.engine.gates import string_signs
 from qlam_qiskit.errors import ConfigurationError
@@ -47,6 +48,11 @@ class Readout:
         heaviest = self.max_weight if self.kind == "z_strings" else self.num_qubits
         sets = (chosen for weight in range(1, heaviest + 1) for chosen in combinations(range(self.num_qubits), weight))
         return tuple(sum(1 << qubit for qubit in chosen) for chosen in sets)
+
+    def observables(self) -> list[SparsePauliOp]:
+        """Return the strings ``masks`` as Qiskit observables, in order."""
+        qubits = range(self.num_qubits - 1, -1, -1)
+        return [SparsePauliOp("".join("Z" if mask >> qubit & 1 else "I" for qubit in qubits)) for mask in self.masks]
 
     @cached_property
     def _signs(self) -> np.ndarray:

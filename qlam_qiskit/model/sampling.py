@@ -1,15 +1,17 @@
-"""A trained model as sampler PUBs, and sampled probabilities as logits: what runs on hardware, shot by shot.
+"""A trained model as PUBs, and what they measured as logits: what runs on hardware, shot by shot.
 
 A memory of one layer is one circuit for each head, query and readout in time, with weights bound and the angles of the
-samples as rows of parameters.
+samples as rows of parameters. A sampler gives bitstring probabilities, an estimator expectation values of Z strings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+from qiskit.circuit import QuantumCircuit
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.errors import ConfigurationError
@@ -24,6 +26,55 @@ def sampler_pubs(
     ``shots`` of each row; None leaves them to the sampler. Raises ConfigurationError for a model of several layers,
     whose second layer needs measured readouts before its angles are known.
     """
+    bound = _bound_circuits(model, tokens, query)
+    return [
+        SamplerPub.coerce((circuit.measure_all(inplace=False), {names: rows}, shots)) for circuit, names, rows in bound
+    ]
+
+
+def estimator_pubs(
+    model: QLAM,
+    tokens: torch.Tensor,
+    isa: Callable[[QuantumCircuit], QuantumCircuit],
+    shots: int,
+    query: torch.Tensor | None = None,
+) -> list[EstimatorPub]:
+    """Write out the same circuits for an estimator, transpiled by ``isa``: each PUB has shape (N, Z strings).
+
+    The precision asked for is that of ``shots``. Raises as :func:`sampler_pubs`.
+    """
+    strings = model.layers[0].memory.neural_network.readout.observables()
+    pubs = []
+    for circuit, names, rows in _bound_circuits(model, tokens, query):
+        ready = isa(circuit)
+        observables = [string.apply_layout(ready.layout) for string in strings]
+        pubs.append(EstimatorPub.coerce((ready, observables, {names: rows[:, None, :]}, shots**-0.5)))
+    return pubs
+
+
+def logits_from_probabilities(model: QLAM, probabilities: Sequence[np.ndarray]) -> torch.Tensor:
+    """Turn each PUB's bitstring probabilities (N, D), in the order of :func:`sampler_pubs`, into logits (N, M, C)."""
+    network = model.layers[0].memory.neural_network
+    return _classify(model, network.readout.from_probabilities(np.stack(probabilities, axis=1)))
+
+
+def logits_from_expectations(model: QLAM, values: Sequence[np.ndarray]) -> torch.Tensor:
+    """Turn each PUB's Z strings (N, strings), in the order of :func:`estimator_pubs`, into logits (N, M, C)."""
+    network = model.layers[0].memory.neural_network
+    return _classify(model, network.readout.from_z_strings(np.stack(values, axis=1)))
+
+
+def _classify(model: QLAM, readouts: np.ndarray) -> torch.Tensor:
+    """Classify readouts (N, R * H * Q, K)."""
+    times = len(model.layers[0].readout_steps)
+    with torch.no_grad():
+        return model.classify(torch.from_numpy(readouts.astype(np.float32)).reshape(len(readouts), times, -1))
+
+
+def _bound_circuits(
+    model: QLAM, tokens: torch.Tensor, query: torch.Tensor | None
+) -> Iterator[tuple[QuantumCircuit, tuple[str, ...], np.ndarray]]:
+    """Yield each circuit with weights bound, the names of its free angles, and their values (N, angles)."""
     if len(model.layers) != 1:
         raise ConfigurationError(
             f"a model of {len(model.layers)} layers is not one circuit: each layer's angles need the readouts of "
@@ -37,9 +88,8 @@ def sampler_pubs(
         weights = network.split_weights(layer.memory.weight * layer.memory.weight_scale).double().numpy()
     alpha = np.broadcast_to(alpha, (len(tokens), len(layer.readout_steps), *alpha.shape[2:]))
     fixed_query = layer.query_kind == "learned"
-    pubs = []
     for slot, last in enumerate(layer.readout_steps):
-        circuit = memory.unroll(last + 1, measure=True)
+        circuit = memory.unroll(last + 1)
         inputs = memory.sequence_inputs(last + 1)
         for head in range(network.heads):
             rows = angles[:, : last + 1, head].reshape(len(tokens), -1)
@@ -50,16 +100,4 @@ def sampler_pubs(
                     bound |= dict(zip(memory.query_angles, alpha[0, slot, head, index], strict=True))
                 else:
                     free, values = (*inputs, *memory.query_angles), np.hstack([rows, alpha[:, slot, head, index]])
-                ready = circuit.assign_parameters(bound)
-                pubs.append(SamplerPub.coerce((ready, {tuple(p.name for p in free): values}, shots)))
-    return pubs
-
-
-def logits_from_probabilities(model: QLAM, probabilities: Sequence[np.ndarray]) -> torch.Tensor:
-    """Turn each PUB's bitstring probabilities (N, D), in the order of :func:`sampler_pubs`, into logits (N, M, C)."""
-    (layer,) = model.layers
-    network = layer.memory.neural_network
-    stacked = np.stack([np.asarray(part, np.float32) for part in probabilities], axis=1)
-    readouts = network.readout.from_probabilities(stacked).reshape(len(stacked), len(layer.readout_steps), -1)
-    with torch.no_grad():
-        return model.classify(torch.from_numpy(np.ascontiguousarray(readouts)))
+                yield circuit.assign_parameters(bound), tuple(parameter.name for parameter in free), values

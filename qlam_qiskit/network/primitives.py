@@ -13,7 +13,6 @@ from functools import cached_property
 
 import numpy as np
 from qiskit.circuit import Parameter, QuantumCircuit
-from qiskit.quantum_info import SparsePauliOp
 
 from qlam_qiskit.backends import OpenBackend
 from qlam_qiskit.engine import ExactEngine, Gradients, Readout
@@ -159,9 +158,7 @@ class _Runner:
         if backend.shots is None:
             self._estimator = backend.estimator()
             self._isa = backend.isa(circuit)
-            self._observables = [
-                _z_string(mask, circuit.num_qubits).apply_layout(self._isa.layout) for mask in readout.masks
-            ]
+            self._observables = [string.apply_layout(self._isa.layout) for string in readout.observables()]
         else:
             self._sampler = backend.sampler()
             self._isa = backend.isa(circuit.measure_all(inplace=False))
@@ -173,7 +170,3 @@ class _Runner:
             return self._readout.from_z_strings(np.asarray(self._estimator.run([pub]).result()[0].data.evs))
         result = self._sampler.run([(self._isa, {self._parameters: rows})]).result()[0]
         return self._readout.from_probabilities(frequencies(count_outcomes(result.data.meas)))
-
-
-def _z_string(mask: int, num_qubits: int) -> SparsePauliOp:
-    return SparsePauliOp("".join("Z" if mask >> qubit & 1 else "I" for qubit in reversed(range(num_qubits))))

@@ -21,6 +21,7 @@ backends:
   device: {kind: fake, name: FakeManilaV2, shots: 500}
   strict: {kind: fake, name: FakeManilaV2, shots: 500, min_fidelity: 0.999}
   service: {kind: ibm, name: ibm_manila, shots: 500}
+  estimator: {kind: ibm, name: ibm_manila, shots: 2000, primitive: estimator, resilience_level: 1}
 """
 KEYS = {
     "circuits", "two_qubit_gates", "two_qubit_depth", "duration_us", "estimated_fidelity", "executions", "jobs",
@@ -80,6 +81,13 @@ def test_the_service_is_reached_by_the_real_client_and_agrees_within_sampling_er
     assert abs(result["accuracy"] - exact["accuracy"]) <= 0.1
     assert result["loss"] == pytest.approx(exact["loss"], abs=0.1)
     assert len(server.state.accepted) == 1
+
+
+def test_the_services_estimator_agrees_too(run, server):
+    exact, estimated = evaluate(run, limit=8), evaluate(run, backend="estimator", limit=8)
+    assert estimated["loss"] == pytest.approx(exact["loss"], abs=0.1)
+    with pytest.raises(ConfigurationError, match="an estimator mitigates by its own options"):
+        evaluate_submission(run, show_all()[0].id, mitigate=True)
 
 
 def test_what_would_not_survive_is_not_sent_unless_told(run):

@@ -3,12 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from qiskit.primitives import StatevectorEstimator
 from qiskit.quantum_info import Statevector
 
 from qlam_qiskit.configuration import check
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import QLAM, ModelSettings
-from qlam_qiskit.model.sampling import logits_from_probabilities, sampler_pubs
+from qlam_qiskit.model.sampling import (
+    estimator_pubs,
+    logits_from_expectations,
+    logits_from_probabilities,
+    sampler_pubs,
+)
 
 
 def make(**sections):
@@ -43,6 +49,21 @@ def test_exact_probabilities_give_the_models_logits(sections):
     assert all(pub.shots == 100 for pub in pubs)
     logits = logits_from_probabilities(model, [exact_probabilities(pub) for pub in pubs])
     assert torch.allclose(logits, model(tokens, query), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "z_strings"])
+def test_exact_expectations_give_the_models_logits(kind):
+    model = make(heads=2, readout={"kind": kind})
+    tokens = torch.randn(3, 5, 2)
+    pubs = estimator_pubs(model, tokens, lambda circuit: circuit, shots=100)
+    assert all(pub.precision == 0.1 for pub in pubs)
+    values = [
+        result.data.evs
+        for result in StatevectorEstimator(default_precision=0.0)
+        .run([(pub.circuit, pub.observables, pub.parameter_values) for pub in pubs])
+        .result()
+    ]
+    assert torch.allclose(logits_from_expectations(model, values), model(tokens), atol=1e-5)
 
 
 def test_several_layers_are_not_one_circuit():
