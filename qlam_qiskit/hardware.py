@@ -84,7 +84,8 @@ def send(
     if not plan.fits and not anyway:
         raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same")
     metadata = {
-        "run": str(prepared.folder.path.resolve()),
+        "run": str(prepared.folder.path),
+        "weights": prepared.folder.weights_digest(),
         "samples": prepared.samples,
         "shots": prepared.backend.shots,
         "primitive": "sampler" if prepared.estimator_pubs is None else "estimator",
@@ -111,8 +112,10 @@ def score(
     (record,) = show(ledger, submission)
     folder = RunFolder.open(path)
     metadata = record.details.get("metadata", {})
-    if metadata.get("run") != str(folder.path.resolve()):
-        raise QlamError(f"submission {record.id} is of {metadata.get('run', 'no run')}, not of {folder.path}")
+    if metadata.get("weights") != folder.weights_digest():
+        raise QlamError(
+            f"submission {record.id} is of {metadata.get('run', 'no run')}, not of the weights in {folder.path}"
+        )
     model, data = _load(folder, data_dir)
     split = _first(data, metadata["samples"])
     if metadata["primitive"] == "estimator":

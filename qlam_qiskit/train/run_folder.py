@@ -10,6 +10,7 @@ evaluations.jsonl   one line for each later evaluation
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -38,6 +39,13 @@ class RunFolder:
     def best(self) -> Path:
         """The checkpoint that is evaluated."""
         return self.path / "checkpoints" / "best.safetensors"
+
+    def weights_digest(self) -> str:
+        """Hash the checkpoint that is evaluated, so that results can be matched to it wherever the folder lies."""
+        try:
+            return hashlib.sha256(self.best.read_bytes()).hexdigest()[:16]
+        except OSError as error:
+            raise RunError(f"{self.best}: cannot be read: {error.strerror}") from None
 
     @classmethod
     def create(cls, experiment: Experiment, name: str, out: Path | None) -> RunFolder:

@@ -103,8 +103,14 @@ def test_what_would_not_survive_is_not_sent_unless_told(run):
 def test_a_submission_of_another_run_is_not_scored(run, small_experiment, quiet):
     evaluate(run, backend="device", limit=5)
     train(load_experiment(small_experiment, seed=8), "other", quiet)
-    with pytest.raises(QlamError, match=r"is of .*small, not of"):
+    with pytest.raises(QlamError, match=r"is of .*small, not of the weights in .*other"):
         evaluate_submission(Path("runs/other"), show_all()[0].id)
+
+
+def test_a_run_that_has_moved_is_still_scored(run):
+    before = evaluate(run, backend="device", limit=5)
+    run.rename("elsewhere")
+    assert evaluate_submission(Path("elsewhere"), show_all()[0].id)["loss"] == before["loss"]
 
 
 def test_the_exact_engine_has_nothing_to_plan(run):
