@@ -49,13 +49,14 @@ def train(
         folder = _folder_to_resume(experiment, name, out)
         if (result := folder.result()) is not None:
             return folder, result
-        check_description(folder, model, data)
     else:
         folder = RunFolder.create(experiment, name, out)
-        folder.write_json("run.json", {**describe(model, data), "backend": spec.name, "versions": _versions()})
     trainer = Trainer(model, training, validation, experiment.training, experiment.seed, folder, executions.generators)
     if folder.last.exists():
+        check_description(folder, model, data)
         trainer.resume()
+    else:  # also when a run was killed before its first checkpoint
+        folder.write_json("run.json", {**describe(model, data), "backend": spec.name, "versions": _versions()})
     trainer.run(reporter, should_stop)
     return folder, _test(folder, model, data, trainer, experiment, spec.name)
 

@@ -90,6 +90,14 @@ def test_resuming_after_sigkill_gives_the_same_bits(small_experiment, quiet):
     assert_same_run(whole, resumed)
 
 
+def test_a_run_killed_before_its_first_checkpoint_is_taken_up(small_experiment, quiet):
+    experiment = load_experiment(small_experiment)
+    whole, _ = train(experiment, "small", quiet, out=Path("whole"))
+    RunFolder.create(experiment, "small", Path("early"))
+    early, _ = train(experiment, "small", quiet, out=Path("early"), resume=True)
+    assert_same_run(whole, early)
+
+
 def test_ctrl_c_saves_and_exits_with_one_line(small_experiment):
     command = [sys.executable, "-m", "qlam_qiskit", "train", small_experiment, "--out", "stopped"]
     process = subprocess.Popen([*command, "--set", "training.epochs=5000"], stderr=subprocess.PIPE, text=True)
