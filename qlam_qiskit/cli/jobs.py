@@ -133,9 +133,11 @@ def _print(submissions: Sequence[Submission], as_json: bool) -> None:
         click.echo("nothing here", err=True)
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("submission", "created", "backend", "device", "jobs", box=None)
+    # An id is there to be copied: the other columns give way.
+    identifier = Column("submission", no_wrap=True, min_width=max(len(submission.id) for submission in submissions))
+    table = Table(identifier, "created", "backend", "device", "jobs", box=None)
     for submission in submissions:
         states = [str(job.state) for job in submission.jobs]
         tally = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
