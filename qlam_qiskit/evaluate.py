@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from qlam_qiskit.backends import BackendSpec, load_registry
 from qlam_qiskit.data import load_data
 from qlam_qiskit.errors import ConfigurationError
@@ -93,7 +91,7 @@ def _evaluate_here(
     seed = experiment.seed if seed is None else seed
     executions = BackendExecutions(spec, shots=shots, seed=seed)
     model = load_run(folder, data, executions)
-    split = data.test if limit is None else data.test.subset(np.arange(min(limit, len(data.test))))
+    split = data.test.subset(slice(limit))
     began = time.perf_counter()
     done = 0
 

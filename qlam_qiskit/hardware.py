@@ -18,7 +18,7 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from torch.nn.functional import cross_entropy
 
 from qlam_qiskit.backends import BackendSpec, OpenBackend, open_backend
-from qlam_qiskit.data import SequenceData, Split, load_data
+from qlam_qiskit.data import SequenceData, load_data
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.jobs import Ledger, Submission, probabilities, results, show, submit, submit_pubs, wait
 from qlam_qiskit.jobs.plan import Plan, make_plan
@@ -59,9 +59,9 @@ def prepare(
         raise ConfigurationError(f"backend {spec.name!r} is exact and runs no circuits; choose another --backend")
     folder = RunFolder.open(path)
     model, data = _load(folder, data_dir)
-    split = _first(data, limit)
+    split = data.test.subset(slice(limit))
     opened = open_backend(spec, shots=shots, seed=folder.experiment().seed if seed is None else seed)
-    tokens = torch.from_numpy(split.tokens(np.arange(len(split))))
+    tokens = torch.from_numpy(split.tokens(slice(None)))
     pubs = sampler_pubs(model, tokens, opened.shots)
     if getattr(spec, "primitive", "sampler") == "sampler":
         return Prepared(folder, opened, make_plan(pubs, opened), len(split))
@@ -117,7 +117,7 @@ def score(
             f"submission {record.id} is of {metadata.get('run', 'no run')}, not of the weights in {folder.path}"
         )
     model, data = _load(folder, data_dir)
-    split = _first(data, metadata["samples"])
+    split = data.test.subset(slice(metadata["samples"]))
     if metadata["primitive"] == "estimator":
         if mitigate:
             raise ConfigurationError("--mitigate: an estimator mitigates by its own options, set in backends.yaml")
@@ -180,7 +180,3 @@ def summary(prepared: Prepared) -> str:
 def _load(folder: RunFolder, data_dir: Path | None) -> tuple[QLAM, SequenceData]:
     data = load_data(folder.experiment().data, data_dir)
     return load_run(folder, data), data
-
-
-def _first(data: SequenceData, limit: int | None) -> Split:
-    return data.test if limit is None else data.test.subset(np.arange(min(limit, len(data.test))))

@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qlam_qiskit.cli import options
+
 if TYPE_CHECKING:
     from qlam_qiskit.backends import ExactSpec
-
-_file = click.option(
-    "--backends",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The registry file; default: QLAM_BACKENDS, ./backends.yaml, or the built-in one.",
-)
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group()
@@ -29,16 +23,16 @@ def backends() -> None:
 
 
 @backends.command("list")
-@_file
-@_as_json
-def list_command(file: Path | None, as_json: bool) -> None:
+@options.backends_file
+@options.as_json
+def list_command(backends_file: Path | None, as_json: bool) -> None:
     """Show the backends by name, and which is the default.
 
     Example: qlam backends list --backends my_backends.yaml
     """
     from qlam_qiskit.backends import load_registry
 
-    registry = load_registry(file)
+    registry = load_registry(backends_file)
     if as_json:
         entries = [_plain(spec) for spec in registry.backends.values()]
         click.echo(json.dumps({"file": str(registry.source), "default": registry.default, "backends": entries}))
@@ -57,16 +51,16 @@ def list_command(file: Path | None, as_json: bool) -> None:
 
 @backends.command("show")
 @click.argument("name", required=False)
-@_file
-@_as_json
-def show_command(name: str | None, file: Path | None, as_json: bool) -> None:
+@options.backends_file
+@options.as_json
+def show_command(name: str | None, backends_file: Path | None, as_json: bool) -> None:
     """Show every setting of the backend NAME, defaults included; without NAME, of the default backend.
 
     Example: qlam backends show aer_shots
     """
     from qlam_qiskit.backends import load_registry
 
-    settings = _plain(load_registry(file).spec(name))
+    settings = _plain(load_registry(backends_file).spec(name))
     if as_json:
         click.echo(json.dumps(settings))
         return
@@ -76,10 +70,10 @@ def show_command(name: str | None, file: Path | None, as_json: bool) -> None:
 
 @backends.command("check")
 @click.argument("name", required=False)
-@_file
-@_as_json
+@options.backends_file
+@options.as_json
 @click.pass_context
-def check_command(context: click.Context, name: str | None, file: Path | None, as_json: bool) -> None:
+def check_command(context: click.Context, name: str | None, backends_file: Path | None, as_json: bool) -> None:
     """Say within 15 s whether the backend NAME would work and what is missing; without NAME, the default.
 
     For IBM Quantum that is: credentials, instance, device and usage allowance. Nothing is run there, and
@@ -90,7 +84,7 @@ def check_command(context: click.Context, name: str | None, file: Path | None, a
     from qlam_qiskit.backends import load_registry
     from qlam_qiskit.backends.checking import check_backend
 
-    result = check_backend(load_registry(file).spec(name), run_engine=_run_engine)
+    result = check_backend(load_registry(backends_file).spec(name), run_engine=_run_engine)
     if as_json:
         click.echo(json.dumps(result.to_json()))
     else:

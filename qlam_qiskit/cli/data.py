@@ -7,12 +7,7 @@ from pathlib import Path
 
 import click
 
-_data_dir = click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Holds a folder for each data set; default: QLAM_DATA, or your cache directory.",
-)
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+from qlam_qiskit.cli import options
 
 
 @click.group()
@@ -24,8 +19,8 @@ def data() -> None:
 
 
 @data.command("list")
-@_data_dir
-@_as_json
+@options.data_dir
+@options.as_json
 def list_command(data_dir: Path | None, as_json: bool) -> None:
     """Show the data sets, their sizes, and which are there.
 
@@ -51,8 +46,8 @@ def list_command(data_dir: Path | None, as_json: bool) -> None:
 
 @data.command("fetch")
 @click.argument("name")
-@_data_dir
-@_as_json
+@options.data_dir
+@options.as_json
 def fetch_command(name: str, data_dir: Path | None, as_json: bool) -> None:
     """Download and check the data set NAME (mnist, fashion_mnist or cifar10); sound files stay as they are.
 

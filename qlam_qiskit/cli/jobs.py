@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qlam_qiskit.cli import options
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qlam_qiskit.jobs import Submission
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group()
@@ -26,7 +26,7 @@ def jobs() -> None:
 
 
 @jobs.command("list")
-@_as_json
+@options.as_json
 def list_command(as_json: bool) -> None:
     """List every submission and how far it is; asks no service.
 
@@ -40,7 +40,7 @@ def list_command(as_json: bool) -> None:
 
 @jobs.command("show")
 @click.argument("submission", metavar="ID")
-@_as_json
+@options.as_json
 def show_command(submission: str, as_json: bool) -> None:
     """Show one submission: its jobs, what happened to them, and what was recorded; asks no service.
 
@@ -63,7 +63,7 @@ def show_command(submission: str, as_json: bool) -> None:
 
 @jobs.command("fetch")
 @click.argument("submission", metavar="[ID]", required=False)
-@_as_json
+@options.as_json
 @click.pass_context
 def fetch_command(context: click.Context, submission: str | None, as_json: bool) -> None:
     """Save the results that have arrived: of submission ID, or of all that are open. Sends nothing.
@@ -82,7 +82,7 @@ def fetch_command(context: click.Context, submission: str | None, as_json: bool)
 @jobs.command("resume")
 @click.argument("submission", metavar="[ID]", required=False)
 @click.option("--failed", is_flag=True, help="Send the failed jobs of submission ID once more too.")
-@_as_json
+@options.as_json
 @click.pass_context
 def resume_command(context: click.Context, submission: str | None, failed: bool, as_json: bool) -> None:
     """Go on after a crash, an outage or a refusal: with submission ID, or with all that are open.
@@ -102,7 +102,7 @@ def resume_command(context: click.Context, submission: str | None, failed: bool,
 
 @jobs.command("cancel")
 @click.argument("submission", metavar="ID")
-@_as_json
+@options.as_json
 @click.pass_context
 def cancel_command(context: click.Context, submission: str, as_json: bool) -> None:
     """Cancel the jobs of submission ID that have not ended; results that exist already are saved.
