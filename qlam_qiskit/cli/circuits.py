@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,6 @@ import click
 from qlam_qiskit.cli.options import as_json
 
 if TYPE_CHECKING:
-    from qiskit import QuantumCircuit
-
     from qlam_qiskit.template import MemoryCircuit
 
 _template = click.argument("name")
@@ -82,10 +80,9 @@ def draw_command(
     import matplotlib as mpl
 
     mpl.use("Agg")
-    _write(
-        out,
-        lambda target: circuit.draw("mpl", style="clifford").savefig(target, bbox_inches="tight", dpi=150),
-    )
+    picture = BytesIO()
+    circuit.draw("mpl", style="clifford").savefig(picture, format=out.suffix[1:], bbox_inches="tight", dpi=150)
+    _write(out, picture.getvalue())
     click.echo(str(out))
 
 
@@ -114,9 +111,13 @@ def export_command(
 
     circuit = _load(name, qubits, options, path).unroll(steps)
     if kind == "qpy":
+        from qiskit import qpy
+
         if out is None:
             raise ConfigurationError("--format qpy is binary: name a file with --out")
-        _write(out, lambda target: _dump_qpy(circuit, target))
+        binary = BytesIO()
+        qpy.dump(circuit, binary)
+        _write(out, binary.getvalue())
         click.echo(str(out))
         return
     from qiskit import qasm3
@@ -125,7 +126,7 @@ def export_command(
     if out is None:
         click.echo(text)
     else:
-        _write(out, lambda target: target.write_text(text, encoding="utf-8"))
+        _write(out, text)
         click.echo(str(out))
 
 
@@ -136,22 +137,11 @@ def _load(name: str, qubits: int, options: tuple[str, ...], path: Path | None) -
     return load_template(name, qubits, override({}, options, "--option"), path)
 
 
-def _dump_qpy(circuit: QuantumCircuit, target: Path) -> None:
-    from qiskit import qpy
-
-    with target.open("wb") as file:
-        qpy.dump(circuit, file)
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a name of its own first, so that a failure leaves nothing half written."""
+def _write(path: Path, content: bytes | str) -> None:
     from qlam_qiskit.errors import QlamError
+    from qlam_qiskit.workspace import write_atomically
 
-    unfinished = path.with_name(f".unfinished-{path.name}")
     try:
-        write(unfinished)
-        unfinished.replace(path)
+        write_atomically(path, content)
     except OSError as error:
         raise QlamError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
