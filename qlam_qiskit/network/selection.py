@@ -20,14 +20,12 @@ ExecutionFactory = Callable[[MemoryCircuit, Readout, int, tuple[int, ...]], Exec
 class BackendExecutions:
     """Makes the executions of a model's memories on one backend, which it opens once.
 
-    ``shots`` overrides the registry's; ``seed`` fixes what the backend and the gradient draw; ``precision`` overrides
-    that of the exact engine.
+    ``shots`` overrides the registry's; ``seed`` fixes what the backend and the gradient draw.
     """
 
     spec: BackendSpec
     shots: int | None = None
     seed: int | None = None
-    precision: str | None = None
     _backend: OpenBackend | None = field(default=None, init=False)
     _directions: np.random.Generator = field(init=False)
 
@@ -39,8 +37,9 @@ class BackendExecutions:
     ) -> Execution:
         """Make an execution of ``memory`` over ``steps`` steps, read after ``readout_steps``."""
         if self.spec.kind == "exact":
-            precision = self.precision or self.spec.precision
-            return ExactExecution.of(memory, readout, readout_steps, precision=precision, threads=self.spec.threads)
+            return ExactExecution.of(
+                memory, readout, readout_steps, precision=self.spec.precision, threads=self.spec.threads
+            )
         if self._backend is None:
             self._backend = open_backend(self.spec, shots=self.shots, seed=self.seed)
         return PrimitiveExecution(
