@@ -4,7 +4,7 @@ They run chunk by chunk, so that the angles of a sequence are never held in the 
 """
 
 from qlam_qiskit.engine.compiled import compiled
-from qlam_qiskit.engine.simd import LANES, broadcast, constant, load, nearest, store
+from qlam_qiskit.engine.simd import constant, get, load, nearest, put, store
 
 
 @compiled
@@ -22,7 +22,7 @@ def prepare_rows(inputs, block, step, count, circuit, numbers):
                 for term in range(steps.row_starts[r], steps.row_starts[r + 1]):
                     value = inputs[block.first + lane, step + t, steps.row_inputs[term]]
                     angle += steps.row_factors[term] * value
-                rows.angles[(t * width + r) * LANES + lane] = angle
+                put(rows.angles, t * width + r, lane, angle)
     _cos_sin(rows, count * width, numbers)
 
 
@@ -36,7 +36,7 @@ def return_gradients(gradient, block, step, count, circuit):
             for p in range(gradient.shape[2]):
                 gradient[block.first + lane, step + t, p] = 0
             for r in range(width):
-                value = rows.gradients[(t * width + r) * LANES + lane]
+                value = get(rows.gradients, t * width + r, lane)
                 totals[r] += value
                 for term in range(steps.row_starts[r], steps.row_starts[r + 1]):
                     p = steps.row_inputs[term]
@@ -55,18 +55,18 @@ def _cos_sin(rows, count, numbers):
     for row in range(count):
         angle = load(rows.angles, row) * half
         k = nearest(angle * inverse_pi)
-        r = angle - k * broadcast(numbers.pi[0])
-        r = r - k * broadcast(numbers.pi[1])
-        r = r - k * broadcast(numbers.pi[2])
+        r = angle - k * constant(rows.angles, numbers.pi[0])
+        r = r - k * constant(rows.angles, numbers.pi[1])
+        r = r - k * constant(rows.angles, numbers.pi[2])
         even = nearest(k * half)
         odd = k - even - even  # -1, 0 or 1
         sign = one - odd * odd - odd * odd
         square = r * r
-        sine = broadcast(numbers.sin_terms[0])
+        sine = constant(rows.angles, numbers.sin_terms[0])
         for term in range(1, len(numbers.sin_terms)):
-            sine = sine * square + broadcast(numbers.sin_terms[term])
-        cosine = broadcast(numbers.cos_terms[0])
+            sine = sine * square + constant(rows.angles, numbers.sin_terms[term])
+        cosine = constant(rows.angles, numbers.cos_terms[0])
         for term in range(1, len(numbers.cos_terms)):
-            cosine = cosine * square + broadcast(numbers.cos_terms[term])
+            cosine = cosine * square + constant(rows.angles, numbers.cos_terms[term])
         store(rows.sines, row, sine * r * sign)
         store(rows.cosines, row, cosine * sign)

@@ -1,6 +1,6 @@
 """What the compiled loops take: a circuit as arrays of integers and numbers, and the buffers they work in.
 
-A *row* is LANES numbers, one for each sample of a block. Arrays of rows are flat and begin on a cache line.
+A *row* is as many numbers as the block has lanes, one for each of its samples.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qlam_qiskit.engine.simd import LANES
+from qlam_qiskit.engine.simd import Rows
 
 ROTATE_X, ROTATE_Y, PHASE, PERMUTE = 0, 1, 2, 3
 CHUNK = 8  # steps whose angles are prepared together; their rows stay in the first two levels of cache
@@ -40,8 +40,8 @@ class Shared(NamedTuple):
     """What all steps and samples share, computed from the weights before a run."""
 
     offsets: np.ndarray  # (angle rows,) the part of each angle that inputs do not change
-    cosines: np.ndarray  # rows of shared angles: cos and sin of half of each
-    sines: np.ndarray
+    cosines: Rows  # rows of shared angles: cos and sin of half of each
+    sines: Rows
     table_re: np.ndarray  # (tables, D) phases as complex numbers
     table_im: np.ndarray
 
@@ -49,10 +49,10 @@ class Shared(NamedTuple):
 class AngleRows(NamedTuple):
     """Rows of the steps in hand: angles, cos and sin of half of each, and their gradients."""
 
-    angles: np.ndarray
-    cosines: np.ndarray
-    sines: np.ndarray
-    gradients: np.ndarray
+    angles: Rows
+    cosines: Rows
+    sines: Rows
+    gradients: Rows
 
 
 class Sums(NamedTuple):
@@ -61,8 +61,8 @@ class Sums(NamedTuple):
     offsets: np.ndarray  # (angle rows,) float64
     shared: np.ndarray  # (shared angles,) float64
     tables: np.ndarray  # (tables, D) float64
-    shared_rows: np.ndarray  # running sums as rows, emptied into ``shared`` after each chunk
-    table_rows: np.ndarray  # running sums as rows, emptied into ``tables``
+    shared_rows: Rows  # running sums as rows, emptied into ``shared`` after each chunk
+    table_rows: Rows  # running sums as rows, emptied into ``tables``
 
 
 class Circuit(NamedTuple):
@@ -75,18 +75,18 @@ class Circuit(NamedTuple):
 
 
 class State(NamedTuple):
-    """The state of LANES samples: row j of each array is amplitude j of all of them."""
+    """The state of a block's samples: row j is amplitude j of all of them."""
 
-    re: np.ndarray
-    im: np.ndarray
+    re: Rows
+    im: Rows
 
 
 class Half(NamedTuple):
     """Phases of the lower or the upper half of the register, and sums over the other half."""
 
-    re: np.ndarray
-    im: np.ndarray
-    sums: np.ndarray
+    re: Rows
+    im: Rows
+    sums: Rows
 
 
 class Work(NamedTuple):
@@ -109,16 +109,8 @@ class Block(NamedTuple):
     qubits: int
 
 
-def rows(count: int, dtype: type[np.floating]) -> np.ndarray:
-    """Allocate ``count`` rows of zeros."""
-    size = count * LANES
-    raw = np.zeros(size + 64 // np.dtype(dtype).itemsize, dtype)
-    skip = (-raw.ctypes.data % 64) // raw.itemsize
-    return raw[skip : skip + size]
-
-
-def work(qubits: int, dtype: type[np.floating]) -> Work:
+def work(qubits: int, lanes: int, dtype: type[np.floating]) -> Work:
     """Allocate the buffers of one block."""
-    states = (State(rows(1 << qubits, dtype), rows(1 << qubits, dtype)) for _ in range(4))
+    states = (State(*(Rows(1 << qubits, lanes, dtype) for _ in range(2))) for _ in range(4))
     sizes = (1 << qubits // 2, 1 << (qubits - qubits // 2))
-    return Work(*states, *(Half(*(rows(size, dtype) for _ in range(3))) for size in sizes))
+    return Work(*states, *(Half(*(Rows(size, lanes, dtype) for _ in range(3))) for size in sizes))

@@ -8,19 +8,19 @@ forward. Source: Jones and Gacon, arXiv 2009.02823, with the state recomputed by
 
 from __future__ import annotations
 
-import os
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from qlam_qiskit.engine.angles import AngleFunctions
-from qlam_qiskit.engine.arrays import CHUNK, Block, State, Sums, work
+from qlam_qiskit.engine.arrays import CHUNK, Shared, State, Sums, work
+from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks, processors
+from qlam_qiskit.engine.compiled import EntryPoint
 from qlam_qiskit.engine.plan import compile_plan
-from qlam_qiskit.engine.simd import LANES
+from qlam_qiskit.engine.simd import Rows
 from qlam_qiskit.engine.sweep import backward_block, forward_block
 from qlam_qiskit.engine.tables import CompiledSteps, numbers
 from qlam_qiskit.errors import CircuitError, ConfigurationError
@@ -32,13 +32,22 @@ MAX_QUBITS = 16
 
 @dataclass(frozen=True)
 class Tape:
-    """What the backward pass needs of a forward one: its arguments, and psi_T of every block of samples."""
+    """What the backward pass needs of a forward one: its arguments, and psi_T of every block of samples.
+
+    ``angles`` and ``query_angles`` are what the compiled loops read: the inputs and queries themselves, or angle rows
+    evaluated from them; ``slots`` (T,) says which readout follows each step, or -1.
+    """
 
     inputs: np.ndarray
     weights: np.ndarray
     queries: np.ndarray
+    angles: np.ndarray
+    query_angles: np.ndarray
     slots: np.ndarray
-    states: np.ndarray
+    cut: Cut
+    shared: list[Shared]
+    query_shared: Shared
+    states: list[list[State]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ class ExactEngine:
     precision
         "float32" or "float64", of the states and of every array returned.
     threads
-        Blocks of 16 samples that run side by side; by default the number of processors this process may use.
+        Blocks of samples that run side by side; by default the number of processors this process may use.
     """
 
     def __init__(self, memory: MemoryCircuit, *, precision: str = "float32", threads: int | None = None) -> None:
@@ -77,10 +86,12 @@ class ExactEngine:
         self.dtype = PRECISIONS[precision]
         if threads is not None and threads < 1:
             raise ConfigurationError(f"the exact engine runs on at least 1 thread, not {threads}")
-        self.threads = threads or _processors()
+        self.threads = threads or processors()
         self._update = CompiledSteps(compile_plan(memory.update, memory.inputs, memory.weights), self.dtype)
         self._query = CompiledSteps(compile_plan(memory.query, memory.query_angles, ()), self.dtype)
         self._numbers = numbers(self.dtype)
+        self._code: dict[tuple[EntryPoint, int], Callable[..., None]] = {}
+        self._buffers = threading.local()  # allocated once for each thread: short sequences are over before malloc is
 
     def forward(
         self,
@@ -113,30 +124,12 @@ class ExactEngine:
                 f"queries of shape {queries.shape} do not fit {shape} (samples, readouts, heads, ...)"
             ) from None
         probabilities = np.empty((*shape[:4], self.dimension), self.dtype)
-        blocks = -(-samples // LANES)
-        states = np.empty((heads, blocks, 2, self.dimension * LANES), self.dtype)
-        tape = Tape(inputs, weights, queries, slots, states)
-        angles, query_angles = self._angles(tape)
-        shared = [self._update.share(row) for row in weights]
-        query_shared = self._query.share(np.empty(0))
+        tape = self._tape(inputs, weights, queries, slots)
 
         def run(head: int, index: int) -> None:
-            update = self._update.circuit(shared[head], CHUNK)
-            query = self._query.circuit(query_shared, 1)
-            forward_block(
-                angles,
-                query_angles,
-                update,
-                query,
-                self._block(head, index, samples),
-                self._numbers,
-                slots,
-                work(self.memory.num_qubits, self.dtype),
-                State(*states[head, index]),
-                probabilities,
-            )
+            self._call(forward_block, tape, head, index, probabilities)
 
-        self._map(run, heads, blocks)
+        map_blocks(run, tape.cut, self.threads)
         return probabilities, tape
 
     def backward(self, tape: Tape, cotangent: np.ndarray, *, overwrite_inputs: bool = False) -> Gradients:
@@ -145,39 +138,18 @@ class ExactEngine:
         With ``overwrite_inputs`` the input gradients take the place of the inputs, which saves an array of their size.
         """
         cotangent = np.ascontiguousarray(cotangent, self.dtype)
-        samples, _, heads, _ = tape.inputs.shape
+        heads = tape.cut.heads
         expected = (*tape.queries.shape[:4], self.dimension)
         if cotangent.shape != expected:
             raise CircuitError(f"the cotangent has shape {cotangent.shape}, the probabilities {expected}")
-        angles, query_angles = self._angles(tape)
-        angle_gradient = (
-            angles if overwrite_inputs and tape.inputs.flags.writeable else np.empty(angles.shape, self.dtype)
-        )
-        query_gradient = np.zeros(query_angles.shape, self.dtype)
-        shared = [self._update.share(row) for row in tape.weights]
-        query_shared = self._query.share(np.empty(0))
-        blocks = tape.states.shape[1]
+        angles = tape.angles
+        angle_gradient = angles if overwrite_inputs and angles.flags.writeable else np.empty(angles.shape, self.dtype)
+        query_gradient = np.zeros(tape.query_angles.shape, self.dtype)
 
         def run(head: int, index: int) -> Sums:
-            update = self._update.circuit(shared[head], CHUNK)
-            query = self._query.circuit(query_shared, 1)
-            backward_block(
-                angles,
-                query_angles,
-                update,
-                query,
-                self._block(head, index, samples),
-                self._numbers,
-                tape.slots,
-                work(self.memory.num_qubits, self.dtype),
-                State(*tape.states[head, index]),
-                cotangent,
-                angle_gradient,
-                query_gradient,
-            )
-            return update.sums
+            return self._call(backward_block, tape, head, index, cotangent, angle_gradient, query_gradient)
 
-        sums = self._map(run, heads, blocks)
+        sums = map_blocks(run, tape.cut, self.threads)
         weights = np.stack([self._update.pull_back(tape.weights[head], sums[head]) for head in range(heads)])
         inputs, extra = _pull_back_evaluated(self._update.evaluated, tape.inputs, tape.weights, angle_gradient)
         queries, _ = _pull_back_evaluated(self._query.evaluated, tape.queries, np.empty((heads, 0)), query_gradient)
@@ -189,8 +161,8 @@ class ExactEngine:
         weights = np.asarray(weights, np.float64)[None]
         queries = np.zeros((1, 1, 1, 1, self.memory.num_query_angles))
         _, tape = self.forward(inputs, weights, queries)
-        states = tape.states[0].reshape(-1, 2, self.dimension, LANES).transpose(1, 0, 3, 2)
-        states = states.reshape(2, -1, self.dimension)[:, : len(inputs)].astype(np.float64)
+        parts = [np.concatenate([block[part].array.T for block in tape.states[0]]) for part in (0, 1)]
+        states = np.array(parts, np.float64)[:, : len(inputs)]
         plan = self._update.plan
         phases = AngleFunctions([plan.global_phase], (*plan.inputs, *plan.weights))
         phase = phases(_beside(inputs, weights)).sum(axis=(1, 2, 3))
@@ -214,37 +186,44 @@ class ExactEngine:
                 f"queries must be (samples, readouts, heads, queries, {memory.num_query_angles}), not {queries.shape}"
             )
 
-    def _angles(self, tape: Tape) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the kernels take as inputs: the inputs themselves, or angle rows evaluated from them."""
-        angles, queries = tape.inputs, tape.queries
+    def _tape(self, inputs: np.ndarray, weights: np.ndarray, queries: np.ndarray, slots: np.ndarray) -> Tape:
+        """Compute what samples and steps share, and make room for the final states."""
+        cut = cut_batch(len(inputs), inputs.shape[2], self.memory.num_qubits, self.threads)
+        angles, query_angles = inputs, queries
         if self._update.evaluated is not None:
-            angles = self._update.evaluated(_beside(angles, tape.weights)).astype(self.dtype)
+            angles = self._update.evaluated(_beside(inputs, weights)).astype(self.dtype)
         if self._query.evaluated is not None:
-            queries = self._query.evaluated(queries).astype(self.dtype)
-        return angles, queries
+            query_angles = self._query.evaluated(queries).astype(self.dtype)
+        shared = [self._update.share(row, cut.lanes) for row in weights]
+        query_shared = self._query.share(np.empty(0), cut.lanes)
+        states = [
+            [State(*(Rows(self.dimension, cut.lanes, self.dtype) for _ in range(2))) for _ in range(cut.blocks)]
+            for _ in range(cut.heads)
+        ]
+        return Tape(inputs, weights, queries, angles, query_angles, slots, cut, shared, query_shared, states)
 
-    def _block(self, head: int, index: int, samples: int) -> Block:
-        first = index * LANES
-        return Block(head, first, min(LANES, samples - first), self.memory.num_qubits)
+    def _call(self, loop: EntryPoint, tape: Tape, head: int, index: int, *arrays: np.ndarray) -> Sums:
+        """Run a loop on one block; returns what it added up for the update circuit."""
+        block, lanes = tape.cut.block(head, index), tape.cut.lanes
+        update_buffers, query_buffers, states = self._buffers_of_thread(lanes)
+        if block.lanes < lanes:  # idle lanes must not hold the NaN of some earlier batch
+            for rows in (update_buffers[0].angles, query_buffers[0].angles):
+                rows.array[:] = 0
+        update = self._update.circuit(tape.shared[head], update_buffers)
+        query = self._query.circuit(tape.query_shared, query_buffers)
+        fixed = (block, self._numbers, tape.slots, states, tape.states[head][index])
+        arguments = (tape.angles, tape.query_angles, update, query, *fixed, *arrays)
+        if (loop, lanes) not in self._code:
+            self._code[loop, lanes] = loop.resolve(*arguments)
+        self._code[loop, lanes](*arguments)
+        return update.sums
 
-    def _map(self, run: Callable[[int, int], Any], heads: int, blocks: int) -> list[list[Any]]:
-        """Run every (head, block), several at a time; results keep their order, so sums do not depend on timing."""
-        tasks = [(head, block) for head in range(heads) for block in range(blocks)]
-        if self.threads == 1 or len(tasks) == 1:
-            results = [run(*task) for task in tasks]
-        else:
-            results = list(_pool(self.threads).map(lambda task: run(*task), tasks))
-        return [results[head * blocks : (head + 1) * blocks] for head in range(heads)]
-
-
-def _processors() -> int:
-    """Count the processors that this process may use; not every system can say."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="qlam-engine")
+    def _buffers_of_thread(self, lanes: int) -> tuple[Any, ...]:
+        kept = self._buffers.__dict__
+        if lanes not in kept:
+            buffers = (circuit.buffers(steps, lanes) for circuit, steps in ((self._update, CHUNK), (self._query, 1)))
+            kept[lanes] = (*buffers, work(self.memory.num_qubits, lanes, self.dtype))
+        return kept[lanes]
 
 
 def _beside(inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:

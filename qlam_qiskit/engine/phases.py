@@ -7,7 +7,7 @@ phase changes, serves every string: dL/da_k = sum_j Z_k(j) Im(conj(lambda_j) psi
 """
 
 from qlam_qiskit.engine.compiled import compiled
-from qlam_qiskit.engine.simd import broadcast, constant, load, negate, store
+from qlam_qiskit.engine.simd import constant, load, negate, store
 
 
 @compiled
@@ -64,7 +64,7 @@ def _odd(bits):
 @compiled
 def _apply_table(state, size, table_re, table_im):
     for j in range(size):
-        c, s = broadcast(table_re[j]), broadcast(table_im[j])
+        c, s = constant(state.re, table_re[j]), constant(state.re, table_im[j])
         r, i = load(state.re, j), load(state.im, j)
         store(state.re, j, c * r - s * i)
         store(state.im, j, c * i + s * r)
@@ -73,7 +73,7 @@ def _apply_table(state, size, table_re, table_im):
 @compiled
 def _undo_table(psi, adjoint, size, table_re, table_im, sums, first):
     for j in range(size):
-        c, s = broadcast(table_re[j]), broadcast(table_im[j])
+        c, s = constant(psi.re, table_re[j]), constant(psi.re, table_im[j])
         r, i, u, v = load(psi.re, j), load(psi.im, j), load(adjoint.re, j), load(adjoint.im, j)
         store(sums, first + j, load(sums, first + j) + (u * i - v * r))
         store(psi.re, j, c * r + s * i)

@@ -1,9 +1,11 @@
-"""A SIMD vector for numba: one amplitude's real or imaginary part for a block of LANES samples.
+"""A SIMD vector for numba: one amplitude's real or imaginary part for the samples of a block.
 
 LLVM's own vectorizer has to prove that the rows of an array do not overlap, and gives up or adds run-time checks in
 just the loops that matter here. With vectors as values there is nothing to prove: a kernel loads rows, computes with
 ``+ - *`` and stores rows. Multiplications and additions may contract to fused multiply-adds; nothing is reordered.
 A compiled function should return one vector at most: a tuple of them goes through memory.
+
+The number of lanes is part of the type of :class:`Rows`, so that the same loops compile for wide and narrow blocks.
 """
 
 from __future__ import annotations
@@ -12,99 +14,168 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import NativeValue, intrinsic, models, overload, register_model, typeof_impl, unbox
 
-LANES = 16
+_CACHE_LINE = 64  # bytes; a row that straddles two lines costs two accesses
+
+
+class Rows:
+    """``count`` rows of ``lanes`` numbers, one for each sample of a block; zeros at first, aligned to a cache line."""
+
+    def __init__(self, count: int, lanes: int, dtype: type[np.floating]) -> None:
+        size = count * lanes
+        raw = np.zeros(size + _CACHE_LINE // np.dtype(dtype).itemsize, dtype)
+        skip = (-raw.ctypes.data % _CACHE_LINE) // raw.itemsize
+        self.array = raw[skip : skip + size].reshape(count, lanes)
+        self.address = self.array.ctypes.data
+        self._numba_type_ = RowsType(types.float32 if raw.itemsize == 4 else types.float64, lanes)
+
+
+class RowsType(types.Type):
+    """numba's type of :class:`Rows`: the address of the first row."""
+
+    def __init__(self, dtype: types.Float, lanes: int) -> None:
+        self.dtype, self.lanes = dtype, lanes
+        super().__init__(name=f"Rows({dtype}, {lanes})")
 
 
 class Vector(types.Type):
-    """numba's type of LANES numbers of one precision, held in registers."""
+    """numba's type of one row's numbers, held in registers."""
 
-    def __init__(self, dtype: types.Float) -> None:
-        self.dtype = dtype
-        super().__init__(name=f"Vector({dtype}, {LANES})")
+    def __init__(self, dtype: types.Float, lanes: int) -> None:
+        self.dtype, self.lanes = dtype, lanes
+        super().__init__(name=f"Vector({dtype}, {lanes})")
+
+
+def _llvm_vector(kind: RowsType | Vector) -> ir.VectorType:
+    return ir.VectorType(ir.FloatType() if kind.dtype.bitwidth == 32 else ir.DoubleType(), kind.lanes)
 
 
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Vector) -> None:
-        super().__init__(manager, kind, _llvm_vector(kind.dtype))
+        super().__init__(manager, kind, _llvm_vector(kind))
 
 
-def _llvm_vector(dtype: types.Float) -> ir.VectorType:
-    element = ir.FloatType() if dtype.bitwidth == 32 else ir.DoubleType()
-    return ir.VectorType(element, LANES)
+@register_model(RowsType)
+class _RowsModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: RowsType) -> None:
+        super().__init__(manager, kind, _llvm_vector(kind).as_pointer())
 
 
-def _row_pointer(context: Any, builder: Any, array_type: types.Array, array: Any, row: Any) -> Any:
-    """Point at element ``row * LANES`` of a contiguous one-dimensional array."""
-    data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
-    offset = builder.mul(row, ir.Constant(row.type, LANES))
-    element = builder.gep(data, [offset], inbounds=True)
-    return builder.bitcast(element, _llvm_vector(array_type.dtype).as_pointer())
+@typeof_impl.register(Rows)
+def _type_of_rows(rows: Rows, context: Any) -> RowsType:
+    return rows._numba_type_
 
 
-def _check_array(array: types.Type) -> None:
-    if not (isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C"):
-        raise TypingError("vectors are loaded from contiguous one-dimensional arrays")
+@unbox(RowsType)
+def _unbox_rows(kind: RowsType, rows: Any, context: Any) -> NativeValue:
+    number = context.pyapi.object_getattr_string(rows, "address")
+    address = context.pyapi.long_as_voidptr(number)
+    context.pyapi.decref(number)
+    pointer = context.builder.bitcast(address, _llvm_vector(kind).as_pointer())
+    return NativeValue(pointer, is_error=cgutils.is_not_null(context.builder, context.pyapi.err_occurred()))
 
 
-@intrinsic
-def load(typing_context: Any, array: types.Array, row: types.Integer) -> tuple[Any, Callable[..., Any]]:
-    """Read row ``row``: elements [row * LANES, (row + 1) * LANES)."""
-    _check_array(array)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _row_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
-        return builder.load(pointer, align=signature.args[0].dtype.bitwidth // 8)
-
-    return Vector(array.dtype)(array, types.intp), generate
+def _check_rows(rows: types.Type) -> None:
+    if not isinstance(rows, RowsType):
+        raise TypingError(f"vectors are loaded from rows, not from {rows}")
 
 
 @intrinsic
-def store(typing_context: Any, array: types.Array, row: types.Integer, value: Vector) -> tuple[Any, Callable[..., Any]]:
-    """Write row ``row``: elements [row * LANES, (row + 1) * LANES)."""
-    _check_array(array)
+def load(typing_context: Any, rows: RowsType, row: types.Integer) -> tuple[Any, Callable[..., Any]]:
+    """Read a row."""
+    _check_rows(rows)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _row_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
-        builder.store(arguments[2], pointer, align=signature.args[0].dtype.bitwidth // 8)
+        kind = signature.args[0]
+        return builder.load(builder.gep(arguments[0], [arguments[1]]), align=kind.lanes * kind.dtype.bitwidth // 8)
+
+    return Vector(rows.dtype, rows.lanes)(rows, types.intp), generate
+
+
+@intrinsic
+def store(typing_context: Any, rows: RowsType, row: types.Integer, value: Vector) -> tuple[Any, Callable[..., Any]]:
+    """Write a row."""
+    _check_rows(rows)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.args[0]
+        pointer = builder.gep(arguments[0], [arguments[1]])
+        builder.store(arguments[2], pointer, align=kind.lanes * kind.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, Vector(array.dtype)), generate
+    return types.void(rows, types.intp, Vector(rows.dtype, rows.lanes)), generate
 
 
 @intrinsic
-def broadcast(typing_context: Any, value: types.Float) -> tuple[Any, Callable[..., Any]]:
-    """Fill every lane with one number."""
+def get(typing_context: Any, rows: RowsType, row: types.Integer, lane: types.Integer) -> tuple[Any, Callable[..., Any]]:
+    """Read one number of a row."""
+    _check_rows(rows)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _fill(builder, signature.args[0], arguments[0])
+        return builder.load(_element(builder, arguments))
 
-    return Vector(value)(value), generate
+    return rows.dtype(rows, types.intp, types.intp), generate
 
 
 @intrinsic
-def constant(typing_context: Any, array: types.Array, value: types.Float) -> tuple[Any, Callable[..., Any]]:
-    """Fill every lane with one number, in the precision of an array."""
-    _check_array(array)
+def put(
+    typing_context: Any, rows: RowsType, row: types.Integer, lane: types.Integer, value: types.Float
+) -> tuple[Any, Callable[..., Any]]:
+    """Write one number of a row."""
+    _check_rows(rows)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        dtype = signature.args[0].dtype
-        number = context.cast(builder, arguments[1], signature.args[1], dtype)
-        return _fill(builder, dtype, number)
+        builder.store(arguments[3], _element(builder, arguments))
+        return context.get_dummy_value()
 
-    return Vector(array.dtype)(array, value), generate
+    return types.void(rows, types.intp, types.intp, rows.dtype), generate
 
 
-def _fill(builder: Any, dtype: types.Float, number: Any) -> Any:
-    kind = _llvm_vector(dtype)
-    first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
-    mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), mask)
+def _element(builder: Any, arguments: Any) -> Any:
+    rows, row, lane = arguments[:3]
+    first = builder.bitcast(builder.gep(rows, [row]), rows.type.pointee.element.as_pointer())
+    return builder.gep(first, [lane])
+
+
+@intrinsic
+def constant(typing_context: Any, rows: RowsType, value: types.Float) -> tuple[Any, Callable[..., Any]]:
+    """Fill every lane of a vector like those of ``rows`` with one number."""
+    _check_rows(rows)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = _llvm_vector(signature.args[0])
+        number = context.cast(builder, arguments[1], signature.args[1], signature.args[0].dtype)
+        first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
+        return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), mask)
+
+    return Vector(rows.dtype, rows.lanes)(rows, value), generate
+
+
+@intrinsic
+def total(typing_context: Any, value: Vector) -> tuple[Any, Callable[..., Any]]:
+    """Add up the lanes, pairwise."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (vector,) = arguments
+        while vector.type.count > 1:
+            half = vector.type.count // 2
+            parts = [
+                builder.shuffle_vector(
+                    vector, ir.Constant(vector.type, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), half), k)
+                )
+                for k in (list(range(half)), list(range(half, 2 * half)))
+            ]
+            vector = builder.fadd(*parts)
+        return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+
+    return value.dtype(value), generate
 
 
 def _arithmetic(instruction: str) -> Any:
@@ -123,8 +194,8 @@ def nearest(typing_context: Any, value: Vector) -> tuple[Any, Callable[..., Any]
     """Round every lane to the nearest integer."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = _llvm_vector(signature.args[0].dtype)
-        name = f"llvm.rint.v{LANES}f{signature.args[0].dtype.bitwidth}"
+        kind = _llvm_vector(signature.args[0])
+        name = f"llvm.rint.v{kind.count}f{signature.args[0].dtype.bitwidth}"
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
         return builder.call(function, arguments)
 

@@ -6,8 +6,8 @@ ROTATE_X, ROTATE_Y   exp(-i a X/2) or exp(-i a Y/2) on one qubit;
 PHASE                every diagonal gate of a run at once;
 PERMUTE              every CX, SWAP, X, ... of a run at once.
 
-Angles come in rows of LANES numbers, as cos and sin of half the angle: either rows of this step, which depend on the
-inputs, or rows that all steps and samples share, which depend on weights alone.
+Angles come in rows, one number for each sample, as cos and sin of half the angle: either rows of this step, which
+depend on the inputs, or rows that all steps and samples share, which depend on weights alone.
 
 Backward, a step is undone from its last operation to its first, on psi and on the adjoint state lambda together. With
 lambda = O psi at the readout, O diagonal and holding dL/dp of each bitstring, the angle a of exp(-i a G/2) has

@@ -10,12 +10,12 @@ of the R readouts follows each step, or -1; probabilities and their cotangent (B
 
 from qlam_qiskit.engine.angle_rows import prepare_rows, return_gradients
 from qlam_qiskit.engine.arrays import CHUNK
-from qlam_qiskit.engine.compiled import compiled, entry_point
-from qlam_qiskit.engine.simd import LANES, constant, load, store
+from qlam_qiskit.engine.compiled import EntryPoint, compiled
+from qlam_qiskit.engine.simd import constant, get, load, put, store, total
 from qlam_qiskit.engine.steps import apply_step, unapply_step
 
 
-@entry_point
+@EntryPoint
 def forward_block(inputs, queries, update, query, block, numbers, readout, work, psi, probabilities):
     """Run a block from |0...0>, writing its probabilities and leaving psi_T in ``psi``."""
     # Cut here, not by the caller: an array's layout is part of its type, and each type compiles anew.
@@ -40,11 +40,11 @@ def forward_block(inputs, queries, update, query, block, numbers, readout, work,
                     _rotate_to_query(psi, queries[:, slot], q, query, block, numbers, work)
                     for j in range(dimension):
                         for lane in range(block.lanes):
-                            r, i = work.query_psi.re[j * LANES + lane], work.query_psi.im[j * LANES + lane]
+                            r, i = get(work.query_psi.re, j, lane), get(work.query_psi.im, j, lane)
                             probabilities[block.first + lane, slot, q, j] = r * r + i * i
 
 
-@entry_point
+@EntryPoint
 def backward_block(
     inputs, queries, update, query, block, numbers, readout, work, psi, cotangent, input_gradient, query_gradient
 ):
@@ -97,8 +97,8 @@ def _add_readout(queries, q, query, block, numbers, work, cotangent, query_gradi
         store(adjoint.im, j, constant(adjoint.im, 0.0))
         for lane in range(block.lanes):
             weight = cotangent[block.first + lane, q, j]
-            adjoint.re[j * LANES + lane] = weight * psi.re[j * LANES + lane]
-            adjoint.im[j * LANES + lane] = weight * psi.im[j * LANES + lane]
+            put(adjoint.re, j, lane, weight * get(psi.re, j, lane))
+            put(adjoint.im, j, lane, weight * get(psi.im, j, lane))
     _clear(query.rows.gradients, len(query.shared.offsets))
     unapply_step(psi, adjoint, block.qubits, query, 0, work)
     return_gradients(query_gradient, block, q, 1, query)
@@ -123,14 +123,13 @@ def _clear(rows, count):
 @compiled
 def _empty_running_sums(sums):
     """Move the running sums of a chunk into float64, so that long sequences lose no digits."""
+    zero = constant(sums.shared_rows, 0.0)
     for row in range(len(sums.shared)):
-        for lane in range(LANES):
-            sums.shared[row] += sums.shared_rows[row * LANES + lane]
-            sums.shared_rows[row * LANES + lane] = 0
+        sums.shared[row] += total(load(sums.shared_rows, row))
+        store(sums.shared_rows, row, zero)
     dimension = sums.tables.shape[1]
     for table in range(sums.tables.shape[0]):
         for j in range(dimension):
             row = table * dimension + j
-            for lane in range(LANES):
-                sums.tables[table, j] += sums.table_rows[row * LANES + lane]
-                sums.table_rows[row * LANES + lane] = 0
+            sums.tables[table, j] += total(load(sums.table_rows, row))
+            store(sums.table_rows, row, zero)

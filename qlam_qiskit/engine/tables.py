@@ -20,11 +20,10 @@ from qlam_qiskit.engine.arrays import (
     Shared,
     Steps,
     Sums,
-    rows,
 )
 from qlam_qiskit.engine.gates import Angle, Permutation, Rotation, string_signs
 from qlam_qiskit.engine.plan import PhaseRun, Plan
-from qlam_qiskit.engine.simd import LANES
+from qlam_qiskit.engine.simd import Rows
 
 
 class CompiledSteps:
@@ -103,30 +102,36 @@ class CompiledSteps:
             self._tables.append(table)
         return (PHASE, *bounds, len(self._tables) - 1 if table else -1)
 
-    def share(self, weights: np.ndarray) -> Shared:
-        """Compute what all steps and samples share from weights (W,)."""
+    def share(self, weights: np.ndarray, lanes: int) -> Shared:
+        """Compute what all steps and samples share from weights (W,), for blocks of ``lanes`` samples."""
         angles = self._shared_angles(weights)
         tables = np.empty((len(self._tables), 1 << self.plan.num_qubits), complex)
         for k, (functions, signs) in enumerate(zip(self._table_angles, self._table_signs, strict=True)):
             tables[k] = np.exp(-0.5j * (functions(weights) @ signs))
         return Shared(
             offsets=self._offsets(weights).astype(self.dtype),
-            cosines=_repeat(np.cos(angles / 2), self.dtype),
-            sines=_repeat(np.sin(angles / 2), self.dtype),
+            cosines=_repeat(np.cos(angles / 2), lanes, self.dtype),
+            sines=_repeat(np.sin(angles / 2), lanes, self.dtype),
             table_re=tables.real.astype(self.dtype),
             table_im=tables.imag.astype(self.dtype),
         )
 
-    def circuit(self, shared: Shared, steps_at_once: int) -> Circuit:
-        """Join the steps and what they share with buffers of one block: angle rows, and zeroed sums of gradients."""
+    def buffers(self, steps_at_once: int, lanes: int) -> tuple[AngleRows, Rows, Rows]:
+        """Allocate a block's angle rows, and the running sums of shared angles and of tables."""
+        angle_rows = AngleRows(*(Rows(steps_at_once * self.width, lanes, self.dtype) for _ in range(4)))
         dimension = 1 << self.plan.num_qubits
-        angle_rows = AngleRows(*(rows(steps_at_once * self.width, self.dtype) for _ in range(4)))
+        sums = (Rows(count, lanes, self.dtype) for count in (len(self._shared), len(self._tables) * dimension))
+        return angle_rows, *sums
+
+    def circuit(self, shared: Shared, buffers: tuple[AngleRows, Rows, Rows]) -> Circuit:
+        """Join the steps and what they share with buffers of one block, and with zeroed sums of gradients."""
+        angle_rows, shared_rows, table_rows = buffers
         sums = Sums(
             offsets=np.zeros(self.width),
             shared=np.zeros(len(self._shared)),
-            tables=np.zeros((len(self._tables), dimension)),
-            shared_rows=rows(len(self._shared), self.dtype),
-            table_rows=rows(len(self._tables) * dimension, self.dtype),
+            tables=np.zeros((len(self._tables), 1 << self.plan.num_qubits)),
+            shared_rows=shared_rows,
+            table_rows=table_rows,
         )
         return Circuit(self.steps, shared, angle_rows, sums)
 
@@ -197,9 +202,9 @@ def numbers(dtype: type[np.floating]) -> Numbers:
     )
 
 
-def _repeat(values: np.ndarray, dtype: type[np.floating]) -> np.ndarray:
-    repeated = rows(len(values), dtype)
-    repeated[:] = np.repeat(values, LANES)
+def _repeat(values: np.ndarray, lanes: int, dtype: type[np.floating]) -> Rows:
+    repeated = Rows(len(values), lanes, dtype)
+    repeated.array[:] = values[:, None]
     return repeated
 
 

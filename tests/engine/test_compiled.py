@@ -9,11 +9,11 @@ from pathlib import Path
 from qlam_qiskit.engine import compiled, sweep
 
 HELPER = "from copied.compiled import compiled\n\n\n@compiled\ndef twice(x):\n    return {factor} * x\n"
-CALLER = """from copied.compiled import entry_point
+CALLER = """from copied.compiled import EntryPoint
 from copied.helper import twice
 
 
-@entry_point
+@EntryPoint
 def write(out):
     out[0] = twice(out[0])
 """
@@ -21,8 +21,9 @@ PROGRAM = """
 import numpy as np
 from copied.caller import write
 out = np.ones(1)
-write(out)
-print(int(out[0]), sum(write.stats.cache_hits.values()), sum(write.stats.cache_misses.values()))
+write.resolve(out)(out)
+stats = write.dispatcher.stats
+print(int(out[0]), sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
 
 
@@ -68,7 +69,28 @@ def test_one_compilation_serves_every_batch(tmp_path):
         engine.backward(tape, np.zeros(shape, np.float32))
 
     run(3, 2, 1, 1, (3, 2))
-    compilations = [len(loop.signatures) for loop in (sweep.forward_block, sweep.backward_block)]
+    compilations = [len(loop.dispatcher.signatures) for loop in (sweep.forward_block, sweep.backward_block)]
     for shape in [(1, 1, 1, 1, (1, 1)), (4, 3, 2, 2, (1, 1)), (4, 3, 1, 3, (4, 1)), (1, 3, 2, 1, (1, 2))]:
         run(*shape)
-    assert [len(loop.signatures) for loop in (sweep.forward_block, sweep.backward_block)] == compilations
+    assert [len(loop.dispatcher.signatures) for loop in (sweep.forward_block, sweep.backward_block)] == compilations
+
+
+def test_read_only_arrays_need_no_code_of_their_own():
+    import numpy as np
+
+    from qlam_qiskit.discovery import load_template
+    from qlam_qiskit.engine import ExactEngine
+
+    engine = ExactEngine(load_template("line", 2))
+    memory = engine.memory
+    inputs = np.ones((3, 2, 1, memory.num_inputs), np.float32)
+    weights, queries = np.ones((1, memory.num_weights)), np.ones((1, 1, 1, 1, memory.num_query_angles), np.float32)
+    values, tape = engine.forward(inputs, weights, queries)
+    gradients = engine.backward(tape, np.ones_like(values))
+    compilations = [len(loop.dispatcher.signatures) for loop in (sweep.forward_block, sweep.backward_block)]
+    for array in (inputs, weights, queries, values):
+        array.flags.writeable = False
+    again, tape = engine.forward(inputs, weights, queries)
+    np.testing.assert_array_equal(again, values)
+    np.testing.assert_array_equal(engine.backward(tape, np.ones_like(values)).inputs, gradients.inputs)
+    assert [len(loop.dispatcher.signatures) for loop in (sweep.forward_block, sweep.backward_block)] == compilations
