@@ -47,9 +47,9 @@ class Shared(NamedTuple):
 
 
 class AngleRows(NamedTuple):
-    """Rows of the steps in hand: angles, cos and sin of half of each, and their gradients."""
+    """Rows of the steps in hand: inputs or their gradients, cos and sin of half of each angle, gradients of angles."""
 
-    angles: Rows
+    inputs: Rows
     cosines: Rows
     sines: Rows
     gradients: Rows

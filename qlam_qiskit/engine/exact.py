@@ -207,7 +207,7 @@ class ExactEngine:
         block, lanes = tape.cut.block(head, index), tape.cut.lanes
         update_buffers, query_buffers, states = self._buffers_of_thread(lanes)
         if block.lanes < lanes:  # idle lanes must not hold the NaN of some earlier batch
-            for rows in (update_buffers[0].angles, query_buffers[0].angles):
+            for rows in (update_buffers[0].inputs, query_buffers[0].inputs):
                 rows.array[:] = 0
         update = self._update.circuit(tape.shared[head], update_buffers)
         query = self._query.circuit(tape.query_shared, query_buffers)

@@ -118,7 +118,9 @@ class CompiledSteps:
 
     def buffers(self, steps_at_once: int, lanes: int) -> tuple[AngleRows, Rows, Rows]:
         """Allocate a block's angle rows, and the running sums of shared angles and of tables."""
-        angle_rows = AngleRows(*(Rows(steps_at_once * self.width, lanes, self.dtype) for _ in range(4)))
+        inputs = self.width if self.evaluated is not None else len(self.plan.inputs)
+        sizes = (inputs, self.width, self.width, self.width)
+        angle_rows = AngleRows(*(Rows(steps_at_once * size, lanes, self.dtype) for size in sizes))
         dimension = 1 << self.plan.num_qubits
         sums = (Rows(count, lanes, self.dtype) for count in (len(self._shared), len(self._tables) * dimension))
         return angle_rows, *sums
