@@ -1,17 +1,20 @@
-"""``qlam circuits``: the memory circuits, drawn and exported."""
+"""``qlam circuits``: the memory circuits, drawn, exported, and as the exact engine runs them."""
 
 from __future__ import annotations
 
 import json
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qlam_qiskit.cli.options import as_json
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from qlam_qiskit.engine.describe import PlanDescription
     from qlam_qiskit.template import MemoryCircuit
 
 _template = click.argument("name")
@@ -24,7 +27,7 @@ _path = click.option(
 
 @click.group()
 def circuits() -> None:
-    """List, draw and export memory circuits.
+    """List, draw and export memory circuits, and see what the exact engine makes of them.
 
     Example: qlam circuits draw ring
     """
@@ -128,6 +131,79 @@ def export_command(
     else:
         _write(out, text)
         click.echo(str(out))
+
+
+@circuits.command("plan")
+@_template
+@click.option("--qubits", type=click.IntRange(1, 16), default=4, show_default=True, help="Qubits n.")
+@_options
+@_path
+@as_json
+def plan_command(name: str, qubits: int, options: tuple[str, ...], path: Path | None, as_json: bool) -> None:
+    """Show what the exact engine fuses the gates of template NAME into, and the arithmetic that is left.
+
+    Example: qlam circuits plan ring --qubits 6
+    """
+    from qlam_qiskit.engine.describe import cache_level, describe
+
+    memory = _load(name, qubits, options, path)
+    update = describe(memory.update, memory.inputs, memory.weights)
+    query = describe(memory.query, memory.query_angles, ())
+    if as_json:
+        plans = {"update": _as_dict(update), "query": _as_dict(query)}
+        block = {"lanes": update.lanes, "state_kib": update.state_kib}
+        click.echo(json.dumps({"circuit": name, "qubits": qubits, **block, **plans}))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    console.print(f"{name} on {_count(qubits, 'qubit')}, as the exact engine runs it")
+    _print_plan(console, "One step", update)
+    _print_plan(console, "One query", query)
+    forward, backward = update.state_kib, 2 * update.state_kib
+    console.print(
+        f"\nThe states of {update.lanes} samples side by side, in single precision, take {forward} KiB forward "
+        f"(psi; suits {cache_level(forward)}) and {backward} KiB backward (psi and lambda; {cache_level(backward)})."
+    )
+    console.print(
+        "\noperation: a rotation of one qubit, all phases that apply together, or a permutation of the amplitudes"
+        "\nforward, backward: multiply-adds of one sample in one step, or in one query (made when the memory is read)"
+        "\nper sample: angles that depend on inputs; shared: on weights alone, so the same for all samples and steps"
+        "\nZ string: the phase exp(-i angle/2 Z...Z) on some qubits. Shared ones are one table of 2^n factors; those "
+        "per sample within a half of the register are a table for each half; others run one by one"
+    )
+
+
+def _as_dict(plan: PlanDescription) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(plan), "forward": plan.forward, "backward": plan.backward}
+
+
+def _print_plan(console: Console, title: str, plan: PlanDescription) -> None:
+    from rich.table import Table
+
+    console.print(f"\n{title}: {_gates(plan.gates)} become {_count(plan.operations, 'operation')}")
+    table = Table("operation", "", "angles", "from", box=None, pad_edge=False)
+    table.add_column("forward", justify="right")
+    table.add_column("backward", justify="right")
+    for line in plan.lines:
+        gates = ", ".join(f"{count} {name}" for name, count in line.gates.items())
+        table.add_row(line.kind, line.what, line.angles, gates, f"{line.forward:,}", f"{line.backward:,}")
+    table.add_row("total", "", "", "", f"{plan.forward:,}", f"{plan.backward:,}")
+    console.print(table)
+    if plan.absorbed:
+        console.print(f"Of {_gates(plan.absorbed)} no operation is left.")
+    console.print(f"Also computed: cosine and sine of {_count(plan.angles, 'angle')} per sample.")
+
+
+def _gates(gates: dict[str, int]) -> str:
+    listed = ", ".join(f"{count} {name}" for name, count in gates.items())
+    return f"{_count(sum(gates.values()), 'gate')} ({listed})"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _load(name: str, qubits: int, options: tuple[str, ...], path: Path | None) -> MemoryCircuit:

@@ -25,9 +25,9 @@ import numpy as np
 from qiskit.circuit import Parameter, QuantumCircuit
 
 from qlam_qiskit.engine.angles import parameters_of
+from qlam_qiskit.engine.blocks import cut_batch
 from qlam_qiskit.engine.gates import Angle, Permutation, Primitive, Rotation, lower
 from qlam_qiskit.engine.plan import Operation, PhaseRun, Plan, _schedule, compile_plan
-from qlam_qiskit.engine.simd import LANES
 
 _UNSEEN = ("barrier", "delay")
 
@@ -74,9 +74,14 @@ class PlanDescription:
         return sum(line.backward for line in self.lines)
 
     @property
+    def lanes(self) -> int:
+        """Samples that a block of a large batch holds."""
+        return cut_batch(1024, 1, self.qubits, 1).lanes
+
+    @property
     def state_kib(self) -> int:
-        """KiB that the state of a block of 16 samples takes in single precision; backward there are two."""
-        return max(1, 2 * 4 * LANES << self.qubits >> 10)
+        """KiB that the state of such a block takes in single precision; backward there are two."""
+        return max(1, 2 * 4 * self.lanes << self.qubits >> 10)
 
 
 def cache_level(kib: int) -> str:
