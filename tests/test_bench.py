@@ -11,6 +11,7 @@ def peak(steps):
 
 
 def test_memory_beyond_the_inputs_does_not_grow_with_the_steps():
+    peak(1)  # a first start may compile the engine, which takes more memory than running it
     short, long = peak(784), peak(7840)
     assert set(short) >= {"forward_s", "backward_s", "peak_rss_mb", "inputs_mb", "qubits", "steps", "batch"}
     assert (short["qubits"], short["batch"], long["steps"]) == (8, 64, 7840)

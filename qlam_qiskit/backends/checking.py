@@ -101,7 +101,7 @@ def _work(spec: BackendSpec, found: queue.Queue[Step | None], run_engine: Callab
 
 
 def _exact_steps(spec: ExactSpec, run_engine: Callable[[ExactSpec], str] | None) -> Iterator[Step]:
-    yield _library("numba")
+    yield _library("torch" if spec.device == "cuda" else "numba")
     if run_engine is not None:
         yield Step("run", True, run_engine(spec))
 

@@ -30,13 +30,23 @@ class _Spec(Settings):
 
 
 class ExactSpec(_Spec):
-    """The exact engine: analytic expectation values, adjoint gradients, no shots."""
+    """The exact engine: analytic expectation values, adjoint gradients, no shots.
+
+    With ``device: cuda`` the memory runs on the current CUDA device, forward and backward; the embedding and the head
+    stay on the CPU, and angles, readouts and their gradients are copied between the two. ``threads`` are the CPU's.
+    """
 
     kind: Literal["exact"]
     precision: Literal["float32", "float64"] = "float32"
     threads: Annotated[int, Field(ge=1)] | None = None
-    device: Literal["cpu"] = "cpu"
+    device: Literal["cpu", "cuda"] = "cpu"
     gradient: Literal["adjoint"] = "adjoint"
+
+    @model_validator(mode="after")
+    def _threads_are_the_cpus(self) -> ExactSpec:
+        if self.device == "cuda" and self.threads is not None:
+            raise ValueError("threads: only with device: cpu")
+        return self
 
     @property
     def shots(self) -> None:

@@ -99,14 +99,15 @@ def _run_engine(spec: ExactSpec) -> str:
     from qiskit import QuantumCircuit
     from qiskit.circuit import ParameterVector
 
-    from qlam_qiskit.engine import ExactEngine
+    from qlam_qiskit.engine.gpu import make_engine
     from qlam_qiskit.errors import BackendError
     from qlam_qiskit.template import MemoryCircuit
 
     angle = ParameterVector("phi", 1)
     circuit = QuantumCircuit(1)
     circuit.rx(angle[0], 0)
-    engine = ExactEngine(MemoryCircuit(circuit, angle, ()), precision=spec.precision, threads=spec.threads)
+    memory = MemoryCircuit(circuit, angle, ())
+    engine = make_engine(memory, device=spec.device, precision=spec.precision, threads=spec.threads)
     one = float(abs(engine.statevector(np.full((1, 1, 1), np.pi), np.zeros(0))[0, 1]) ** 2)
     if abs(one - 1) > 1e-6:
         raise BackendError(f"RX(pi) on |0> gives 1 with probability {one:.6f}")

@@ -27,7 +27,7 @@ from qiskit.circuit import Parameter, QuantumCircuit
 from qlam_qiskit.engine.angles import parameters_of
 from qlam_qiskit.engine.blocks import cut_batch
 from qlam_qiskit.engine.gates import Angle, Permutation, Primitive, Rotation, lower
-from qlam_qiskit.engine.plan import Operation, PhaseRun, Plan, _schedule, compile_plan
+from qlam_qiskit.engine.plan import Operation, PhaseRun, Plan, compile_plan, schedule
 
 _UNSEEN = ("barrier", "delay")
 
@@ -132,7 +132,7 @@ def _trace(circuit: QuantumCircuit) -> list[dict[int, set[int]]]:
             else:
                 mark = Parameter(f"{len(angles)}")
                 angles[mark] = position, primitive.angle
-                _schedule(operations, replace(primitive, angle=mark))
+                schedule(operations, replace(primitive, angle=mark))
 
     def origin(angle: Angle) -> set[int]:
         return {angles[mark][0] for mark in parameters_of(angle)}
@@ -155,7 +155,7 @@ def _trace_permutation(
 ) -> None:
     """Schedule a permutation, which joins the last operation if that is one too, or cancels it."""
     merged = moves.get(operations[-1], set()) if operations and isinstance(operations[-1], Permutation) else set()
-    _schedule(operations, primitive)
+    schedule(operations, primitive)
     if operations and isinstance(operations[-1], Permutation):
         moves[operations[-1]] = merged | {position}
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from qlam_qiskit.engine.angles import AngleFunctions
+from qlam_qiskit.engine.arguments import Arguments
 from qlam_qiskit.engine.arrays import CHUNK, Shared, State, Sums, work
 from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks, processors
 from qlam_qiskit.engine.compiled import EntryPoint
@@ -106,25 +107,13 @@ class ExactEngine:
         inputs (B, T, H, P); weights (H, W); queries (B or 1, R or 1, H, Q, A). ``readout_steps`` lists the R steps
         after which the memory is read, by default the last one. Raises CircuitError if shapes do not fit.
         """
-        inputs = np.ascontiguousarray(inputs, self.dtype)
-        weights = np.asarray(weights, np.float64)
-        queries = np.asarray(queries, self.dtype)
-        self._check_shapes(inputs, weights, queries)
-        samples, steps, heads, _ = inputs.shape
-        read = [steps - 1] if readout_steps is None else list(readout_steps)
-        if not read or min(read) < 0 or max(read) >= steps or len(set(read)) != len(read):
-            raise CircuitError(f"readout steps must be different numbers from 0 to {steps - 1}, not {read}")
-        slots = np.full(steps, -1, np.int64)
-        slots[read] = np.arange(len(read))
-        shape = (samples, len(read), heads, *queries.shape[3:])
-        try:
-            queries = np.array(np.broadcast_to(queries, shape), order="C")
-        except ValueError:
-            raise CircuitError(
-                f"queries of shape {queries.shape} do not fit {shape} (samples, readouts, heads, ...)"
-            ) from None
-        probabilities = np.empty((*shape[:4], self.dimension), self.dtype)
-        tape = self._tape(inputs, weights, queries, slots)
+        checked = Arguments.check(self.memory, inputs, weights, queries, readout_steps)
+        slots = np.full(checked.inputs.shape[1], -1, np.int64)
+        slots[list(checked.read)] = np.arange(len(checked.read))
+        inputs = np.ascontiguousarray(checked.inputs, self.dtype)
+        queries = np.array(checked.queries, self.dtype, order="C")
+        probabilities = np.empty((*queries.shape[:4], self.dimension), self.dtype)
+        tape = self._tape(inputs, checked.weights, queries, slots)
 
         def run(head: int, index: int) -> None:
             self._call(forward_block, tape, head, index, probabilities)
@@ -172,19 +161,6 @@ class ExactEngine:
     def dimension(self) -> int:
         """Amplitudes of the register, D = 2^n."""
         return 1 << self.memory.num_qubits
-
-    def _check_shapes(self, inputs: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> None:
-        memory = self.memory
-        if inputs.ndim != 4 or inputs.shape[3] != memory.num_inputs or 0 in inputs.shape[:3]:
-            raise CircuitError(
-                f"inputs must be (samples, steps, heads, {memory.num_inputs}), none zero, not {inputs.shape}"
-            )
-        if weights.shape != (inputs.shape[2], memory.num_weights):
-            raise CircuitError(f"weights must be {(inputs.shape[2], memory.num_weights)}, not {weights.shape}")
-        if queries.ndim != 5 or queries.shape[3] < 1 or queries.shape[4] != memory.num_query_angles:
-            raise CircuitError(
-                f"queries must be (samples, readouts, heads, queries, {memory.num_query_angles}), not {queries.shape}"
-            )
 
     def _tape(self, inputs: np.ndarray, weights: np.ndarray, queries: np.ndarray, slots: np.ndarray) -> Tape:
         """Compute what samples and steps share, and make room for the final states."""

@@ -67,12 +67,13 @@ def compile_plan(circuit: QuantumCircuit, inputs: Sequence[Parameter], weights: 
     primitives, phase = lower(circuit)
     operations: list[Operation] = []
     for primitive in primitives:
-        _schedule(operations, primitive)
+        schedule(operations, primitive)
     kept = tuple(operation for operation in operations if not _is_nothing(operation))
     return Plan(circuit.num_qubits, tuple(inputs), tuple(weights), kept, phase)
 
 
-def _schedule(operations: list[Operation], primitive: Primitive) -> None:
+def schedule(operations: list[Operation], primitive: Primitive) -> None:
+    """Add a primitive to the operations, joining it with earlier ones where it may."""
     if isinstance(primitive, Rotation):
         _schedule_rotation(operations, primitive)
     elif isinstance(primitive, Phase):

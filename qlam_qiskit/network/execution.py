@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from qlam_qiskit.engine import ExactEngine, Gradients, Readout, Tape
+from qlam_qiskit.engine import ExactEngine, Gradients, Readout
+from qlam_qiskit.engine.gpu import make_engine
 from qlam_qiskit.template import MemoryCircuit
+
+if TYPE_CHECKING:
+    from qlam_qiskit.engine.gpu.torch_engine import TorchEngine
 
 
 class Execution(Protocol):
@@ -28,9 +32,9 @@ class Execution(Protocol):
 
 @dataclass(frozen=True)
 class ExactExecution:
-    """The exact engine, forward and backward."""
+    """The exact engine, forward and backward, on the CPU or a GPU."""
 
-    engine: ExactEngine
+    engine: ExactEngine | TorchEngine
     readout: Readout
     readout_steps: Sequence[int] | None = None
 
@@ -42,14 +46,14 @@ class ExactExecution:
         readout_steps: Sequence[int] | None = None,
         **options: Any,
     ) -> ExactExecution:
-        """Compile ``memory``; ``options`` are those of :class:`ExactEngine`."""
-        return cls(ExactEngine(memory, **options), readout, readout_steps)
+        """Compile ``memory``; ``options`` are those of :func:`qlam_qiskit.engine.gpu.make_engine`."""
+        return cls(make_engine(memory, **options), readout, readout_steps)
 
-    def forward(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Tape]:
+    def forward(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Any]:
         """Run the engine."""
         probabilities, tape = self.engine.forward(angles, weights, queries, readout_steps=self.readout_steps)
         return self.readout.from_probabilities(probabilities), tape
 
-    def backward(self, tape: Tape, cotangent: np.ndarray) -> Gradients:
+    def backward(self, tape: Any, cotangent: np.ndarray) -> Gradients:
         """Run the engine's adjoint differentiation."""
         return self.engine.backward(tape, self.readout.pull_back(np.asarray(cotangent, self.engine.dtype)))

@@ -38,7 +38,12 @@ class BackendExecutions:
         """Make an execution of ``memory`` over ``steps`` steps, read after ``readout_steps``."""
         if self.spec.kind == "exact":
             return ExactExecution.of(
-                memory, readout, readout_steps, precision=self.spec.precision, threads=self.spec.threads
+                memory,
+                readout,
+                readout_steps,
+                device=self.spec.device,
+                precision=self.spec.precision,
+                threads=self.spec.threads,
             )
         if self._backend is None:
             self._backend = open_backend(self.spec, shots=self.shots, seed=self.seed)

@@ -1,0 +1,55 @@
+"""The arrays that an engine is called with, checked: what does not fit is said in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from qlam_qiskit.errors import CircuitError
+from qlam_qiskit.template import MemoryCircuit
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Inputs (B, T, H, P), weights (H, W), queries (B, R, H, Q, A), and the R steps after which the memory is read."""
+
+    inputs: np.ndarray
+    weights: np.ndarray
+    queries: np.ndarray
+    read: tuple[int, ...]
+
+    @classmethod
+    def check(
+        cls,
+        memory: MemoryCircuit,
+        inputs: np.ndarray,
+        weights: np.ndarray,
+        queries: np.ndarray,
+        readout_steps: Sequence[int] | None,
+    ) -> Arguments:
+        """Check shapes and broadcast the queries; raises CircuitError."""
+        inputs, weights, queries = np.asarray(inputs), np.asarray(weights, np.float64), np.asarray(queries)
+        if inputs.ndim != 4 or inputs.shape[3] != memory.num_inputs or 0 in inputs.shape[:3]:
+            raise CircuitError(
+                f"inputs must be (samples, steps, heads, {memory.num_inputs}), none zero, not {inputs.shape}"
+            )
+        samples, steps, heads, _ = inputs.shape
+        if weights.shape != (heads, memory.num_weights):
+            raise CircuitError(f"weights must be {(heads, memory.num_weights)}, not {weights.shape}")
+        if queries.ndim != 5 or queries.shape[3] < 1 or queries.shape[4] != memory.num_query_angles:
+            raise CircuitError(
+                f"queries must be (samples, readouts, heads, queries, {memory.num_query_angles}), not {queries.shape}"
+            )
+        read = (steps - 1,) if readout_steps is None else tuple(readout_steps)
+        if not read or min(read) < 0 or max(read) >= steps or len(set(read)) != len(read):
+            raise CircuitError(f"readout steps must be different numbers from 0 to {steps - 1}, not {list(read)}")
+        shape = (samples, len(read), heads, *queries.shape[3:])
+        try:
+            queries = np.broadcast_to(queries, shape)
+        except ValueError:
+            raise CircuitError(
+                f"queries of shape {queries.shape} do not fit {shape} (samples, readouts, heads, ...)"
+            ) from None
+        return cls(inputs, weights, queries, read)
