@@ -98,33 +98,44 @@ def _deep_copy(values: Any) -> Any:
 def _one_line(kind: type[BaseModel], error: ValidationError) -> str:
     """Say the first problem in one line, with the valid keys when the key is the problem."""
     problem = error.errors()[0]
-    location = [str(part) for part in problem["loc"]]
+    location, section = _find(kind, [str(part) for part in problem["loc"]])
     where = ".".join(location) or "file"
     if problem["type"] == "extra_forbidden":
-        owner = _section(kind, location[:-1])
-        valid = f"; valid keys: {', '.join(sorted(owner.model_fields))}" if owner else ""
+        valid = f"; valid keys: {', '.join(sorted(section.model_fields))}" if section else ""
         return f"unknown key {where}{valid}"
     if problem["type"] == "missing":
         return f"missing key {where}"
+    if problem["type"] == "union_tag_invalid":
+        context = problem["ctx"]
+        return f"{where}.kind: {context['tag']!r} is none of {context['expected_tags']}"
     message = problem["msg"].removeprefix("Value error, ")
     given = problem.get("input")
     shown = "" if isinstance(given, dict | list) else f" (got {given!r})"
     return f"{where}: {message}{shown}"
 
 
-def _section(kind: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
-    """Find the model that holds the keys at ``path``; discriminator values in the path are matched by ``kind``."""
+def _find(kind: type[BaseModel], path: list[str]) -> tuple[list[str], type[BaseModel] | None]:
+    """Return the keys of a file that lead to ``path``, and the model that the last of them belongs to.
+
+    Where a section's ``kind`` selects its model, pydantic's path has that kind as a part of its own; a file has not.
+    """
     candidates: list[type[BaseModel]] = [kind]
+    keys: list[str] = []
+    owner: type[BaseModel] | None = kind
     for name in path:
-        following: list[type[BaseModel]] = []
-        for candidate in candidates:
-            field = candidate.model_fields.get(name)
-            if field is not None:
-                following.extend(_models_in(field.annotation))
-            elif "kind" in candidate.model_fields and name in get_args(candidate.model_fields["kind"].annotation):
-                following.append(candidate)
-        candidates = following or candidates
-    return candidates[0] if candidates else None
+        chosen = [model for model in candidates if name in _kinds(model)]
+        if chosen and not any(name in model.model_fields for model in candidates):
+            candidates = chosen
+            continue
+        owner = candidates[0] if candidates else None
+        keys.append(name)
+        fields = (model.model_fields[name] for model in candidates if name in model.model_fields)
+        candidates = [found for field in fields for found in _models_in(field.annotation)] or candidates
+    return keys, owner
+
+
+def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated, Any, TypeAlias
 
+from pydantic import BeforeValidator, Field
+
+from qlam_qiskit.baselines import RecurrentSettings, ReservoirSettings, StateSpaceSettings, TransformerSettings
 from qlam_qiskit.configuration import Settings
 from qlam_qiskit.data import DataSettings
 from qlam_qiskit.model import ModelSettings
@@ -38,12 +41,26 @@ class TrainingSettings(Settings):
     checkpoint_seconds: float = Field(60.0, gt=0)
 
 
+def _qlam_by_default(values: Any) -> Any:
+    return {"kind": "qlam", **values} if isinstance(values, dict) else values
+
+
+_ByKind = Annotated[
+    ModelSettings | ReservoirSettings | RecurrentSettings | TransformerSettings | StateSpaceSettings,
+    Field(discriminator="kind"),
+]
+AnyModelSettings: TypeAlias = Annotated[_ByKind, BeforeValidator(_qlam_by_default)]
+
+
 class Experiment(Settings):
-    """One experiment; ``backend`` is a name in backends.yaml, by default that file's default."""
+    """One experiment; ``backend`` is a name in backends.yaml, by default that file's default.
+
+    ``model.kind`` is ``qlam`` unless it names a baseline.
+    """
 
     description: str = ""
     data: DataSettings
-    model: ModelSettings = ModelSettings()
+    model: AnyModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
     backend: str | None = None
     seed: int = Field(0, ge=0, lt=2**32)

@@ -1,0 +1,71 @@
+"""A baseline around its memory: the embeddings, reading times and head of QLAM, so that only the memory differs."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from qlam_qiskit.baselines.recurrent import RecurrentMemory
+from qlam_qiskit.baselines.settings import BaselineSettings, RecurrentSettings, StateSpaceSettings
+from qlam_qiskit.baselines.ssm import StateSpaceMemory
+from qlam_qiskit.baselines.transformer import TransformerMemory
+from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.model.embedding import make_embedding
+
+
+class Baseline(nn.Module):
+    """Maps tokens (B, T, c) to logits (B, M, C): M answers of C classes each.
+
+    Parameters
+    ----------
+    settings
+        The ``model:`` section of an experiment.
+    steps, token_size
+        T and c.
+    num_classes, num_answers
+        C and M.
+    """
+
+    def __init__(
+        self, settings: BaselineSettings, *, steps: int, token_size: int, num_classes: int, num_answers: int = 1
+    ) -> None:
+        super().__init__()
+        times = settings.readout.times
+        if times > steps:
+            raise ConfigurationError(f"model.readout.times: at most the {steps} steps of a sequence (got {times})")
+        self.num_answers, self.num_classes = num_answers, num_classes
+        self.readout_steps = tuple(round(steps * (k + 1) / times) - 1 for k in range(times))
+        self.pooling = settings.readout.pooling
+        self.embedding = make_embedding(settings.embedding, token_size)
+        self.memory = _make_memory(settings, steps)
+        self.head = nn.Linear(times * settings.width, num_answers * num_classes)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return logits (B, M, C)."""
+        return self.classify(self.read(tokens))
+
+    def read(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return what is read of the memory's outputs, (B, R, width)."""
+        outputs = self.memory(self.embedding(tokens))
+        if self.pooling == "last":
+            return outputs[:, list(self.readout_steps)]
+        starts = (0, *(step + 1 for step in self.readout_steps[:-1]))
+        segments = [outputs[:, start : step + 1] for start, step in zip(starts, self.readout_steps, strict=True)]
+        return torch.stack([segment.mean(1) for segment in segments], dim=1)
+
+    def features(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
+        """Return what the head sees, (B, R * width); a baseline normalizes nothing, so ``own_statistics`` is idle."""
+        return readouts.flatten(1)
+
+    def classify(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
+        """Map readouts (B, R, width) to logits (B, M, C)."""
+        return self.head(self.features(readouts)).reshape(-1, self.num_answers, self.num_classes)
+
+
+def _make_memory(settings: BaselineSettings, steps: int) -> nn.Module:
+    """Build what takes embeddings (B, T, width of the embedding) to outputs (B, T, width)."""
+    if isinstance(settings, RecurrentSettings):
+        return RecurrentMemory(settings)
+    if isinstance(settings, StateSpaceSettings):
+        return StateSpaceMemory(settings)
+    return TransformerMemory(settings, steps)

@@ -1,0 +1,95 @@
+"""The ``model:`` section of an experiment on a baseline: ``kind`` says which."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from qlam_qiskit.configuration import Settings
+from qlam_qiskit.model.settings import EmbeddingSettings, ModelSettings
+
+
+class BaselineReadout(Settings):
+    """What the head sees, ``times`` times at even intervals, as QLAM is read.
+
+    ``last`` is the model's output at each of these steps; ``mean`` its mean over the steps since the one before.
+    """
+
+    times: int = Field(1, ge=1)
+    pooling: Literal["last", "mean"] = "last"
+
+
+class _MeanReadout(BaselineReadout):
+    pooling: Literal["last", "mean"] = "mean"
+
+
+class _Baseline(Settings):
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    readout: BaselineReadout = BaselineReadout()
+    width: int = Field(32, ge=1)
+    layers: int = Field(1, ge=1)
+
+
+class RecurrentSettings(_Baseline):
+    """A vanilla (Elman, tanh) RNN, an LSTM or a GRU of ``width`` hidden units; biases of forget gates start at 1."""
+
+    kind: Literal["rnn", "lstm", "gru"]
+
+
+class TransformerSettings(_Baseline):
+    """A pre-norm Transformer encoder: ``heads`` of attention over all tokens, then GELU between ``feedforward`` units.
+
+    ``feedforward`` counts in multiples of ``width``. Learned positions cost T * width parameters, sinusoidal ones none.
+    """
+
+    kind: Literal["transformer"]
+    heads: int = Field(2, ge=1)
+    feedforward: int = Field(2, ge=1)
+    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+    readout: _MeanReadout = _MeanReadout()
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> TransformerSettings:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
+
+class StateSpaceSettings(_Baseline):
+    """S4D, a diagonal state-space model of ``width`` channels with ``state`` real numbers each (arXiv 2206.11893).
+
+    Attributes
+    ----------
+    state
+        N; the layer holds N / 2 complex modes, and their conjugates are implied.
+    initialization
+        Eigenvalues -1/2 + i pi n (``lin``), or -1/2 + i N/pi (N/(2n+1) - 1) (``inv``).
+    step_min, step_max
+        Range of the step sizes, log-uniform over channels.
+    dynamics_rate
+        Step sizes and eigenvalues learn at this fraction of the rate of the rest, as published (0.001 next to 0.01).
+    """
+
+    kind: Literal["s4d"]
+    state: int = Field(32, ge=2, multiple_of=2)
+    initialization: Literal["lin", "inv"] = "lin"
+    step_min: float = Field(0.001, gt=0)
+    step_max: float = Field(0.1, gt=0)
+    dynamics_rate: float = Field(0.1, gt=0)
+    readout: _MeanReadout = _MeanReadout()
+
+    @model_validator(mode="after")
+    def _check_steps(self) -> StateSpaceSettings:
+        if self.step_min > self.step_max:
+            raise ValueError(f"step_min {self.step_min} is larger than step_max {self.step_max}")
+        return self
+
+
+class ReservoirSettings(ModelSettings):
+    """A QLAM whose embedding, encoder, queries and memory stay as they were drawn: only the head is trained."""
+
+    kind: Literal["reservoir"]
+
+
+BaselineSettings: TypeAlias = RecurrentSettings | TransformerSettings | StateSpaceSettings

@@ -1,0 +1,97 @@
+"""``qlam compare``: several models on one task under one budget."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qlam_qiskit.cli.options import as_json, data_dir
+
+
+@click.command("compare")
+@click.argument("name")
+@data_dir
+@click.option("--models", metavar="A,B", help="Only these models of the comparison.")
+@click.option("--seeds", metavar="SEEDS", help="Exactly these seeds, such as 0-2 or 0,5; default: the comparison's.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Records; default: results/NAME.")
+@click.option("--check", "checking", is_flag=True, help="Train the recorded runs again and compare; write nothing.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="With --check, percentage points by which test accuracies may differ.",
+)
+@as_json
+def compare_command(
+    name: str,
+    data_dir: Path | None,
+    models: str | None,
+    seeds: str | None,
+    out: Path | None,
+    checking: bool,
+    tolerance: float,
+    as_json: bool,
+) -> None:
+    """Train the models of comparison NAME on equal terms, and write a table with significance tests.
+
+    NAME is a file in experiments/comparisons, or a YAML file's path. Finished runs are skipped and interrupted ones
+    resumed: the same command continues, after Ctrl-C as after a crash. Rounding differs between processors, and with it
+    the last digits.
+
+    Example: qlam compare smnist --data-dir data --models qlam,gru --seeds 0-2
+    """
+    from qlam_qiskit.cli.progress import interruptible
+    from qlam_qiskit.compare import Choice, check_records, compare, load_comparison
+
+    comparison = load_comparison(name)
+    stem = Path(name).stem
+    out = out or Path("results") / stem
+    choice = Choice(models.split(",") if models else None, _parse_seeds(seeds))
+    say = lambda line: click.echo(line, err=True)  # noqa: E731
+    with interruptible() as asked:
+        shared: dict[str, Any] = {
+            "out": out, "choice": choice, "data_dir": data_dir, "say": say, "should_stop": asked,
+        }  # fmt: skip
+        if checking:
+            found = check_records(comparison, stem, _follow, tolerance=tolerance, **shared)
+        else:
+            compare(comparison, stem, _follow, **shared)
+            found = json.loads((out / "table.json").read_text())
+    if as_json:
+        click.echo(json.dumps({"comparison": stem, "checked" if checking else "table": found}))
+    elif not checking:
+        click.echo((out / "table.md").read_text(), nl=False)
+
+
+@contextmanager
+def _follow(job: Any) -> Iterator[Any]:
+    from qlam_qiskit.cli.progress import TrainingBar
+
+    click.echo(job.name, err=True)
+    with TrainingBar(job.experiment.training.epochs) as bar:
+        yield bar
+
+
+def _parse_seeds(text: str | None) -> list[int] | None:
+    """Read 0-2 or 0,5 as seeds."""
+    from qlam_qiskit.errors import ConfigurationError
+
+    if text is None:
+        return None
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        try:
+            found = range(int(first), int(last if dash else first) + 1)
+        except ValueError:
+            found = range(0)
+        if not found:
+            raise ConfigurationError(f"--seeds {text}: expected numbers and ranges, such as 0-2 or 0,5")
+        seeds.extend(seed for seed in found if seed not in seeds)
+    return seeds

@@ -1,0 +1,41 @@
+"""Lets several processes work on one comparison: a job belongs to the process that holds the lock of its file.
+
+The kernel frees the lock of a process that dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from qlam_qiskit.compare.planning import Job
+from qlam_qiskit.train import Interrupted
+
+_POLL_SECONDS = 0.5
+
+
+@contextmanager
+def claimed(job: Job, runs: Path, *, wait: bool, should_stop: Callable[[], bool]) -> Iterator[bool]:
+    """Take a job for this process; yields whether it could, which with ``wait`` it can in the end.
+
+    Raises Interrupted when ``should_stop`` says so while waiting.
+    """
+    folder = runs / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{job.name}-{job.fingerprint[:8]}").open("w") as file:
+        while not (mine := _lock(file.fileno())) and wait:
+            if should_stop():
+                raise Interrupted("interrupted")
+            time.sleep(_POLL_SECONDS)
+        yield mine
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,129 @@
+"""From a comparison to experiments: every model sized to the budget, with its rate and seed written in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qlam_qiskit.baselines import count_parameters, fit_size
+from qlam_qiskit.compare.settings import Case, Comparison
+from qlam_qiskit.configuration import override
+from qlam_qiskit.data import SequenceData, load_data
+from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.model import ModelSettings
+from qlam_qiskit.train import Experiment
+from qlam_qiskit.train.building import build_model
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a comparison: a final run, or a trial of the search for the rate."""
+
+    case: str
+    model: str
+    experiment: Experiment
+    multiplier: float
+    is_trial: bool
+
+    @property
+    def name(self) -> str:
+        """What its files are named after."""
+        last = f"x{self.multiplier:g}" if self.is_trial else f"seed{self.experiment.seed}"
+        return "-".join(part for part in (self.case, self.model, last) if part)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what is trained and how; keys left at their defaults do not count."""
+        text = json.dumps(self.experiment.model_dump(exclude_defaults=True), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Plan:
+    """The experiments of one case of a comparison."""
+
+    def __init__(self, comparison: Comparison, case: Case, data_dir: Path | None) -> None:
+        self.comparison, self.case = comparison, case
+        self._data_dir = data_dir
+        self._sized: dict[str, dict[str, Any]] = {}
+
+    @cached_property
+    def data(self) -> SequenceData:
+        """The sequences of the case."""
+        return load_data(self.case.data, self._data_dir)
+
+    def trials(self, model: str) -> list[Job]:
+        """List the trials of the search for a model's rate."""
+        search = self.comparison.search
+        limit = min(search.train_limit, self.case.data.train_limit or search.train_limit)
+        changes = {
+            "data": {**self.case.data.model_dump(exclude_none=True), "train_limit": limit},
+            "training": {"epochs": search.epochs},
+        }
+        return [
+            self._job(model, multiplier, self.comparison.seeds[0], changes, is_trial=True)
+            for multiplier in search.multipliers
+        ]
+
+    def final(self, model: str, multiplier: float, seed: int) -> Job:
+        """Return the full training of a model at the rate that was found."""
+        return self._job(model, multiplier, seed, {}, is_trial=False)
+
+    def _job(self, model: str, multiplier: float, seed: int, changes: dict[str, Any], *, is_trial: bool) -> Job:
+        training = self.comparison.training
+        values = {
+            "data": changes.get("data", self.case.data.model_dump(exclude_none=True)),
+            "model": self._model(model),
+            "training": {
+                **training.model_dump(),
+                "circuit_rate": multiplier * training.circuit_rate,
+                "head_rate": multiplier * training.head_rate,
+                **changes.get("training", {}),
+            },
+            "backend": "exact",
+            "seed": seed,
+        }
+        return Job(self.case.name, model, Experiment.model_validate(values), multiplier, is_trial)
+
+    def _model(self, name: str) -> dict[str, Any]:
+        """Return a model's settings with its size solved; raises ConfigurationError when none fits the budget."""
+        if name not in self._sized:
+            self._sized[name] = self._fit(name)
+        return self._sized[name]
+
+    def _fit(self, name: str) -> dict[str, Any]:
+        contestant = self.comparison.models[name]
+        values, key = contestant.model.model_dump(exclude_unset=True), contestant.solved_key
+        values["kind"] = contestant.model.kind
+        budget = self._budget
+        if key is not None:
+            step = getattr(contestant.model, "heads", 1) if key == "width" else 1
+            size = fit_size(lambda size: self._count(override(values, (f"{key}={size}",))), budget, step=step)
+            values = override(values, (f"{key}={size}",))
+        count, tolerance = self._count(values), self.comparison.budget.tolerance
+        if abs(count - budget) > tolerance * budget:
+            solved = f"; the nearest {key} is {size}, try another width of its embedding" if key else ""
+            raise ConfigurationError(
+                f"models.{name}: {count:,} parameters, not within {tolerance:.0%} of the budget of {budget:,}{solved}"
+            )
+        return values
+
+    @cached_property
+    def _budget(self) -> int:
+        parameters = self.comparison.budget.parameters
+        if parameters is not None:
+            return parameters
+        return self._count(self.comparison.models[self.comparison.reference].model.model_dump())
+
+    def _count(self, values: dict[str, Any]) -> int:
+        experiment = Experiment.model_validate({"data": self.case.data.model_dump(exclude_none=True), "model": values})
+        # A baseline is counted without memory or initial values; a QLAM compiles its circuit with NumPy all the same.
+        where = nullcontext() if isinstance(experiment.model, ModelSettings) else torch.device("meta")
+        with where:
+            return count_parameters(build_model(experiment.model, self.data, None, 0))

@@ -1,0 +1,116 @@
+"""The results of a comparison: one small JSON file for each run and each trial, in a folder to be committed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qlam_qiskit.compare.planning import Job
+from qlam_qiskit.configuration import check
+from qlam_qiskit.errors import ConfigurationError, RunError
+from qlam_qiskit.train import Experiment
+from qlam_qiskit.workspace import write_atomically
+
+
+class Records:
+    """The folder of a comparison's results: runs in it, the search's trials in its folder ``search``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, job: Job) -> Path:
+        """Return the file of a run or trial."""
+        return (self.folder / "search" if job.is_trial else self.folder) / f"{job.name}.json"
+
+    def find(self, job: Job) -> dict[str, Any] | None:
+        """Read the record of a job; None when there is none. Raises ConfigurationError when it is of another one."""
+        path = self.path(job)
+        if not path.exists():
+            return None
+        record = read_record(path)
+        then = check(Experiment, record["experiment"], str(path))
+        if then != job.experiment:
+            changed = ", ".join(sorted(differing_keys(then.model_dump(), job.experiment.model_dump())))
+            raise ConfigurationError(
+                f"{path}: of another configuration ({changed}); remove it, or give another folder with --out"
+            )
+        return record
+
+    def write(self, job: Job, values: dict[str, Any]) -> None:
+        """Keep a record, with what it is of."""
+        path = self.path(job)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        record = {
+            "case": job.case,
+            "model": job.model,
+            "seed": job.experiment.seed,
+            "multiplier": job.multiplier,
+            "fingerprint": job.fingerprint,
+            "experiment": job.experiment.model_dump(exclude_none=True),
+            **values,
+        }
+        write_atomically(path, json.dumps(record, indent=1) + "\n")
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Read the records of all finished runs, by file name."""
+        names = (path for path in sorted(self.folder.glob("*.json")) if path.name != "table.json")
+        return [read_record(path) for path in names]
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record; raises RunError when it is damaged."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(record, dict) or "experiment" not in record:
+        raise RunError(f"{path}: not a comparison's record")
+    return record
+
+
+def differing_keys(one: Any, other: Any, key: str = "") -> set[str]:
+    """Name the dotted keys in which two nested mappings differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        found = [differing_keys(one.get(k), other.get(k), f"{key}.{k}" if key else k) for k in one.keys() | other]
+        return set().union(*found)
+    return set() if one == other else {key}
+
+
+def pack(correct: np.ndarray) -> dict[str, Any]:
+    """Write which answers are right, bool (N, M), as base64 of one bit each."""
+    bits = np.packbits(correct.astype(np.uint8))
+    return {"shape": list(correct.shape), "bits": base64.b64encode(bits.tobytes()).decode()}
+
+
+def unpack(packed: dict[str, Any]) -> np.ndarray:
+    """Read which answers are right, bool (N, M)."""
+    count = int(np.prod(packed["shape"]))
+    bits = np.frombuffer(base64.b64decode(packed["bits"]), np.uint8)
+    return np.unpackbits(bits, count=count).reshape(packed["shape"]).astype(bool)
+
+
+def environment(versions: dict[str, str]) -> dict[str, Any]:
+    """Describe where a run was trained, as far as its numbers depend on it."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "versions": versions,
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    """Return the processor's name as the kernel gives it."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

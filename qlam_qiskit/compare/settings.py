@@ -1,0 +1,134 @@
+"""A comparison: one YAML file that says which models meet on what task, under what budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from qlam_qiskit.configuration import Settings
+from qlam_qiskit.data import DataSettings
+from qlam_qiskit.train.settings import AnyModelSettings, TrainingSettings
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Figure(Settings):
+    """An accuracy in percent that somebody else reported, and where."""
+
+    accuracy: float = Field(ge=0, le=100)
+    deviation: float | None = Field(None, ge=0)
+    source: str
+
+
+class Contestant(Settings):
+    """One model of a comparison.
+
+    Attributes
+    ----------
+    label
+        Its name in tables.
+    model
+        A ``model:`` section, as of an experiment.
+    size
+        The key of it that is solved for the parameter budget, by default a baseline's ``width``, a reservoir's
+        ``readout.times``, and none of a QLAM, which is only checked.
+    paper, published
+        What the QLAM paper and the literature report under this name, with other sizes and training.
+    """
+
+    label: str
+    model: AnyModelSettings
+    size: str | None = None
+    paper: Figure | None = None
+    published: Figure | None = None
+
+    @property
+    def solved_key(self) -> str | None:
+        """The key of ``model`` that is solved for the budget."""
+        return self.size or {"qlam": None, "reservoir": "readout.times"}.get(self.model.kind, "width")
+
+
+class BudgetSettings(Settings):
+    """How many parameters every model trains, by default as many as the reference, and how far off it may be."""
+
+    parameters: int | None = Field(None, ge=1)
+    tolerance: float = Field(0.05, gt=0, lt=1)
+
+
+class SearchSettings(Settings):
+    """The search for the learning rate, the same for every model.
+
+    Each multiplier of both rates is tried for ``epochs`` on the first ``train_limit`` samples; the best validation
+    accuracy decides. The test set has no part in it.
+    """
+
+    multipliers: list[Annotated[float, Field(gt=0)]] = Field([0.1, 0.3, 1.0], min_length=1)
+    epochs: int = Field(1, ge=1)
+    train_limit: int = Field(10_000, ge=2)
+
+
+class VarySettings(Settings):
+    """A key of ``data`` and the values that it takes, one case of the comparison each."""
+
+    key: str
+    values: list[int] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One task of a comparison; ``name`` is empty where there is only one."""
+
+    name: str
+    data: DataSettings
+
+
+class Comparison(Settings):
+    """Models that meet on equal terms: same tokens, epochs and schedule, same budget, same search for the rate.
+
+    Attributes
+    ----------
+    reference
+        The model that the others are compared with.
+    seeds
+        The first is trained with every model, the others with the reference and the ``contenders`` baselines that the
+        first found best by validation accuracy.
+    threads
+        Threads of torch and of the exact engine, the same for all. Torch rounds sums over several in another order, and
+        is hardly faster with more on models this small: a second process, with other ``--models``, uses a second core.
+    """
+
+    description: str = ""
+    data: DataSettings
+    vary: VarySettings | None = None
+    training: TrainingSettings
+    budget: BudgetSettings = BudgetSettings()
+    search: SearchSettings = SearchSettings()
+    seeds: list[Seed] = Field([0, 1, 2], min_length=1)
+    contenders: int = Field(2, ge=0)
+    reference: Name = "qlam"
+    threads: int = Field(1, ge=1)
+    models: dict[Name, Contestant] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_choices(self) -> Comparison:
+        if self.reference not in self.models:
+            raise ValueError(f"reference {self.reference!r} is none of the models {', '.join(self.models)}")
+        if not self.training.validation_fraction:
+            raise ValueError("training.validation_fraction is 0, but rates and epochs are chosen on a validation split")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: each only once")
+        list(self.cases())
+        return self
+
+    def cases(self) -> Iterator[Case]:
+        """Yield the tasks; raises ValueError where ``vary`` does not fit the data."""
+        if self.vary is None:
+            yield Case("", self.data)
+            return
+        given: dict[str, Any] = self.data.model_dump(exclude_none=True)
+        for value in self.vary.values:
+            yield Case(f"{self.vary.key}{value}", DataSettings.model_validate({**given, self.vary.key: value}))

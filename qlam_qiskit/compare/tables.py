@@ -1,0 +1,156 @@
+"""The table of a comparison, from its records alone: as JSON for programs and as Markdown for people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from qlam_qiskit.compare.records import Records, unpack
+from qlam_qiskit.compare.settings import Comparison, Contestant, Figure
+from qlam_qiskit.compare.statistics import mean_and_deviation, paired_t, sign_test
+from qlam_qiskit.workspace import write_atomically
+
+
+def write_tables(comparison: Comparison, name: str, records: Records) -> None:
+    """Write table.json and table.md beside the records."""
+    table = make_table(comparison, records)
+    write_atomically(records.folder / "table.json", json.dumps(table, indent=1) + "\n")
+    write_atomically(records.folder / "table.md", to_markdown(comparison, name, table))
+
+
+def make_table(comparison: Comparison, records: Records) -> list[dict[str, Any]]:
+    """Return one entry for each case: its rows, and how the reference stands to the best baseline.
+
+    Accuracies and their deviations are fractions, seconds those of one run's training.
+    """
+    runs = records.runs()
+    table = []
+    for case in comparison.cases():
+        found = {model: _of(runs, case.name, model) for model in comparison.models}
+        found = {model: own for model, own in found.items() if own}
+        if not found:
+            continue
+        rows = [_row(model, own) for model, own in found.items()]
+        rows.sort(key=lambda row: (row["model"] != comparison.reference, -row["test_accuracy"]))
+        test = _test(comparison.reference, rows, found)
+        one = next(iter(found.values()))[0]
+        sizes = {key: one[key] for key in ("task", "train_samples", "test_samples")}
+        table.append({"case": case.name, **sizes, "rows": rows, "test": test})
+    return table
+
+
+def to_markdown(comparison: Comparison, name: str, table: list[dict[str, Any]]) -> str:
+    """Write a table as Markdown, with the budget before it and the tests and sources after it."""
+    lines = [_budget(comparison, name, table), ""]
+    lines += ["| task | model | parameters | test accuracy, % | seeds | s per run | paper, % | published, % |"]
+    lines += ["|---|---|---|---|---|---|---|---|"]
+    sources: dict[str, None] = {}
+    for entry in table:
+        task = f"{entry['task']} {entry['case']}".strip()
+        for row in entry["rows"]:
+            contestant = comparison.models[row["model"]]
+            cells = [
+                task,
+                contestant.label,
+                f"{row['parameters']:,}",
+                _percent(row["test_accuracy"], row["deviation"]),
+                str(len(row["seeds"])),
+                f"{row['train_seconds']:.0f}",
+                _figure(contestant.paper),
+                _figure(contestant.published),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+            sources |= dict.fromkeys(_sources(contestant))
+    tests = [_sentence(comparison, entry) for entry in table if entry["test"]]
+    lines += ["", *tests] if tests else []
+    lines += ["", f"Reported elsewhere, of other sizes and training: {'; '.join(sources)}."] if sources else []
+    return "\n".join(lines) + "\n"
+
+
+def _of(runs: list[dict[str, Any]], case: str, model: str) -> list[dict[str, Any]]:
+    own = [run for run in runs if (run["case"], run["model"]) == (case, model)]
+    return sorted(own, key=lambda run: run["seed"])
+
+
+def _row(model: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    mean, deviation = mean_and_deviation([run["test_accuracy"] for run in runs])
+    return {
+        "model": model,
+        "parameters": runs[0]["parameters"],
+        "test_accuracy": mean,
+        "deviation": deviation,
+        "validation_accuracy": mean_and_deviation([run["validation_accuracy"] for run in runs])[0],
+        "seeds": [run["seed"] for run in runs],
+        "multiplier": runs[0]["multiplier"],
+        "train_seconds": mean_and_deviation([run["train_seconds"] for run in runs])[0],
+    }
+
+
+def _test(reference: str, rows: list[dict[str, Any]], found: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
+    """Compare the reference with the baseline of highest mean test accuracy, over the seeds that both have."""
+    baselines = [row["model"] for row in rows if row["model"] != reference]
+    if reference not in found or not baselines:
+        return None
+    best = baselines[0]
+    ours, theirs = ({run["seed"]: run for run in found[model]} for model in (reference, best))
+    seeds = sorted(ours.keys() & theirs.keys())
+    if not seeds:
+        return None
+    paired = paired_t(*([side[seed]["test_accuracy"] for seed in seeds] for side in (ours, theirs)))
+    samples = [
+        {"seed": seed, **asdict(sign_test(unpack(ours[seed]["correct"]), unpack(theirs[seed]["correct"])))}
+        for seed in seeds
+    ]
+    return {"baseline": best, "seeds": None if paired is None else asdict(paired), "samples": samples}
+
+
+def _budget(comparison: Comparison, name: str, table: list[dict[str, Any]]) -> str:
+    training, search = comparison.training, comparison.search
+    multipliers = ", ".join(f"{multiplier:g}" for multiplier in search.multipliers)
+    samples = f"{table[0]['train_samples']:,} training and {table[0]['test_samples']:,} test samples, " if table else ""
+    return (
+        f"`qlam compare {name}`: {samples}{training.epochs} epochs, batches of {training.batch_size}, "
+        f"{training.validation_fraction:.0%} of the training samples held out to choose the best epoch; parameters "
+        f"within {comparison.budget.tolerance:.0%} of one budget; learning rates times {multipliers}, chosen by "
+        f"validation accuracy within {search.epochs} epochs on the first {search.train_limit:,} training samples; "
+        f"seconds with threads: {comparison.threads}."
+    )
+
+
+def _sentence(comparison: Comparison, entry: dict[str, Any]) -> str:
+    test = entry["test"]
+    reference, baseline = (comparison.models[model].label for model in (comparison.reference, test["baseline"]))
+    task = f"{entry['task']} {entry['case']}".strip()
+    text = f"{task}: {reference} against {baseline}, the best baseline: "
+    paired = test["seeds"]
+    if paired is None:
+        text += "one seed, so no test over seeds"
+    elif paired["t"] is None:
+        text += f"{100 * paired['difference']:+.2f} points over {paired['seeds']} seeds, always the same"
+    else:
+        text += (
+            f"{100 * paired['difference']:+.2f} points over n = {paired['seeds']} seeds, paired t = {paired['t']:.2f}, "
+            f"df = {paired['degrees']}, p = {paired['p']:.2g}"
+        )
+    samples = "; ".join(
+        f"seed {one['seed']}: {one['only_first']} better by {reference}, {one['only_second']} by {baseline}, "
+        f"p = {one['p']:.2g}"
+        for one in test["samples"]
+    )
+    return f"{text}. Test samples (exact sign test): {samples}."
+
+
+def _percent(mean: float, deviation: float | None) -> str:
+    return f"{100 * mean:.2f}" + (f" +- {100 * deviation:.2f}" if deviation is not None else "")
+
+
+def _figure(figure: Figure | None) -> str:
+    if figure is None:
+        return ""
+    return f"{figure.accuracy:g}" + (f" +- {figure.deviation:g}" if figure.deviation is not None else "")
+
+
+def _sources(contestant: Contestant) -> list[str]:
+    figures = (contestant.paper, contestant.published)
+    return [f"{contestant.label} {_figure(figure)} ({figure.source})" for figure in figures if figure is not None]

@@ -1,0 +1,111 @@
+"""Trains one job of a comparison in a run folder of its own, from wherever it was left, however it was left."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from qlam_qiskit.backends import load_registry
+from qlam_qiskit.baselines import count_parameters
+from qlam_qiskit.compare.planning import Job
+from qlam_qiskit.compare.records import environment, pack
+from qlam_qiskit.data import SequenceData, Split, load_data, validation_split
+from qlam_qiskit.network.selection import BackendExecutions
+from qlam_qiskit.train import Reporter, RunFolder, train
+from qlam_qiskit.train.building import build_model
+from qlam_qiskit.train.loading import load_run
+from qlam_qiskit.train.trainer import Trainer
+from qlam_qiskit.workspace import write_atomically
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where jobs are trained: the folder of their run folders, the data, and the exact engine's threads."""
+
+    runs: Path
+    data_dir: Path | None
+    threads: int
+
+    def registry(self) -> Path:
+        """Write a registry of the exact engine alone, so that no file of the user's changes what is trained."""
+        path = self.runs / "backends.yaml"
+        self.runs.mkdir(parents=True, exist_ok=True)
+        entry = f"{{kind: exact, threads: {self.threads}}}"
+        write_atomically(path, f"default: exact\nbackends:\n  exact: {entry}\n")
+        return path
+
+    def executions(self) -> BackendExecutions:
+        """Return what runs a model's memories."""
+        return BackendExecutions(load_registry(self.registry()).spec("exact"))
+
+
+def run_trial(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[[], bool]) -> dict[str, Any]:
+    """Train a trial of the search and return its best validation accuracy; the test set is not looked at."""
+    experiment = job.experiment
+    data = load_data(experiment.data, bench.data_dir)
+    model = build_model(experiment.model, data, bench.executions(), experiment.seed)
+    training, validation = validation_split(data.train, experiment.training.validation_fraction, experiment.seed)
+    path = _folder(job, bench.runs / "search")
+    folder = RunFolder.open(path) if path.exists() else RunFolder.create(experiment, job.name, path)
+    trainer = Trainer(model, training, validation, experiment.training, experiment.seed, folder)
+    if folder.last.exists():
+        trainer.resume()
+    trainer.run(reporter, should_stop)
+    return {
+        "validation_accuracy": max(row["validation_accuracy"] for row in folder.metrics()),
+        "parameters": count_parameters(model),
+        "train_seconds": round(trainer.seconds, 2),
+    }
+
+
+def run_final(
+    job: Job, data: SequenceData, bench: Bench, reporter: Reporter, should_stop: Callable[[], bool]
+) -> dict[str, Any]:
+    """Train a final run, test its best weights, and return its metrics with which test answers are right."""
+    path = _folder(job, bench.runs)
+    folder, result = train(
+        job.experiment,
+        job.name,
+        reporter,
+        out=path,
+        data_dir=bench.data_dir,
+        backends=bench.registry(),
+        resume=path.exists(),
+        should_stop=should_stop,
+    )
+    correct = _correct(load_run(folder, data, bench.executions()), data.test, job.experiment.training.batch_size)
+    kept = ("task", "test_loss", "validation_accuracy", "best_epoch", "parameters", "train_seconds")
+    return {
+        **{key: result[key] for key in kept},
+        "train_samples": len(data.train),
+        "test_samples": len(data.test),
+        "test_accuracy": float(correct.mean()),
+        "metrics": folder.metrics(),
+        "environment": environment(folder.description()["versions"]),
+        "correct": pack(correct),
+    }
+
+
+def _folder(job: Job, runs: Path) -> Path:
+    """Return a job's run folder; what a process killed while making it has left is removed."""
+    path = runs / f"{job.name}-{job.fingerprint[:8]}"
+    if path.exists() and not (path / "experiment.yaml").exists():
+        shutil.rmtree(path)
+    return path
+
+
+def _correct(model: torch.nn.Module, split: Split, batch_size: int) -> np.ndarray:
+    """Return which answers a model gets right, bool (N, M)."""
+    labels = split.labels.reshape(len(split), -1)
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(split), batch_size):
+            tokens = split.tokens(slice(start, start + batch_size))
+            parts.append(model(torch.from_numpy(tokens)).argmax(-1).numpy())
+    return np.concatenate(parts) == labels

@@ -1,0 +1,45 @@
+"""``qlam compare`` at the command line."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from qlam_qiskit.cli import qlam
+from qlam_qiskit.errors import ConfigurationError
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(qlam, ["compare", *arguments], catch_exceptions=True)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_progress_goes_to_stderr_and_the_table_to_stdout(small):
+    result = invoke("small.yaml", "--models", "gru", "--seeds", "0")
+    assert result.stdout.splitlines()[2].startswith("| task | model |")
+    assert "| GRU |" in result.stdout
+    assert "gru-x0.3" in result.stderr
+    assert "gru-seed0: " in result.stderr
+
+
+def test_json_is_one_object(small):
+    result = invoke("small.yaml", "--models", "gru", "--seeds", "0", "--out", "there", "--json")
+    (entry,) = json.loads(result.stdout)["table"]
+    assert entry["rows"][0]["seeds"] == [0]
+    checked = json.loads(invoke("small.yaml", "--out", "there", "--check", "--json").stdout)
+    assert checked["checked"][0]["same_metrics"] is True
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0-2", [0, 1, 2]), ("0,5", [0, 5]), ("3,1-2,1", [3, 1, 2])])
+def test_seeds_are_numbers_and_ranges(text, seeds):
+    from qlam_qiskit.cli.compare import _parse_seeds
+
+    assert _parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["a", "1-", "2-1", "", "1,,2", "-1"])
+def test_other_seeds_are_refused(small, text):
+    with pytest.raises(ConfigurationError, match="expected numbers and ranges, such as 0-2 or 0,5"):
+        invoke("small.yaml", "--seeds", text)

@@ -1,0 +1,276 @@
+"""A comparison from nothing to its table: what is trained, what is skipped, and how an interrupted one goes on."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from qlam_qiskit.compare import load_comparison
+from qlam_qiskit.compare.records import Records, unpack
+from qlam_qiskit.errors import ConfigurationError, QlamError
+from qlam_qiskit.train import Interrupted, RunFolder
+
+TRIALS = ["qlam-x0.3", "qlam-x1", "gru-x0.3", "gru-x1"]
+RUNS = ["qlam-seed0", "gru-seed0", "qlam-seed1", "gru-seed1"]
+OUT = Path("results/small")
+
+
+def record(name):
+    return json.loads((OUT / f"{name}.json").read_text())
+
+
+def numbers(name):
+    """Read what must not depend on how a run came about."""
+    values = record(name)
+    values.pop("train_seconds")
+    for row in values["metrics"]:
+        row.pop("seconds")
+    return values
+
+
+def change(values, **changes):
+    Path("small.yaml").write_text(yaml.safe_dump({**values, **changes}, sort_keys=False))
+
+
+def test_every_model_is_searched_trained_and_recorded_once(small, run):
+    assert run() == TRIALS + RUNS
+    assert run() == []
+    assert sorted(path.stem for path in OUT.glob("*.json")) == sorted([*RUNS, "table"])
+    assert sorted(path.stem for path in (OUT / "search").glob("*.json")) == sorted(TRIALS)
+    assert all(path.stat().st_size < 10_000 for path in OUT.rglob("*.json"))
+
+
+def test_a_record_says_all_that_the_run_did(small, run):
+    run(models=["gru"], seeds=[0])
+    values = record("gru-seed0")
+    (folder,) = (RunFolder.open(path) for path in Path("runs/compare/small").glob("gru-seed0-*"))
+    assert values["experiment"]["seed"] == 0
+    assert values["experiment"]["model"]["kind"] == "gru"
+    assert values["metrics"] == folder.metrics()
+    assert values["test_accuracy"] == pytest.approx(folder.result()["test_accuracy"])
+    assert unpack(values["correct"]).mean() == values["test_accuracy"]
+    assert unpack(values["correct"]).shape == (120, 1)
+    assert values["environment"]["processor"]
+    assert "/" not in json.dumps(values["environment"])
+
+
+def test_parameters_are_those_of_the_reference(small, run):
+    run(seeds=[0])
+    ours, theirs = (record(f"{model}-seed0")["parameters"] for model in ("qlam", "gru"))
+    assert abs(ours - theirs) <= 0.2 * ours
+
+
+def test_the_rate_of_best_validation_accuracy_is_taken_and_of_equals_the_smallest(small, run):
+    run(models=["gru"], seeds=[0])
+    found = {
+        value: json.loads((OUT / "search" / f"gru-x{value:g}.json").read_text())["validation_accuracy"]
+        for value in (0.3, 1.0)
+    }
+    expected = 0.3 if found[0.3] >= found[1.0] else 1.0
+    values = record("gru-seed0")
+    assert values["multiplier"] == expected
+    assert values["experiment"]["training"]["circuit_rate"] == pytest.approx(0.012 * expected)
+    assert values["experiment"]["training"]["head_rate"] == pytest.approx(0.02 * expected)
+
+
+def test_the_search_knows_nothing_of_the_test_set(small, run):
+    run(models=["gru"], seeds=[0])
+    with np.load("small.npz") as arrays:
+        changed = dict(arrays)
+    changed["x_test"], changed["y_test"] = -changed["x_test"], 1 - changed["y_test"]
+    np.savez("small.npz", **changed)
+    before = {path.name: path.read_text() for path in (OUT / "search").iterdir()}
+    run("elsewhere", models=["gru"], seeds=[0])
+    Path("runs/compare").rename("runs/old")
+    run("again", models=["gru"], seeds=[0])
+    for name, text in before.items():
+        now = json.loads((Path("again/search") / name).read_text())
+        then = json.loads(text)
+        assert "test_accuracy" not in then
+        assert {**now, "train_seconds": 0} == {**then, "train_seconds": 0}
+
+
+def test_only_the_best_baselines_by_validation_get_further_seeds(small, run):
+    rnn = {"label": "RNN", "model": {"kind": "rnn", "embedding": {"kind": "linear", "width": 4}}}
+    change(small, models={**small["models"], "rnn": rnn})
+    started = run()
+    accuracy = {model: record(f"{model}-seed0")["validation_accuracy"] for model in ("gru", "rnn")}
+    best = max(accuracy, key=accuracy.get)
+    assert [name for name in started if name.endswith("seed1")] == ["qlam-seed1", f"{best}-seed1"]
+
+
+def test_a_part_can_be_run_and_the_rest_later(small, run):
+    assert run(models=["gru"], seeds=[5]) == ["gru-x0.3", "gru-x1", "gru-seed5"]
+    assert run(models=["qlam"]) == ["qlam-x0.3", "qlam-x1", "qlam-seed0", "qlam-seed1"]
+    assert run() == ["gru-seed0", "gru-seed1"]
+
+
+def test_an_interrupted_comparison_goes_on_to_the_same_numbers(small, run):
+    run("whole")
+    Path("runs/compare").rename("runs/whole")
+    for stop_after in (3, 9, 14):
+        taken = 0
+
+        def enough(stop_after=stop_after):
+            nonlocal taken
+            taken += 1
+            return taken == stop_after
+
+        with pytest.raises(Interrupted, match="the same command continues"):
+            run(should_stop=enough)
+    run()
+    assert {name: numbers(name) for name in RUNS} == {
+        name: numbers(f"../../whole/{name}") for name in RUNS
+    }  # fmt: skip
+
+
+def test_a_killed_comparison_goes_on_to_the_same_numbers(small, run):
+    change(small, training={**small["training"], "epochs": 60, "checkpoint_seconds": 0.01}, seeds=[0])
+    run("whole")
+    Path("runs/compare").rename("runs/whole")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "qlam_qiskit", "compare", "small.yaml"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not list(Path("runs/compare/small").glob("gru-seed0-*/checkpoints/last.safetensors")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (OUT / "gru-seed0.json").exists()
+    assert run() == ["gru-seed0"]
+    assert numbers("gru-seed0") == numbers("../../whole/gru-seed0")
+
+
+def test_a_folder_left_by_a_process_killed_while_making_it_is_made_anew(small, run):
+    run(models=["gru"], seeds=[0])
+    (OUT / "gru-seed0.json").unlink()
+    (folder,) = Path("runs/compare/small").glob("gru-seed0-*")
+    (folder / "experiment.yaml").unlink()
+    assert run(models=["gru"], seeds=[0]) == ["gru-seed0"]
+
+
+def test_records_of_another_configuration_are_not_taken_for_finished(small, run):
+    run(models=["gru"], seeds=[0])
+    change(small, training={**small["training"], "epochs": 2})
+    with pytest.raises(ConfigurationError, match=r"gru-seed0\.json: of another configuration \(training\.epochs\)"):
+        run(models=["gru"], seeds=[0])
+    assert record("gru-seed0")["experiment"]["training"]["epochs"] == 1
+
+
+def test_a_rate_that_cannot_be_trained_with_loses(small, run):
+    change(small, search={"multipliers": [1.0, 1e35], "train_limit": 60})
+    run(models=["gru"], seeds=[0])
+    trial = json.loads((OUT / "search" / "gru-x1e+35.json").read_text())
+    assert trial["validation_accuracy"] is None
+    assert "the loss is" in trial["failure"]
+    assert record("gru-seed0")["multiplier"] == 1.0
+
+
+def test_a_model_that_cannot_be_trained_does_not_keep_the_others_from_it(small, run):
+    bad = {"label": "GRU", "model": {**small["models"]["gru"]["model"]}}
+    training = {**small["training"], "circuit_rate": 1e38, "head_rate": 1e38}
+    change(small, models={"qlam": small["models"]["qlam"], "gru": bad}, training=training)
+    with pytest.raises(QlamError, match="gru: no rate of the search trains it"):
+        run(seeds=[0])
+
+
+def test_a_budget_that_no_width_meets_is_refused(small, run):
+    change(small, budget={"tolerance": 0.001, "parameters": 200})
+    with pytest.raises(ConfigurationError, match=r"models\.\w+: \d+ parameters, not within 0% of the budget of 200"):
+        run()
+
+
+def test_cases_of_a_varied_key_are_told_apart(small, run):
+    change(
+        small,
+        data={"dataset": "copying", "symbols": 2, "alphabet": 3, "train_samples": 60, "test_samples": 9},
+        vary={"key": "delay", "values": [0, 2]},
+        seeds=[0],
+        search={"multipliers": [1.0]},
+    )
+    assert run() == ["delay0-qlam-seed0", "delay0-gru-seed0", "delay2-qlam-seed0", "delay2-gru-seed0"]
+    assert unpack(record("delay2-gru-seed0")["correct"]).shape == (9, 2)
+    assert len(json.loads((OUT / "table.json").read_text())) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reference": "lstm"}, "reference 'lstm' is none of the models qlam, gru"),
+        ({"training": {"epochs": 1, "validation_fraction": 0.0}}, r"training\.validation_fraction is 0"),
+        ({"seeds": [1, 1]}, "seeds: each only once"),
+        ({"seeds": []}, "seeds: .*at least 1 item"),
+        ({"modles": {}}, r"unknown key modles; valid keys: budget, contenders, data, description, models"),
+        ({"vary": {"key": "delay", "values": [3]}}, "delay is not an option of data set npz"),
+        ({"models": {"qlam": {"model": {}}}}, r"missing key models\.qlam\.label"),
+        ({"models": {"q-lam": {"label": "Q", "model": {}}}}, "models"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(small, changes, message):
+    change(small, **changes)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        load_comparison("small.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_names_list_the_known_ones(small, run):
+    with pytest.raises(ConfigurationError, match="unknown comparison 'mnist'; available: copying, psmnist, recall"):
+        load_comparison("mnist")
+    with pytest.raises(ConfigurationError, match="--models: 'lstm' is none of qlam, gru"):
+        run(models=["lstm"])
+
+
+@pytest.mark.parametrize("name", ["copying", "psmnist", "recall", "scifar10", "sfashion", "smnist"])
+def test_shipped_comparisons_are_valid(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    comparison = load_comparison(name)
+    assert comparison.description
+    assert {"qlam", "rnn", "lstm", "gru", "s4d", "transformer"} <= comparison.models.keys()
+    embeddings = {contestant.model.embedding for contestant in comparison.models.values()}
+    assert len(embeddings) == 1
+    assert len({contestant.model.readout.times for contestant in comparison.models.values()}) == 1
+
+
+def test_damaged_records_are_one_line(small, run):
+    run(models=["gru"], seeds=[0])
+    (OUT / "gru-seed0.json").write_text("{")
+    with pytest.raises(QlamError, match=r"gru-seed0\.json: cannot be read"):
+        run(models=["gru"], seeds=[0])
+    (OUT / "gru-seed0.json").write_text("[]")
+    with pytest.raises(QlamError, match=r"gru-seed0\.json: not a comparison's record"):
+        Records(OUT).runs()
+
+
+def test_processes_share_the_jobs_of_a_comparison(small):
+    change(small, training={**small["training"], "epochs": 20})
+    command = [sys.executable, "-m", "qlam_qiskit", "compare", "small.yaml"]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) for _ in range(2)]
+    said = [process.communicate(timeout=120)[1].decode() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    for name in RUNS:
+        assert sum(f"\n{name}: " in text for text in said) == 1  # trained by one of them
+        assert record(name)
+
+
+def test_who_waits_for_another_process_can_be_interrupted(small, run):
+    from qlam_qiskit.compare.claims import claimed
+    from qlam_qiskit.compare.planning import Plan
+
+    comparison = load_comparison("small.yaml")
+    plan = Plan(comparison, next(comparison.cases()), None)
+    trial = plan.trials("gru")[0]
+    with claimed(trial, Path("runs/compare/small"), wait=False, should_stop=lambda: False) as mine:
+        assert mine
+        with pytest.raises(Interrupted, match="the same command continues"):
+            run(models=["gru"], seeds=[0], should_stop=lambda: (OUT / "search" / "gru-x1.json").exists())
+    assert not (OUT / "search" / "gru-x0.3.json").exists()

@@ -1,0 +1,166 @@
+"""Tables from a made-up results folder, and README's section from the real one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from scipy import stats
+
+from qlam_qiskit.compare import Comparison
+from qlam_qiskit.compare.readme import BEGIN, END, generate, updated
+from qlam_qiskit.compare.records import Records, pack, unpack
+from qlam_qiskit.compare.tables import make_table, to_markdown
+from qlam_qiskit.configuration import check
+from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.workspace import write_atomically
+
+REPOSITORY = Path(__file__).parents[2]
+
+COMPARISON = {
+    "description": "Made up",
+    "data": {"dataset": "digits"},
+    "training": {"epochs": 3},
+    "models": {
+        "gru": {"label": "GRU", "model": {"kind": "gru"}},
+        "qlam": {"label": "QLAM", "model": {}, "paper": {"accuracy": 92.6, "deviation": 0.15, "source": "a paper"}},
+        "rnn": {"label": "RNN", "model": {"kind": "rnn"}, "published": {"accuracy": 97, "source": "a book"}},
+    },
+}
+RIGHT = {
+    ("qlam", 0): 90,
+    ("qlam", 1): 94,
+    ("qlam", 2): 95,
+    ("gru", 0): 88,
+    ("gru", 1): 90,
+    ("gru", 2): 93,
+    ("rnn", 0): 40,
+}
+
+
+@pytest.fixture
+def results(tmp_path):
+    folder = tmp_path / "made_up"
+    folder.mkdir()
+    (folder / "comparison.yaml").write_text(yaml.safe_dump(COMPARISON, sort_keys=False))
+    for (model, seed), right in RIGHT.items():
+        write_run(folder, model, seed, right)
+    return tmp_path
+
+
+def write_run(folder, model, seed, right):
+    import json
+
+    correct = (np.arange(100) < right)[:, None]
+    record = {
+        "case": "",
+        "model": model,
+        "seed": seed,
+        "multiplier": 1.0,
+        "experiment": {},
+        "task": "digits",
+        "parameters": 1234,
+        "train_samples": 5000,
+        "test_samples": 100,
+        "test_accuracy": right / 100,
+        "validation_accuracy": 0.5,
+        "train_seconds": 10.0 + seed,
+        "correct": pack(correct),
+    }
+    write_atomically(folder / f"{model}-seed{seed}.json", json.dumps(record))
+
+
+def table_of(results):
+    return make_table(check(Comparison, COMPARISON, "test"), Records(results / "made_up"))
+
+
+def test_rows_are_means_over_seeds_reference_first_then_the_best(results):
+    (entry,) = table_of(results)
+    assert [row["model"] for row in entry["rows"]] == ["qlam", "gru", "rnn"]
+    ours = entry["rows"][0]
+    assert ours["test_accuracy"] == pytest.approx(np.mean([0.90, 0.94, 0.95]))
+    assert ours["deviation"] == pytest.approx(np.std([0.90, 0.94, 0.95], ddof=1))
+    assert (ours["seeds"], ours["train_seconds"]) == ([0, 1, 2], 11.0)
+    assert entry["rows"][2]["deviation"] is None
+
+
+def test_the_reference_is_tested_against_the_best_baseline_of_the_same_seeds(results):
+    (entry,) = table_of(results)
+    test = entry["test"]
+    expected = stats.ttest_rel([0.90, 0.94, 0.95], [0.88, 0.90, 0.93])
+    assert test["baseline"] == "gru"
+    assert (test["seeds"]["t"], test["seeds"]["p"]) == (
+        pytest.approx(expected.statistic),
+        pytest.approx(expected.pvalue),
+    )
+    assert [one["only_first"] for one in test["samples"]] == [2, 4, 2]
+    assert [one["only_second"] for one in test["samples"]] == [0, 0, 0]
+
+
+def test_markdown_keeps_reported_figures_apart(results):
+    text = generate(results)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    assert rows[0][3:] == ["test accuracy, %", "seeds", "s per run", "paper, %", "published, %"]
+    assert "Made up. `qlam compare made_up`: 5,000 training and 100 test samples, 3 epochs" in text
+    assert rows[2] == ["digits", "QLAM", "1,234", "93.00 +- 2.65", "3", "11", "92.6 +- 0.15", ""]
+    assert rows[4] == ["digits", "RNN", "1,234", "40.00", "1", "10", "", "97"]
+    assert "digits: QLAM against GRU, the best baseline: +2.67 points over n = 3 seeds, paired t = 4.00, df = 2" in text
+    assert "seed 1: 4 better by QLAM, 0 by GRU, p = 0.12" in text
+    assert "QLAM 92.6 +- 0.15 (a paper); RNN 97 (a book)" in text
+
+
+def test_one_seed_has_no_deviation_and_no_t(results):
+    for path in (results / "made_up").glob("*-seed[12].json"):
+        path.unlink()
+    text = to_markdown(check(Comparison, COMPARISON, "test"), "made_up", table_of(results))
+    assert "| 90.00 | 1 |" in text
+    assert "one seed, so no test over seeds" in text
+
+
+def test_without_the_reference_there_is_a_table_but_no_test(results):
+    for path in (results / "made_up").glob("qlam-*.json"):
+        path.unlink()
+    (entry,) = table_of(results)
+    assert [row["model"] for row in entry["rows"]] == ["gru", "rnn"]
+    assert entry["test"] is None
+
+
+@pytest.mark.parametrize("shape", [(7, 1), (8, 3), (10_000, 1)])
+def test_packing_loses_nothing_and_is_small(shape):
+    correct = np.random.default_rng(0).random(shape) < 0.9
+    packed = pack(correct)
+    assert np.array_equal(unpack(packed), correct)
+    assert len(packed["bits"]) <= correct.size / 8 * 4 / 3 + 4
+
+
+def test_readme_follows_the_results(results):
+    before = f"# Title\n\n{BEGIN}\n\nold\n\n{END}\n\nafter\n"
+    now = updated(before, results)
+    assert now.startswith("# Title\n")
+    assert now.endswith("after\n")
+    assert "93.00 +- 2.65" in now
+    assert updated(now, results) == now
+    write_run(results / "made_up", "rnn", 1, 44)
+    assert updated(now, results) != now
+
+
+def test_a_readme_without_markers_is_refused(results):
+    with pytest.raises(ConfigurationError, match="lacks the markers"):
+        updated("# Title\n", results)
+
+
+def test_readme_shows_what_the_committed_results_say():
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert text == updated(text, REPOSITORY / "results"), "run python -m qlam_qiskit.compare.readme"
+
+
+def test_committed_tables_are_those_of_the_committed_records():
+    import json
+
+    from qlam_qiskit.compare import load_comparison
+
+    for path in sorted((REPOSITORY / "results").glob("*/comparison.yaml")):
+        comparison, folder = load_comparison(str(path)), path.parent
+        table = make_table(comparison, Records(folder))
+        assert json.loads((folder / "table.json").read_text()) == json.loads(json.dumps(table))
+        assert (folder / "table.md").read_text() == to_markdown(comparison, folder.name, table)
