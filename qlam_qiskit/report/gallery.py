@@ -1,0 +1,117 @@
+"""The figures of a run by name, which reports show and ``qlam plot`` writes to files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.report.figures import (
+    draw_circuit,
+    draw_confusion,
+    draw_evaluations,
+    draw_mistakes,
+    draw_training,
+)
+from qlam_qiskit.report.findings import Attention, Findings, LeftOut, Sample
+from qlam_qiskit.report.memory_figures import draw_attention, draw_memory, draw_readouts
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: the name that asks for it, the test sample that it is of (None of figures of the run), and itself."""
+
+    name: str
+    sample: int | None
+    figure: Figure
+
+    @property
+    def title(self) -> str:
+        """The figure's own name, such as "training" or "memory-3073"."""
+        return self.name if self.sample is None else f"{self.name}-{self.sample}"
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A figure that does not apply to a run, and why."""
+
+    name: str
+    reason: str
+
+
+def pictures(findings: Findings, names: Sequence[str]) -> Iterator[Picture | Absent]:
+    """Draw the figures asked for, in order."""
+    for done, name in enumerate(names):
+        findings.progress("figures", done, len(names))
+        try:
+            yield from _DRAWN[name](findings)
+        except LeftOut as reason:
+            yield Absent(name, str(reason))
+    findings.progress("figures", len(names), len(names))
+
+
+def chosen(names: Sequence[str]) -> tuple[str, ...]:
+    """Check names of figures; none means all. Raises ConfigurationError listing the valid ones."""
+    for name in names:
+        if name not in _DRAWN:
+            raise ConfigurationError(f"unknown figure {name!r}; available: {', '.join(FIGURES)}")
+    return tuple(dict.fromkeys(names)) or FIGURES
+
+
+def _training(findings: Findings) -> Iterator[Picture]:
+    yield Picture("training", None, draw_training(findings.training))
+
+
+def _backends(findings: Findings) -> Iterator[Picture]:
+    yield Picture("backends", None, draw_evaluations(findings.evaluations))
+
+
+def _confusion(findings: Findings) -> Iterator[Picture]:
+    found = findings.predictions
+    yield Picture("confusion", None, draw_confusion(found.confusion(), found.class_names))
+
+
+def _mistakes(findings: Findings) -> Iterator[Picture]:
+    yield Picture("mistakes", None, draw_mistakes(findings.mistakes))
+
+
+def _circuit(findings: Findings) -> Iterator[Picture]:
+    yield Picture("circuit", None, draw_circuit(findings.circuit.update))
+
+
+def _memory(findings: Findings) -> Iterator[Picture]:
+    read = findings.readout_steps
+    for sample, traces in zip(findings.examples, findings.memories, strict=True):
+        yield Picture("memory", sample.index, draw_memory(sample, traces, read))
+
+
+def _attention(findings: Findings) -> Iterator[Picture]:
+    yield from _looked_at("attention", findings, draw_attention)
+
+
+def _readouts(findings: Findings) -> Iterator[Picture]:
+    if len(findings.readout_steps) == 1:
+        raise LeftOut("the memory is read once, at the end")
+    if findings.attentions[0].readouts is None:
+        raise LeftOut("so many numbers are read that their derivatives would take minutes")
+    yield from _looked_at("readouts", findings, draw_readouts)
+
+
+def _looked_at(name: str, findings: Findings, draw: Callable[[Sample, Attention], Figure]) -> Iterator[Picture]:
+    for sample, attention in zip(findings.examples, findings.attentions, strict=True):
+        yield Picture(name, sample.index, draw(sample, attention))
+
+
+_DRAWN: dict[str, Callable[[Findings], Iterator[Picture]]] = {
+    "training": _training,
+    "backends": _backends,
+    "confusion": _confusion,
+    "mistakes": _mistakes,
+    "circuit": _circuit,
+    "memory": _memory,
+    "attention": _attention,
+    "readouts": _readouts,
+}
+FIGURES = tuple(_DRAWN)

@@ -1,0 +1,144 @@
+"""The figures that look inside: the memory over time, and which tokens the answers depend on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from qlam_qiskit.report.figures import bare, draw_image, draw_strip
+from qlam_qiskit.report.findings import Attention, Sample
+from qlam_qiskit.report.memory import MemoryTrace
+from qlam_qiskit.report.style import INK, MUTED, OUTLINE, SERIES, WIDTH, drawing
+
+MOST_REGISTERS = 4  # drawn one below the other
+MOST_PANELS = 16  # drawn over an image, evenly chosen where there are more
+
+
+def draw_memory(sample: Sample, traces: Sequence[MemoryTrace], readout_steps: Sequence[int] = ()) -> Figure:
+    """Draw the registers while they read a sample: tokens, entropy of each qubit, overlap, and purity where known."""
+    traces = traces[:MOST_REGISTERS]
+    purities = [(name, trace) for trace in traces for name in trace.purities]
+    heights = [0.35, *(0.13 * traces[0].entropies.shape[1] + 0.35 for _ in traces), 1.1, *([1.1] if purities else [])]
+    with drawing():
+        figure = Figure((WIDTH, sum(heights) + 0.28 * len(heights) + 0.2), layout="constrained")
+        axes = figure.subplots(len(heights), sharex=True, height_ratios=heights)
+        draw_strip(axes[0], sample.shown)
+        axes[0].set_title("tokens")
+        for axis, trace in zip(axes[1:], traces, strict=False):
+            _draw_entropies(axis, trace)
+        overlap = axes[1 + len(traces)]
+        overlap.set_title("overlap with the last state")
+        for colour, trace in zip(SERIES, traces, strict=False):
+            overlap.plot(trace.overlaps, color=colour, label=trace.name or None)
+        for step in readout_steps[:-1]:
+            overlap.axvline(step, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
+        overlap.set_ylim(0, 1.02)
+        if len(traces) > 1:
+            overlap.legend(ncols=2)
+        if purities:
+            _draw_purities(axes[-1], traces)
+        axes[-1].set_xlabel("steps taken")
+        axes[-1].set_xlim(0, sample.shown.steps + 0.5)
+        return figure
+
+
+def draw_attention(sample: Sample, attention: Attention) -> Figure:
+    """Draw a sample and, over its tokens, how much the answer and each query's readouts depend on each token."""
+    rows = [*_named(attention.logits, "logit of", sample.answer), *_of_queries(attention)]
+    with drawing():
+        return _over_images(sample, rows) if sample.shown.image is not None else _over_strip(sample, rows)
+
+
+def draw_readouts(sample: Sample, attention: Attention) -> Figure:
+    """Draw how much each readout in time depends on each token, all heads and queries together."""
+    sizes = np.linalg.norm(attention.readouts, axis=(1, 2))
+    rows = [(f"after {step:,}", row) for step, row in zip(attention.readout_steps, sizes, strict=True)]
+    with drawing():
+        return _over_images(sample, rows, first=False) if sample.shown.image is not None else _over_strip(sample, rows)
+
+
+def _draw_entropies(axis: Axes, trace: MemoryTrace) -> None:
+    steps, qubits = trace.entropies.shape
+    extent = (-0.5, steps - 0.5, qubits - 0.5, -0.5)
+    shown = axis.imshow(
+        trace.entropies.T, cmap="viridis", vmin=0, vmax=1, aspect="auto", interpolation="none", extent=extent
+    )
+    axis.set_yticks(range(qubits), [f"q{qubit}" for qubit in range(qubits)], fontsize=7)
+    axis.grid(visible=False)
+    axis.tick_params(length=0)
+    axis.spines["left"].set_visible(False)
+    axis.spines["bottom"].set_visible(False)
+    axis.set_title(f"entanglement of each qubit (bits){f', {trace.name}' if trace.name else ''}")
+    bar = axis.figure.colorbar(shown, ax=axis, ticks=[0, 0.5, 1], pad=0.02, aspect=12)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0, labelsize=7)
+
+
+def _draw_purities(axis: Axes, traces: Sequence[MemoryTrace]) -> None:
+    dimension = 1 << traces[0].entropies.shape[1]
+    axis.set_title("purity under noise")
+    for style, trace in zip(("-", "--", "-.", ":"), traces, strict=False):
+        for colour, (name, purity) in zip(SERIES[1:], trace.purities.items(), strict=False):
+            axis.plot(purity, color=colour, linestyle=style, label=", ".join(filter(None, (name, trace.name))))
+    axis.axhline(1 / dimension, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
+    axis.set_ylim(0, 1.02)
+    axis.legend()
+
+
+def _named(values: np.ndarray, title: str, names: Sequence[str]) -> list[tuple[str, np.ndarray]]:
+    return [(f"{title} {name}", row) for name, row in zip(names, values, strict=True)]
+
+
+def _of_queries(attention: Attention) -> list[tuple[str, np.ndarray]]:
+    """Return the readouts of each head and query, all readouts in time together."""
+    if attention.readouts is None:
+        return []
+    sizes = np.linalg.norm(attention.readouts, axis=0)
+    heads, queries, _ = sizes.shape
+    rows = []
+    for head in range(heads):
+        for query in range(queries):
+            parts = [f"head {head + 1}"] * (heads > 1) + [f"query {query + 1}"] * (queries > 1)
+            rows.append((", ".join(parts) or "the query", sizes[head, query]))
+    return rows
+
+
+def _over_images(sample: Sample, rows: Sequence[tuple[str, np.ndarray]], first: bool = True) -> Figure:
+    if len(rows) > MOST_PANELS:
+        rows = [rows[round(place)] for place in np.linspace(0, len(rows) - 1, MOST_PANELS)]
+    panels = len(rows) + first
+    columns = 3 if panels <= 3 or panels in (5, 6, 9) else 4
+    down = math.ceil(panels / columns)
+    figure = Figure((WIDTH, (WIDTH / columns + 0.3) * down), layout="constrained")
+    axes = list(figure.subplots(down, columns, squeeze=False).ravel())
+    if first:
+        draw_image(axes[0], sample.shown)
+        axes[0].set_title("the image", fontsize=8)
+    for axis, (title, row) in zip(axes[first:], rows, strict=False):
+        axis.imshow(sample.shown.over_image(row), cmap="magma", vmin=0, interpolation="none")
+        if sample.shown.has_outline:
+            image = sample.shown.image
+            axis.contour(image, [(image.min() + image.max()) / 2], colors=[OUTLINE], linewidths=0.7)
+        axis.set_title(title.replace(", ", "\n"), fontsize=8)
+        axis.set_xlabel(f"up to {row.max():.2g}", fontsize=7)
+        bare(axis)
+    for axis in axes[panels:]:
+        axis.set_visible(False)
+    return figure
+
+
+def _over_strip(sample: Sample, rows: Sequence[tuple[str, np.ndarray]]) -> Figure:
+    figure = Figure((WIDTH, 0.75 + 0.22 * len(rows)), layout="constrained")
+    strip, axis = figure.subplots(2, sharex=True, height_ratios=[0.35, 0.22 * len(rows)])
+    draw_strip(strip, sample.shown)
+    scaled = np.array([row / (row.max() or 1.0) for _, row in rows])
+    extent = (0.5, sample.shown.steps + 0.5, len(rows) - 0.5, -0.5)
+    axis.imshow(scaled, cmap="magma", vmin=0, vmax=1, aspect="auto", interpolation="none", extent=extent)
+    bare(axis)
+    axis.tick_params(labelleft=True)
+    axis.set_yticks(range(len(rows)), [name for name, _ in rows], color=INK)
+    return figure

@@ -1,0 +1,130 @@
+"""Figures show the numbers that they are given, and are written the same way every time."""
+
+import numpy as np
+import pytest
+
+from qlam_qiskit.discovery import load_template
+from qlam_qiskit.report.figures import (
+    draw_circuit,
+    draw_confusion,
+    draw_evaluations,
+    draw_mistakes,
+    draw_training,
+)
+from qlam_qiskit.report.findings import Attention, Sample
+from qlam_qiskit.report.history import Accuracy, Evaluation, TrainingCurves
+from qlam_qiskit.report.memory import MemoryTrace
+from qlam_qiskit.report.memory_figures import draw_attention, draw_memory, draw_readouts
+from qlam_qiskit.report.style import as_file, as_inline_svg
+from qlam_qiskit.report.tokens import Shown
+
+
+def sample(image=True, answers=("b",)):
+    strip = np.linspace(0, 1, 16)[None]
+    shown = Shown(strip, strip.reshape(4, 4), pixels=np.arange(16)[:, None]) if image else Shown(strip)
+    return Sample(3, shown, ("a",) * len(answers), answers, 0.75)
+
+
+def trace(name="", purities=None):
+    return MemoryTrace(name, np.linspace(0, 1, 34).reshape(17, 2), np.linspace(0.1, 1, 17), purities or {})
+
+
+def texts(figure):
+    return [text.get_text() for axis in figure.axes for text in axis.texts]
+
+
+def titles(figure):
+    return [axis.get_title(loc="left") for axis in figure.axes]
+
+
+def test_curves_are_the_metrics():
+    figure = draw_training(
+        TrainingCurves(np.arange(1, 4), np.array([3.0, 2, 1]), np.array([0.1, 0.5, 0.9]), None, None, 2)
+    )
+    loss, accuracy = figure.axes
+    assert loss.lines[0].get_ydata().tolist() == [3, 2, 1]
+    assert accuracy.lines[0].get_ydata().tolist() == [0.1, 0.5, 0.9]
+    assert loss.lines[-1].get_xdata() == [2, 2]  # the epoch that was kept
+    assert loss.get_legend() is None
+
+
+def test_confusions_are_written_where_they_happened():
+    figure = draw_confusion(np.array([[7, 0], [3, 5]]), ("cat", "dog"))
+    (axis,) = figure.axes
+    assert {text.get_position(): text.get_text() for text in axis.texts} == {(0, 0): "7", (0, 1): "3", (1, 1): "5"}
+    diagonal = next(patch for patch in axis.patches if patch.get_xy() == (0.53, 0.53))
+    assert diagonal.get_alpha() == pytest.approx(5 / 8)
+
+
+def test_many_classes_have_no_numbers():
+    assert texts(draw_confusion(np.eye(40, dtype=int), tuple(map(str, range(40))))) == []
+
+
+def test_mistakes_name_truth_and_answer():
+    assert titles(draw_mistakes([sample()] * 5))[:5] == ["a\nas b, 75%"] * 5
+    assert titles(draw_mistakes([sample(image=False, answers=("b", "a"))])) == ["a a, answered b a, 75%"]
+
+
+def test_backends_stand_at_their_accuracy_with_their_interval():
+    found = Evaluation("noisy", 64, Accuracy(0.8, 50), mitigated=False)
+    (axis,) = draw_evaluations([found]).axes
+    interval, point = axis.lines
+    assert point.get_xdata() == [0.8]
+    assert tuple(interval.get_xdata()) == found.accuracy.interval
+
+
+def test_a_memory_is_drawn_register_by_register():
+    purity = np.linspace(1, 0.3, 17)
+    figure = draw_memory(sample(), [trace("head 1", {"FakeTorino": purity}), trace("head 2")], (8, 16))
+    drawn = dict(zip(titles(figure), figure.axes, strict=False))
+    np.testing.assert_allclose(
+        drawn["entanglement of each qubit (bits), head 2"].images[0].get_array(), trace().entropies.T
+    )
+    np.testing.assert_allclose(drawn["overlap with the last state"].lines[0].get_ydata(), trace().overlaps)
+    curve, floor = drawn["purity under noise"].lines
+    np.testing.assert_allclose(curve.get_ydata(), purity)
+    assert floor.get_ydata() == [0.25, 0.25]
+    assert "purity under noise" not in titles(draw_memory(sample(), [trace()]))
+
+
+def test_attention_lies_over_the_image():
+    attention = Attention(np.arange(16.0)[None], np.ones((2, 1, 2, 16)), (8, 16))
+    figure = draw_attention(sample(), attention)
+    assert [title for title in titles(figure) if title] == ["the image", "logit of b", "query 1", "query 2"]
+    np.testing.assert_allclose(figure.axes[1].images[0].get_array(), np.arange(16.0).reshape(4, 4))
+    np.testing.assert_allclose(figure.axes[2].images[0].get_array(), np.full((4, 4), np.sqrt(2)))
+    assert [title for title in titles(draw_readouts(sample(), attention)) if title] == ["after 8", "after 16"]
+
+
+def test_attention_without_an_image_has_a_row_for_each_answer_and_query():
+    attention = Attention(np.vstack([np.arange(16.0), np.zeros(16)]), np.ones((1, 2, 1, 16)), (16,))
+    _, rows = draw_attention(sample(image=False, answers=("b", "a")), attention).axes
+    assert [label.get_text() for label in rows.get_yticklabels()] == ["logit of b", "logit of a", "head 1", "head 2"]
+    np.testing.assert_allclose(rows.images[0].get_array()[0], np.arange(16) / 15)
+    np.testing.assert_allclose(rows.images[0].get_array()[1], 0)
+
+
+@pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_files_repeat_to_the_byte(kind, start):
+    first, second = (as_file(draw_memory(sample(), [trace()]), kind) for _ in range(2))
+    assert first.startswith(start)
+    assert first == second
+
+
+def test_the_circuit_is_drawn_without_leaving_figures_behind():
+    from matplotlib import pyplot as plt
+
+    figure = draw_circuit(load_template("line", 3).update)
+    assert any("theta" in text for text in texts(figure))
+    assert plt.get_fignums() == []
+
+
+def test_inline_figures_have_their_own_ids_and_the_pages_colours():
+    svg = as_inline_svg(draw_memory(sample(), [trace()]), "memory-3", 'memory of "3" <&>')
+    assert svg.startswith("<svg viewBox=")
+    assert svg.endswith("</svg>")
+    assert 'aria-label="memory of &quot;3&quot; &lt;&amp;>"' in svg
+    assert "var(--series-1)" in svg
+    assert "overlap with the last state</text>" in svg
+    assert "font-family" not in svg
+    assert all(name.startswith("memory-3-") for name in __import__("re").findall(r'id="([^"]*)"', svg))
