@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, shots
+from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, part, shots
 
 
 @click.command("estimate")
 @click.argument("run", type=click.Path(path_type=Path))
 @backend
 @backends_file
+@part
 @limit
 @shots
 @data_dir
@@ -22,19 +23,21 @@ def estimate_command(
     run: Path,
     backend: str | None,
     backends_file: Path | None,
+    part: str,
     limit: int | None,
     shots: int | None,
     data_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Plan the test samples of RUN for a backend: gates, fidelity, jobs, QPU seconds. Sends nothing.
+    """Plan samples of RUN for a backend: gates, fidelity, jobs, QPU seconds. Sends nothing.
 
     Example: qlam estimate runs/mnist_rows --backend fake_torino --limit 1000
     """
     from qlam_qiskit.backends import load_registry
     from qlam_qiskit.hardware import prepare
 
-    prepared = prepare(run, load_registry(backends_file).spec(backend), limit=limit, shots=shots, data_dir=data_dir)
+    spec = load_registry(backends_file).spec(backend)
+    prepared = prepare(run, spec, part=part, limit=limit, shots=shots, data_dir=data_dir)
     with prepared.backend:
         plan = {**prepared.plan.to_json(), "samples": prepared.samples}
     if as_json:

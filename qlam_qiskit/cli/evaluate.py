@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, sample_seed, shots, yes
+from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, part, sample_seed, shots, yes
 
 
 @click.command("evaluate")
@@ -15,6 +15,7 @@ from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, l
 @backend
 @backends_file
 @shots
+@part
 @limit
 @sample_seed
 @click.option("--mitigate", is_flag=True, help="Undo readout errors by the device's calibration.")
@@ -27,6 +28,7 @@ def evaluate_command(
     backend: str | None,
     backends_file: Path | None,
     shots: int | None,
+    part: str,
     limit: int | None,
     seed: int | None,
     mitigate: bool,
@@ -52,6 +54,7 @@ def evaluate_command(
                 run,
                 backend=backend,
                 shots=shots,
+                part=part,
                 limit=limit,
                 seed=seed,
                 mitigate=mitigate,
@@ -66,6 +69,6 @@ def evaluate_command(
     else:
         drawn = f"{result['shots']:,} shots" if result["shots"] else "exact"
         click.echo(
-            f"{result['task']}: {result['accuracy']:.2%} of {result['samples']:,} test samples on "
+            f"{result['task']}: {result['accuracy']:.2%} of {result['samples']:,} {result['part']} samples on "
             f"{result['backend']} ({drawn}), {result['seconds']:.1f} s"
         )

@@ -19,7 +19,14 @@ backends_file = click.option(
     help="Backend registry; default: QLAM_BACKENDS, ./backends.yaml, or the built-in one.",
 )
 shots = click.option("--shots", type=click.IntRange(1), help="Shots of each circuit execution.")
-limit = click.option("--limit", type=click.IntRange(1), help="Take the first N test samples only.")
+limit = click.option("--limit", type=click.IntRange(1), help="Take the first N samples only.")
+part = click.option(
+    "--part",
+    type=click.Choice(["test", "validation", "train"]),
+    default="test",
+    show_default=True,
+    help="Of which samples: the test set, or those that the run chose its epoch by, or was trained on.",
+)
 sample_seed = click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), help="Fixes the shots of a simulator; default: the run's seed."
 )

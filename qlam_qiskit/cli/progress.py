@@ -20,10 +20,10 @@ from rich.progress import (
 
 
 class TrainingBar:
-    """Reports training: a bar while it runs, a line for each epoch that has finished."""
+    """Reports training, unless ``quiet``: a bar while it runs, a line for each epoch that has finished."""
 
-    def __init__(self, epochs: int) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+    def __init__(self, epochs: int, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=quiet)
         self._epochs = epochs
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -32,7 +32,7 @@ class TrainingBar:
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=True),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=quiet or not self._console.is_terminal,
             transient=True,
         )
         self._task = self._progress.add_task("starting", total=None, loss=float("nan"), accuracy=0.0)

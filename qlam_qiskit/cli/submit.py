@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, sample_seed, shots, yes
+from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, part, sample_seed, shots, yes
 
 
 @click.command("submit")
 @click.argument("run", type=click.Path(path_type=Path))
 @backend
 @backends_file
+@part
 @limit
 @shots
 @sample_seed
@@ -24,6 +25,7 @@ def submit_command(
     run: Path,
     backend: str | None,
     backends_file: Path | None,
+    part: str,
     limit: int | None,
     shots: int | None,
     seed: int | None,
@@ -31,9 +33,10 @@ def submit_command(
     data_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Plan the test samples of RUN, record the jobs in the ledger, and send them.
+    """Plan samples of RUN, record the jobs in the ledger, and send them.
 
-    qlam jobs fetch gets the results, from any process; qlam evaluate RUN --submission ID scores them.
+    qlam jobs fetch gets the results, from any process; qlam evaluate RUN --submission ID scores them, and of training
+    samples qlam refit RUN --submission ID makes a new run.
 
     Example: qlam submit runs/mnist_rows --backend fake_torino --limit 100
     """
@@ -41,9 +44,8 @@ def submit_command(
     from qlam_qiskit.hardware import prepare, send, summary
     from qlam_qiskit.jobs import Ledger
 
-    prepared = prepare(
-        run, load_registry(backends_file).spec(backend), limit=limit, shots=shots, seed=seed, data_dir=data_dir
-    )
+    spec = load_registry(backends_file).spec(backend)
+    prepared = prepare(run, spec, part=part, limit=limit, shots=shots, seed=seed, data_dir=data_dir)
     click.echo(summary(prepared), err=True)
     with prepared.backend, Ledger() as ledger:
         submission = send(prepared, ledger, anyway=yes, report=lambda line: click.echo(line, err=True))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
 
 from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir
+from qlam_qiskit.errors import QlamError
 
 
 @click.command("train")
@@ -33,25 +35,36 @@ def train_command(
 ) -> None:
     """Train EXPERIMENT, a name (see qlam experiments list) or a YAML file, and test its best weights.
 
-    Ctrl-C saves and stops; --resume continues, to the same numbers.
+    Ctrl-C saves and stops; --resume continues, to the same numbers. Under torchrun (torchrun --nproc-per-node 2 -m
+    qlam_qiskit train ...) several processes or machines train one model.
 
     Example: qlam train smnist --data-dir data --set training.epochs=2
     """
     from qlam_qiskit.cli.progress import TrainingBar, interruptible
     from qlam_qiskit.train import load_experiment, train
+    from qlam_qiskit.train.distributed import joined
 
-    loaded = load_experiment(experiment, assignments, seed=seed, backend=backend)
-    with interruptible() as asked, TrainingBar(loaded.training.epochs) as bar:
-        folder, result = train(
-            loaded,
-            Path(experiment).stem,
-            bar,
-            out=out,
-            data_dir=data_dir,
-            backends=backends_file,
-            resume=resume,
-            should_stop=asked,
-        )
+    with joined() as ranks:
+        try:
+            loaded = ranks.from_first(lambda: load_experiment(experiment, assignments, seed=seed, backend=backend))
+            with interruptible() as asked, TrainingBar(loaded.training.epochs, quiet=not ranks.first) as bar:
+                folder, result = train(
+                    loaded,
+                    Path(experiment).stem,
+                    bar,
+                    out=out,
+                    data_dir=data_dir,
+                    backends=backends_file,
+                    resume=resume,
+                    should_stop=asked,
+                    ranks=ranks,
+                )
+        except QlamError as error:
+            if ranks.first:
+                raise
+            sys.exit(error.exit_status)  # rank 0 says the same
+    if not ranks.first:
+        return
     if as_json:
         click.echo(json.dumps({"run": str(folder.path), **result}))
     else:

@@ -10,13 +10,14 @@ from qlam_qiskit.discovery import load_template
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model.embedding import make_embedding
+from qlam_qiskit.model.noise import PauliNoise, ShotNoise
 from qlam_qiskit.model.settings import ModelSettings
 from qlam_qiskit.network import MemoryConnector, MemoryNetwork
 from qlam_qiskit.network.selection import ExecutionFactory
 
 
 class MemoryLayer(nn.Module):
-    """Embeds tokens, turns them into angles, runs H memories and reads them after R steps.
+    """Embeds tokens, turns them into angles, runs H memories and reads them after R steps, with noise while training.
 
     Takes tokens (B, T, c) and, for queries of kind "given", q (B, size); returns readouts (B, R, H * Q * K).
     """
@@ -50,6 +51,10 @@ class MemoryLayer(nn.Module):
         )
         start = torch.randn(network.num_weights) * (settings.weight_std / settings.weight_scale)
         self.memory = MemoryConnector(network, initial_weights=start.numpy(), weight_scale=settings.weight_scale)
+        noise = settings.noise
+        probability = noise.pauli if noise.device is None else noise.device
+        self.pauli_noise = PauliNoise(memory, steps, probability) if probability is not None else nn.Identity()
+        self.shot_noise = ShotNoise(readout, noise.shots) if noise.shots else nn.Identity()
         self.query_kind = queries.kind
         self.query_shape = (settings.heads, queries.count, memory.num_query_angles)
         angles = int(np.prod(self.query_shape))
@@ -64,10 +69,14 @@ class MemoryLayer(nn.Module):
 
     def forward(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
         """Run the layer; see the class for shapes."""
-        return self.memory(*self.angles(tokens, query)).flatten(2)
+        phi, alpha = self.angles(tokens, query)
+        return self.shot_noise(self.memory(self.pauli_noise(phi), alpha)).flatten(2)
 
     def angles(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the angles phi (B, T, H, P) and alpha (B or 1, R or 1, H, Q, A) that tokens and queries select."""
+        """Return the angles phi (B, T, H, P) and alpha (B or 1, R or 1, H, Q, A) that tokens and queries select.
+
+        Free of noise, in every mode.
+        """
         embedded = self.embedding(tokens)
         phi = self.encoder(embedded) * self.time_scales
         return phi.reshape(*phi.shape[:2], self.heads, -1), self._queries(embedded, query)

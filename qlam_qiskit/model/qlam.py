@@ -20,11 +20,14 @@ step are the next layer's tokens.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model.layer import MemoryLayer
+from qlam_qiskit.model.normalization import ReadoutNormalization
 from qlam_qiskit.model.settings import ModelSettings
 from qlam_qiskit.network import ExactExecution
 from qlam_qiskit.network.selection import ExecutionFactory
@@ -68,6 +71,8 @@ class QLAM(nn.Module):
             layer = MemoryLayer(settings, token_size, steps, spaced if last else every_step, execution or _exact)
             self.layers.append(layer)
             token_size = layer.readout_size
+        normalize = settings.readout.normalize is not None
+        self.normalization = ReadoutNormalization(times * token_size) if normalize else None
         self.head = nn.Linear(times * token_size, num_answers * num_classes)
 
     def forward(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
@@ -80,9 +85,37 @@ class QLAM(nn.Module):
             tokens = layer(tokens, query)
         return tokens
 
-    def classify(self, readouts: torch.Tensor) -> torch.Tensor:
-        """Map readouts (B, R, H * Q * K) to logits (B, M, C)."""
-        return self.head(readouts.flatten(1)).reshape(-1, self.num_answers, self.num_classes)
+    def features(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
+        """Return what the head sees of readouts (B, R, H * Q * K): all of them in a row, normalized if the model does.
+
+        ``own_statistics`` normalizes with those of the readouts given, as for readouts from anywhere but the exact
+        engine; raises ConfigurationError when they are too few for that.
+        """
+        flat = readouts.flatten(1)
+        return flat if self.normalization is None else self.normalization(flat, own_statistics=own_statistics)
+
+    def classify(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
+        """Map readouts (B, R, H * Q * K) to logits (B, M, C); ``own_statistics`` as in :meth:`features`."""
+        features = self.features(readouts, own_statistics=own_statistics)
+        return self.head(features).reshape(-1, self.num_answers, self.num_classes)
+
+    def check_samples(self, count: int) -> None:
+        """Raise ConfigurationError when ``count`` samples are too few to be normalized with their own statistics."""
+        if self.normalization is not None:
+            self.normalization.check_samples(count)
+
+    def settle(self, batches: Iterable[torch.Tensor]) -> None:
+        """Save the statistics that normalize exact readouts, those of all these tokens (B, T, c), read without noise.
+
+        To be called before a model that normalizes is evaluated; otherwise it does nothing.
+        """
+        if self.normalization is None:
+            return
+        mode = self.training
+        self.eval()
+        with torch.no_grad():
+            self.normalization.settle(self.read(tokens).flatten(1) for tokens in batches)
+        self.train(mode)
 
 
 _exact: ExecutionFactory = lambda memory, readout, steps, readout_steps: ExactExecution.of(  # noqa: E731

@@ -1,4 +1,4 @@
-"""A trained model as PUBs, and what they measured as logits: what runs on hardware, shot by shot.
+"""A trained model as PUBs, and what they measured as readouts: what runs on hardware, shot by shot.
 
 A memory of one layer is one circuit for each head, query and readout in time, with weights bound and the angles of the
 samples as rows of parameters. A sampler gives bitstring probabilities, an estimator expectation values of Z strings.
@@ -52,23 +52,25 @@ def estimator_pubs(
     return pubs
 
 
-def logits_from_probabilities(model: QLAM, probabilities: Sequence[np.ndarray]) -> torch.Tensor:
-    """Turn each PUB's bitstring probabilities (N, D), in the order of :func:`sampler_pubs`, into logits (N, M, C)."""
+def readouts_from_probabilities(model: QLAM, probabilities: Sequence[np.ndarray]) -> torch.Tensor:
+    """Turn each PUB's bitstring probabilities (N, D), in the order of :func:`sampler_pubs`, into readouts.
+
+    Their shape is (N, R, H * Q * K), what ``model.classify`` takes.
+    """
     network = model.layers[0].memory.neural_network
-    return _classify(model, network.readout.from_probabilities(np.stack(probabilities, axis=1)))
+    return _readouts(model, network.readout.from_probabilities(np.stack(probabilities, axis=1)))
 
 
-def logits_from_expectations(model: QLAM, values: Sequence[np.ndarray]) -> torch.Tensor:
-    """Turn each PUB's Z strings (N, strings), in the order of :func:`estimator_pubs`, into logits (N, M, C)."""
+def readouts_from_expectations(model: QLAM, values: Sequence[np.ndarray]) -> torch.Tensor:
+    """Turn each PUB's Z strings (N, strings), in the order of :func:`estimator_pubs`, into the same readouts."""
     network = model.layers[0].memory.neural_network
-    return _classify(model, network.readout.from_z_strings(np.stack(values, axis=1)))
+    return _readouts(model, network.readout.from_z_strings(np.stack(values, axis=1)))
 
 
-def _classify(model: QLAM, readouts: np.ndarray) -> torch.Tensor:
-    """Classify readouts (N, R * H * Q, K)."""
+def _readouts(model: QLAM, values: np.ndarray) -> torch.Tensor:
+    """Shape values (N, R * H * Q, K) as readouts."""
     times = len(model.layers[0].readout_steps)
-    with torch.no_grad():
-        return model.classify(torch.from_numpy(readouts.astype(np.float32)).reshape(len(readouts), times, -1))
+    return torch.from_numpy(values.astype(np.float32)).reshape(len(values), times, -1)
 
 
 def _bound_circuits(

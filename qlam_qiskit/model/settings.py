@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from qlam_qiskit.configuration import Settings
 
@@ -34,11 +34,40 @@ class QuerySettings(Settings):
 
 
 class ReadoutSettings(Settings):
-    """What is read, ``times`` times at even intervals: all bitstring probabilities, or Z strings up to a weight."""
+    """What is read, ``times`` times at even intervals: all bitstring probabilities, or Z strings up to a weight.
+
+    With ``normalize: batch`` the head sees readouts standardized over the samples that run together; see
+    :class:`~qlam_qiskit.model.normalization.ReadoutNormalization`.
+    """
 
     kind: Literal["probabilities", "z_strings"] = "probabilities"
     max_weight: int = Field(2, ge=1)
     times: int = Field(1, ge=1)
+    normalize: Literal["batch"] | None = None
+
+
+class NoiseSettings(Settings):
+    """Noise injected while training, and never in evaluation.
+
+    Attributes
+    ----------
+    pauli
+        The probability that X, Y or Z, one as likely as another, strikes a qubit in one step.
+    device
+        Take that probability from the calibration of a fake device, such as FakeTorino.
+    shots
+        Scatter readouts as far as that many shots would.
+    """
+
+    pauli: float | None = Field(None, ge=0, le=1)
+    device: str | None = None
+    shots: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _check_source(self) -> NoiseSettings:
+        if self.pauli is not None and self.device is not None:
+            raise ValueError("give pauli, the probability itself, or device, which has one, not both")
+        return self
 
 
 class ModelSettings(Settings):
@@ -46,7 +75,7 @@ class ModelSettings(Settings):
 
     Attributes
     ----------
-    circuit, embedding, queries, readout
+    circuit, embedding, queries, readout, noise
         See their classes; the same for every layer and head.
     heads
         Registers side by side, each with its own encoder, weights and queries; their readouts are concatenated.
@@ -62,10 +91,12 @@ class ModelSettings(Settings):
         Standard deviation of theta at the start (radians).
     """
 
+    kind: Literal["qlam"] = "qlam"
     circuit: CircuitSettings = CircuitSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     queries: QuerySettings = QuerySettings()
     readout: ReadoutSettings = ReadoutSettings()
+    noise: NoiseSettings = NoiseSettings()
     heads: int = Field(1, ge=1)
     layers: int = Field(1, ge=1)
     time_scale: float = Field(0.05, gt=0)

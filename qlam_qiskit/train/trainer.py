@@ -2,13 +2,15 @@
 
 Everything that the next step depends on is in a checkpoint: weights, optimizer, schedule, random generators, the
 place in the epoch and its running sums. The order of samples is a function of the seed and the epoch. So a run that was
-killed continues to the same numbers, bit for bit, as one that was not.
+killed continues to the same numbers, bit for bit, as one that was not. Several ranks run this loop side by side, each
+on its part of every batch; none of them has a state of its own.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -20,8 +22,12 @@ from qlam_qiskit.data import Split
 from qlam_qiskit.errors import QlamError
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.train.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
+from qlam_qiskit.train.distributed import ALONE, Ranks
 from qlam_qiskit.train.run_folder import RunFolder
 from qlam_qiskit.train.settings import TrainingSettings
+
+# Enough for the statistics that normalize readouts, few enough for a simulator with noise.
+_SETTLING_SAMPLES = 4096
 
 
 class Interrupted(QlamError):
@@ -57,6 +63,7 @@ class Trainer:
     """Trains one model on one split, into one run folder.
 
     ``generators`` are the random generators that the model's backend draws from, saved and restored with the rest.
+    ``ranks`` are the processes that share the work; the first of them writes to the folder.
     """
 
     def __init__(
@@ -68,9 +75,11 @@ class Trainer:
         seed: int,
         folder: RunFolder,
         generators: Callable[[], list[np.random.Generator]] = list,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._model, self._train, self._validation = model, train, validation
         self._settings, self._seed, self._folder, self._generators = settings, seed, folder, generators
+        self._ranks = ranks
         self._batches = -(-len(train) // settings.batch_size)
         head = set(model.head.parameters())
         rates = [settings.circuit_rate, settings.head_rate]
@@ -95,7 +104,7 @@ class Trainer:
             saved = time.monotonic()
             while progress.batch < self._batches:
                 start = progress.batch * settings.batch_size
-                self._step(order[start : start + settings.batch_size])
+                stop = self._step(order[start : start + settings.batch_size], should_stop)
                 reporter.step(
                     progress.epoch * self._batches + progress.batch,
                     settings.epochs * self._batches,
@@ -103,21 +112,21 @@ class Trainer:
                     progress.loss_sum / progress.seen,
                     progress.correct / progress.seen,
                 )
-                stop = should_stop()
                 if stop or time.monotonic() - saved > settings.checkpoint_seconds:
                     self._save_last()
                     saved = time.monotonic()
                 if stop:
-                    raise Interrupted(
-                        f"interrupted in epoch {progress.epoch + 1} of {settings.epochs}; the state is saved in "
-                        f"{self._folder.path}: continue with --resume"
-                    )
+                    with self._ranks.together():  # no rank leaves before the state is saved
+                        raise Interrupted(
+                            f"interrupted in epoch {progress.epoch + 1} of {settings.epochs}; the state is saved in "
+                            f"{self._folder.path}: continue with --resume"
+                        )
             reporter.epoch(self._finish_epoch())
 
     def resume(self) -> None:
         """Take up the state of the folder's last checkpoint; raises RunError when it does not fit this model."""
         path = self._folder.last
-        checkpoint = load_checkpoint(path)
+        checkpoint = self._ranks.from_first(lambda: load_checkpoint(path))
         load_weights(self._model, checkpoint, path)
         state = checkpoint.state
         tensors = checkpoint.group("optimizer")
@@ -131,37 +140,51 @@ class Trainer:
         self._progress = _Progress(**state["progress"])
         for generator, saved in zip(self._generators(), self._progress.random_states, strict=True):
             generator.bit_generator.state = saved
-        self._folder.keep_metrics(self._progress.epoch)
+        if self._ranks.first:
+            self._folder.keep_metrics(self._progress.epoch)
 
     @property
     def seconds(self) -> float:
         """Seconds of training so far, over all processes that worked on the run."""
         return self._progress.seconds
 
-    def _step(self, indices: np.ndarray) -> None:
+    def _step(self, indices: np.ndarray, should_stop: Callable[[], bool]) -> bool:
+        """Take one step on a batch; returns whether any rank was asked to stop."""
         began = time.perf_counter()
-        tokens = torch.from_numpy(self._train.tokens(indices))
-        labels = torch.from_numpy(self._train.labels[indices]).reshape(len(indices), -1)
-        logits = self._model(tokens)
-        loss = cross_entropy(logits.flatten(0, 1), labels.flatten())
         progress = self._progress
-        if not torch.isfinite(loss):
+        self._model.train()
+        self._optimizer.zero_grad()
+        loss_sum, correct, stop = self._ranks.step(
+            self._model, lambda: self._differentiate(self._ranks.share(indices), len(indices)), should_stop
+        )
+        if not math.isfinite(loss_sum):
             raise QlamError(
-                f"the loss is {loss.item()} in epoch {progress.epoch + 1}, batch {progress.batch + 1}: lower "
+                f"the loss is {loss_sum} in epoch {progress.epoch + 1}, batch {progress.batch + 1}: lower "
                 "training.circuit_rate, training.head_rate or training.clip"
             )
-        self._optimizer.zero_grad()
-        loss.backward()
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._settings.clip)
         self._optimizer.step()
         self._schedule.step()
         progress.batch += 1
         progress.seen += len(indices)
-        progress.loss_sum += loss.item() * len(indices)
-        progress.correct += (logits.argmax(-1) == labels).float().mean(1).sum().item()
+        progress.loss_sum += loss_sum
+        progress.correct += correct
         elapsed = time.perf_counter() - began
         progress.epoch_seconds += elapsed
         progress.seconds += elapsed
+        return stop
+
+    def _differentiate(self, indices: np.ndarray, batch_size: int) -> tuple[float, float]:
+        """Leave in the model the gradient of these samples' part of the batch's mean loss, where that is finite.
+
+        Returns the sum of their losses and how many they are that the model gets right.
+        """
+        if not len(indices):
+            return 0.0, 0.0
+        loss, correct = _score(self._model, self._train, indices)
+        if torch.isfinite(loss):
+            loss.backward(torch.full_like(loss, len(indices) / batch_size))
+        return loss.item() * len(indices), correct
 
     def _finish_epoch(self) -> dict[str, Any]:
         progress = self._progress
@@ -171,25 +194,38 @@ class Trainer:
             "train_accuracy": progress.correct / progress.seen,
         }
         score = None
+        if isinstance(self._model, QLAM):
+            self._model.settle(self._settling_batches())
         if self._validation is not None:
-            loss, score = score_split(self._model, self._validation, self._settings.batch_size)
+            loss, score = score_split(self._model, self._validation, self._settings.batch_size, self._ranks)
             metrics |= {"validation_loss": loss, "validation_accuracy": score}
         metrics["seconds"] = round(progress.epoch_seconds, 3)
         progress.epoch += 1
         progress.batch = progress.seen = 0
         progress.loss_sum = progress.correct = progress.epoch_seconds = 0.0
-        # Metrics before checkpoint: a row too many is dropped on resuming, one too few could not be made again.
-        self._folder.append("metrics.jsonl", metrics)
-        if score is None or progress.best is None or score >= progress.best:  # of equals, the longer trained
+        best = score is None or progress.best is None or score >= progress.best  # of equals, the longer trained
+        if best:
             progress.best = score
-            save_checkpoint(self._folder.best, Checkpoint(self._weights(), {"epoch": progress.epoch, **metrics}))
+        if self._ranks.first:
+            # Metrics before checkpoint: a row too many is dropped on resuming, one too few could not be made again.
+            self._folder.append("metrics.jsonl", metrics)
+            if best:
+                save_checkpoint(self._folder.best, Checkpoint(self._weights(), {"epoch": progress.epoch, **metrics}))
         self._save_last()
         return metrics
+
+    def _settling_batches(self) -> Iterator[torch.Tensor]:
+        """Yield tokens of the first training samples, the same on every rank."""
+        samples, size = min(len(self._train), _SETTLING_SAMPLES), self._settings.batch_size
+        for start in range(0, samples, size):
+            yield torch.from_numpy(self._train.tokens(slice(start, min(start + size, samples))))
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return {f"model/{name}": tensor for name, tensor in self._model.state_dict().items()}
 
     def _save_last(self) -> None:
+        if not self._ranks.first:
+            return
         self._progress.random_states = [generator.bit_generator.state for generator in self._generators()]
         tensors = self._weights()
         optimizer = self._optimizer.state_dict()
@@ -204,17 +240,24 @@ class Trainer:
         save_checkpoint(self._folder.last, Checkpoint(tensors, state))
 
 
-def score_split(
-    model: QLAM, split: Split, batch_size: int, report: Callable[[int], None] = lambda done: None
-) -> tuple[float, float]:
-    """Return the mean loss and the accuracy of a model on a split; ``report`` hears how many samples are done."""
-    loss = correct = 0.0
-    with torch.no_grad():
+def score_split(model: QLAM, split: Split, batch_size: int, ranks: Ranks = ALONE) -> tuple[float, float]:
+    """Return the mean loss and the accuracy of a model on a split."""
+    model.eval()
+    loss_sum = correct_sum = 0.0
+    with torch.no_grad(), ranks.together():
         for start in range(0, len(split), batch_size):
-            indices = np.arange(start, min(start + batch_size, len(split)))
-            labels = torch.from_numpy(split.labels[indices]).reshape(len(indices), -1)
-            logits = model(torch.from_numpy(split.tokens(indices)))
-            loss += cross_entropy(logits.flatten(0, 1), labels.flatten()).item() * len(indices)
-            correct += (logits.argmax(-1) == labels).float().mean(1).sum().item()
-            report(len(indices))
-    return loss / len(split), correct / len(split)
+            batch = np.arange(start, min(start + batch_size, len(split)))
+            if len(indices := ranks.share(batch)):
+                loss, correct = _score(model, split, indices)
+                loss_sum += loss.item() * len(indices)
+                correct_sum += correct
+    loss_sum, correct_sum = ranks.sum(loss_sum, correct_sum)
+    return loss_sum / len(split), correct_sum / len(split)
+
+
+def _score(model: QLAM, split: Split, indices: np.ndarray) -> tuple[torch.Tensor, float]:
+    """Return the mean loss of some samples, and how many of them are right; one answer of M counts 1/M."""
+    labels = torch.from_numpy(split.labels[indices]).reshape(len(indices), -1)
+    logits = model(torch.from_numpy(split.tokens(indices)))
+    loss = cross_entropy(logits.flatten(0, 1), labels.flatten())
+    return loss, (logits.argmax(-1) == labels).float().mean(1).sum().item()

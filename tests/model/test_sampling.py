@@ -11,8 +11,8 @@ from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import QLAM, ModelSettings
 from qlam_qiskit.model.sampling import (
     estimator_pubs,
-    logits_from_expectations,
-    logits_from_probabilities,
+    readouts_from_expectations,
+    readouts_from_probabilities,
     sampler_pubs,
 )
 
@@ -47,7 +47,7 @@ def test_exact_probabilities_give_the_models_logits(sections):
     tokens, query = torch.randn(3, 5, 2), torch.randn(3, 3)
     pubs = sampler_pubs(model, tokens, shots=100, query=query)
     assert all(pub.shots == 100 for pub in pubs)
-    logits = logits_from_probabilities(model, [exact_probabilities(pub) for pub in pubs])
+    logits = model.classify(readouts_from_probabilities(model, [exact_probabilities(pub) for pub in pubs]))
     assert torch.allclose(logits, model(tokens, query), atol=1e-5)
 
 
@@ -63,7 +63,7 @@ def test_exact_expectations_give_the_models_logits(kind):
         .run([(pub.circuit, pub.observables, pub.parameter_values) for pub in pubs])
         .result()
     ]
-    assert torch.allclose(logits_from_expectations(model, values), model(tokens), atol=1e-5)
+    assert torch.allclose(model.classify(readouts_from_expectations(model, values)), model(tokens), atol=1e-5)
 
 
 def test_several_layers_are_not_one_circuit():

@@ -1,0 +1,75 @@
+"""Readouts standardized over the samples that run together (QuantumNAT, arXiv 2110.11331).
+
+To first order, noise shrinks each readout and shifts it, alike for all samples; the mean and standard deviation over
+samples undo both. Which samples these are depends on where the readouts come from:
+
+=========================  ==============================================================================
+training                   the batch
+evaluation, exact engine   samples of the training split, read without noise when the epoch ended (saved)
+evaluation, elsewhere      the evaluated samples themselves: all of them are there at once
+=========================  ==============================================================================
+
+The last uses statistics of the test samples, though no label: an accuracy found so is one of a whole batch of samples,
+and a single sample could not be classified alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from qlam_qiskit.errors import ConfigurationError
+
+FEWEST_SAMPLES = 32
+# Far below the variance that any readout has, shots alone give it more; it keeps a dead readout finite.
+_EPSILON = 1e-5
+
+
+class ReadoutNormalization(nn.Module):
+    """Standardizes each of F readouts; the head's linear map follows, so it has no scale and shift of its own.
+
+    ``mean`` and ``std``, shape (F,), are the saved statistics: plain buffers that nothing but :meth:`settle` changes.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("std", torch.ones(features))
+
+    def forward(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
+        """Standardize readouts (B, F) with the batch's statistics in training, else with those saved or their own.
+
+        A batch of one sample has no statistics, and takes those saved. Raises ConfigurationError for fewer than
+        FEWEST_SAMPLES samples to be evaluated with their own statistics.
+        """
+        if self.training and len(readouts) > 1:
+            return _standardize(readouts, *_statistics(readouts))
+        if not own_statistics:
+            return _standardize(readouts, self.mean, self.std)
+        self.check_samples(len(readouts))
+        return _standardize(readouts, *_statistics(readouts))
+
+    def check_samples(self, count: int) -> None:
+        """Raise ConfigurationError when ``count`` samples are too few for statistics of their own."""
+        if count < FEWEST_SAMPLES:
+            raise ConfigurationError(
+                f"this model standardizes readouts over the samples that run together (model.readout.normalize): at "
+                f"least {FEWEST_SAMPLES} of them, not {count}"
+            )
+
+    def settle(self, readouts: Iterable[torch.Tensor]) -> None:
+        """Save the statistics of all these readouts, each (B, F)."""
+        everything = torch.cat([part.detach() for part in readouts]).double()
+        mean, std = _statistics(everything)
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+
+
+def _statistics(readouts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return readouts.mean(0), (readouts.var(0, correction=0) + _EPSILON).sqrt()
+
+
+def _standardize(readouts: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    return (readouts - mean) / std

@@ -1,0 +1,189 @@
+"""Noise in training: what is injected is the error that it is said to be, and only where it should be."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from qiskit.circuit.library import XGate, YGate, ZGate
+from qiskit.quantum_info import Operator
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import depolarizing_error
+
+from qlam_qiskit.configuration import check
+from qlam_qiskit.discovery import load_template
+from qlam_qiskit.engine import ExactEngine, Readout
+from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.model import QLAM, ModelSettings
+from qlam_qiskit.model.noise import PauliNoise, ShotNoise, error_angles, error_probability
+
+STEPS = 3
+
+
+def make(noise, **sections):
+    torch.manual_seed(0)
+    values = {"circuit": {"template": "line", "qubits": 3}, "time_scale": 0.5, "noise": noise, **sections}
+    return QLAM(check(ModelSettings, values, "test"), steps=5, token_size=2, num_classes=4)
+
+
+@pytest.mark.parametrize("template", ["line", "ring", "brickwork", "ising"])
+def test_turns_by_pi_are_pauli_errors_between_the_two_rotations(template):
+    memory = load_template(template, 3)
+    values = np.random.default_rng(0).normal(size=memory.num_inputs + memory.num_weights)
+    angles = dict(zip((*memory.inputs, *memory.weights), values, strict=True))
+    for qubit, (first, second) in enumerate(error_angles(memory)):
+        place = next(k for k, item in enumerate(memory.update.data) if memory.inputs[second] in item.operation.params)
+        for turned, error in (((first,), YGate()), ((second,), ZGate()), ((first, second), XGate())):
+            struck = dict(angles)
+            for index in turned:
+                struck[memory.inputs[index]] += math.pi
+            inserted = memory.update.copy_empty_like()
+            for k, item in enumerate(memory.update.data):
+                if k == place:
+                    inserted.append(error, [qubit])
+                inserted.append(item)
+            found = Operator(memory.update.assign_parameters(struck))
+            assert found.equiv(Operator(inserted.assign_parameters(angles)))
+
+
+@pytest.mark.parametrize("template", ["line", "ring"])
+def test_the_mean_over_random_errors_is_depolarization(template):
+    """Aer's density matrix, with depolarization after the input rotations of each step."""
+    memory, p, samples = load_template(template, 3), 0.1, 40_000
+    rng = np.random.default_rng(1)
+    phi = rng.normal(size=(STEPS, memory.num_inputs))
+    weights, alpha = rng.normal(size=(1, memory.num_weights)), rng.normal(size=(1, 1, 1, 1, memory.num_query_angles))
+    circuit = memory.update.copy_empty_like()
+    for inputs in phi:
+        values = dict(zip((*memory.inputs, *memory.weights), (*inputs, *weights[0]), strict=True))
+        step = memory.update.assign_parameters(values)
+        for k, item in enumerate(step.data):
+            circuit.append(item)
+            if k == memory.num_inputs - 1:
+                for qubit in range(3):
+                    # Aer's parameter counts the identity among four equally probable Paulis.
+                    circuit.append(depolarizing_error(4 * p / 3, 1).to_instruction(), [qubit])
+    circuit.compose(memory.query.assign_parameters(alpha.ravel()), inplace=True)
+    circuit.save_density_matrix()
+    result = AerSimulator(method="density_matrix").run(circuit).result()
+    expected = np.real(np.diag(result.data()["density_matrix"]))
+
+    torch.manual_seed(2)
+    angles = torch.from_numpy(phi).expand(samples, 1, -1, -1).transpose(1, 2)
+    struck = PauliNoise(memory, STEPS, p)(angles).numpy()
+    probabilities, _ = ExactEngine(memory, precision="float64").forward(struck, weights, alpha)
+    found = probabilities[:, 0, 0, 0]
+    error = found.std(0) / math.sqrt(samples)
+    assert (np.abs(found.mean(0) - expected) < 5 * error).all()
+    free, _ = ExactEngine(memory, precision="float64").forward(angles[:1].numpy(), weights, alpha)
+    assert np.abs(free[0, 0, 0, 0] - expected).max() > 20 * error.max()
+
+
+def test_each_sample_step_head_and_qubit_is_struck_on_its_own():
+    torch.manual_seed(0)
+    memory = load_template("line", 3)
+    struck = PauliNoise(memory, 20, 0.3)(torch.zeros(500, 20, 2, memory.num_inputs))
+    turned = struck.reshape(500, 20, 2, 3, 2) != 0
+    error = turned.any(-1).float()
+    assert abs(error.mean().item() - 0.3) < 0.01
+    assert turned.float().mean((0, 1, 2, 3)) == pytest.approx(torch.tensor([0.2, 0.2]).numpy(), abs=0.01)
+    flat = error.reshape(500 * 20, 6)
+    assert (torch.corrcoef(flat.T) - torch.eye(6)).abs().max() < 0.05
+
+
+def test_no_probability_changes_no_bit_and_draws_nothing():
+    tokens = torch.randn(6, 5, 2)
+    plain, silent = make({}), make({"pauli": 0.0})
+    state = torch.get_rng_state()
+    assert torch.equal(plain(tokens), silent(tokens))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_evaluation_is_free_of_noise():
+    tokens = torch.randn(6, 5, 2)
+    plain, noisy = make({}).eval(), make({"pauli": 0.5, "shots": 10}).eval()
+    state = torch.get_rng_state()
+    assert torch.equal(plain(tokens), noisy(tokens))
+    assert torch.equal(state, torch.get_rng_state())
+    noisy.train()
+    assert not torch.allclose(plain(tokens), noisy(tokens), atol=0.01)
+    phi, _ = noisy.layers[0].angles(tokens)
+    assert torch.equal(phi, plain.layers[0].angles(tokens)[0])
+
+
+def test_noise_is_the_seeds_and_gradients_flow_through_it():
+    model, tokens = make({"pauli": 0.2, "shots": 50}), torch.randn(6, 5, 2)
+    results = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        results.append(model(tokens))
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+    results[0].square().sum().backward()
+    assert all(p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_scattered_probabilities_have_the_mean_and_covariance_of_shots():
+    rng = np.random.default_rng(0)
+    p, shots, samples = rng.dirichlet(np.ones(8)), 200, 100_000
+    readout = Readout(3)
+    torch.manual_seed(0)
+    exact = torch.from_numpy(readout.from_probabilities(np.broadcast_to(p, (samples, 8)).copy()))
+    found = (ShotNoise(readout, shots)(exact).numpy() + 1) / 8
+    covariance = (np.diag(p) - np.outer(p, p)) / shots
+    assert np.abs(found.mean(0) - p).max() < 5 * math.sqrt(covariance.max() / samples)
+    assert np.abs(np.cov(found.T) - covariance).max() < 0.02 * covariance.max()
+    assert np.abs(found.sum(-1) - 1).max() < 1e-6
+
+
+def test_scattered_z_strings_have_the_variance_of_shots():
+    readout, shots = Readout(2, "z_strings"), 100
+    exact = torch.tensor([0.0, 0.6, 1.0]).expand(50_000, 3)
+    torch.manual_seed(0)
+    found = ShotNoise(readout, shots)(exact)
+    assert found.var(0) == pytest.approx(np.array([0.01, 0.0064, 0.0]), rel=0.05)
+
+
+def test_a_template_without_such_angles_is_refused():
+    with pytest.raises(ConfigurationError, match=r"model\.noise: no Pauli errors .* qubit 0 .* such as RY and RZ"):
+        make({"pauli": 0.1}, circuit={"template": "reuploading", "qubits": 3})
+
+
+@pytest.mark.parametrize(
+    ("noise", "message"),
+    [
+        ({"pauli": 1.5}, "noise.pauli"),
+        ({"shots": 0}, "noise.shots"),
+        ({"pauli": 0.1, "device": "FakeTorino"}, "not both"),
+        ({"bitflip": 0.1}, "unknown key noise.bitflip; valid keys: device, pauli, shots"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(noise, message):
+    with pytest.raises(ConfigurationError, match=message):
+        check(ModelSettings, {"noise": noise}, "test")
+
+
+def test_a_device_gives_the_probability_of_its_gate_errors():
+    from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+
+    memory = load_template("line", 3)
+    p = error_probability(memory, 6, "FakeManilaV2")
+    errors = [properties.error for properties in FakeManilaV2().target["cx"].values()]
+    # Two phases a step of two CX each, shared by three qubits; one-qubit gates and idling add a little.
+    least, most = (5 / 4 * 4 / 3 * bound(errors) for bound in (min, max))
+    assert least < p < 1.5 * most
+
+
+def test_a_device_is_asked_when_training_begins():
+    model = make({"device": "FakeManilaV2"})
+    noise = model.layers[0].pauli_noise
+    model.eval()(torch.randn(2, 5, 2))
+    assert torch.isnan(noise.probability)
+    model.train()(torch.randn(2, 5, 2))
+    assert 0.001 < noise.probability.item() < 0.1
+    assert "layers.0.pauli_noise.probability" in model.state_dict()
+
+
+def test_an_unknown_device_lists_near_ones():
+    with pytest.raises(ConfigurationError, match=r"FakeTorinoo.*FakeTorino"):
+        error_probability(load_template("line", 3), 5, "FakeTorinoo")

@@ -1,0 +1,102 @@
+"""Normalized readouts: scale and shift leave no trace, and statistics are those of the samples they should be."""
+
+import pytest
+import torch
+
+from qlam_qiskit.configuration import check
+from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.model import QLAM, ModelSettings
+from qlam_qiskit.model.normalization import FEWEST_SAMPLES
+
+
+def make(**sections):
+    torch.manual_seed(0)
+    values = {
+        "circuit": {"template": "line", "qubits": 3},
+        "time_scale": 0.5,
+        "readout": {"normalize": "batch", "times": 2},
+        **sections,
+    }
+    return QLAM(check(ModelSettings, values, "test"), steps=6, token_size=2, num_classes=4)
+
+
+@pytest.fixture
+def readouts():
+    torch.manual_seed(1)
+    return torch.randn(64, 2, 8)
+
+
+def distort(readouts):
+    """Shrink and shift each readout by amounts of its own, as noise does."""
+    torch.manual_seed(2)
+    return readouts * (0.3 + torch.rand(2, 8)) + torch.randn(2, 8)
+
+
+def test_scale_and_shift_are_removed_in_training_and_by_own_statistics(readouts):
+    model = make()
+    for mode, own in ((True, False), (False, True)):
+        model.train(mode)
+        features = model.features(readouts, own_statistics=own)
+        assert features.mean(0).abs().max() < 1e-5
+        assert (features.std(0, correction=0) - 1).abs().max() < 1e-4
+        changed = model.classify(distort(readouts), own_statistics=own)
+        assert torch.allclose(changed, model.classify(readouts, own_statistics=own), atol=1e-3)
+
+
+def test_scale_and_shift_of_a_model_that_does_not_normalize_stay(readouts):
+    model = make(readout={"times": 2})
+    assert model.normalization is None
+    assert torch.equal(model.features(readouts, own_statistics=True), readouts.flatten(1))
+
+
+def test_exact_evaluation_takes_saved_statistics_and_leaves_them(readouts):
+    model = make().eval()
+    before = model.features(readouts)
+    assert torch.allclose(before, readouts.flatten(1))  # mean 0 and deviation 1 until they are known
+    assert torch.equal(model.features(readouts[:1]), before[:1])
+    model.train().features(readouts)
+    assert torch.equal(model.normalization.mean, torch.zeros(16))
+
+
+def test_settling_takes_noiseless_readouts_of_all_batches():
+    model, tokens = make(noise={"pauli": 0.5, "shots": 5}), torch.randn(50, 6, 2)
+    state = torch.get_rng_state()
+    model.settle([tokens[:20], tokens[20:]])
+    assert model.training
+    assert torch.equal(state, torch.get_rng_state())
+    exact = model.eval().read(tokens).flatten(1)
+    assert torch.allclose(model.normalization.mean, exact.mean(0), atol=1e-6)
+    assert torch.allclose(model.normalization.std.square(), exact.var(0, correction=0), atol=2e-5)
+    with torch.no_grad():
+        assert torch.allclose(model(tokens), model.classify(model.read(tokens), own_statistics=True), atol=1e-4)
+
+
+def test_settling_a_model_that_does_not_normalize_reads_nothing():
+    def batches():
+        raise AssertionError("read")
+        yield
+
+    make(readout={}).settle(batches())
+
+
+def test_the_fewest_samples_are_enforced(readouts):
+    model = make().eval()
+    model.classify(readouts[:FEWEST_SAMPLES], own_statistics=True)
+    with pytest.raises(ConfigurationError, match=r"model\.readout\.normalize.*at least 32 of them, not 31"):
+        model.classify(readouts[: FEWEST_SAMPLES - 1], own_statistics=True)
+
+
+def test_a_batch_of_one_sample_can_be_trained_on(readouts):
+    logits = make()(torch.randn(1, 6, 2))
+    assert torch.isfinite(logits).all()
+    logits.sum().backward()
+
+
+def test_a_readout_that_never_changes_stays_finite():
+    features = make().train().features(torch.zeros(10, 2, 8))
+    assert torch.isfinite(features).all()
+
+
+def test_another_way_of_normalizing_is_refused():
+    with pytest.raises(ConfigurationError, match=r"readout\.normalize: Input should be 'batch'"):
+        make(readout={"normalize": "layer"})
