@@ -219,7 +219,7 @@ def joined() -> Iterator[Ranks]:
     if ranks.local_size > 1:
         torch.set_num_threads(ranks.threads)  # torchrun allows one
     if ranks.size > 1:
-        # An optimizer imports this. Imported later, it keeps the group, and threads that may crash a process as it ends.
+        # An optimizer imports this. Imported later, it keeps the group, whose threads may crash a process as it ends.
         importlib.import_module("torch.distributed.nn")
         with _connection():
             distributed.init_process_group("gloo", store=_fresh(ranks), rank=ranks.rank, world_size=ranks.size)

@@ -1,0 +1,38 @@
+"""The exact engine as a user calls it: a ``MemoryConnector`` in torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from qiskit import QuantumCircuit
+
+from benchmarks.frameworks import Pass
+from benchmarks.problem import Answer, Problem
+from qlam_qiskit.discovery import load_template
+from qlam_qiskit.engine import Readout
+from qlam_qiskit.network import ExactExecution, MemoryConnector, MemoryNetwork
+from qlam_qiskit.template import MemoryCircuit
+
+
+def prepare(problem: Problem, precision: str = "float32") -> Pass:
+    """Compile the ring template without a query rotation, which the peers have not either."""
+    ring = load_template("ring", problem.qubits)
+    memory = MemoryCircuit(ring.update, ring.inputs, ring.weights, query=QuantumCircuit(problem.qubits))
+    readout = Readout(problem.qubits, "z_strings", max_weight=1)
+    execution = ExactExecution.of(memory, readout, precision=precision)
+    network = MemoryNetwork(memory, problem.steps, readout=readout, execution=execution)
+    arrays = (torch.from_numpy(array).to(getattr(torch, precision)) for array in problem.arrays())
+    inputs, weights, coefficients = arrays
+    connector = MemoryConnector(network, initial_weights=weights.numpy()).to(inputs.dtype)
+    inputs = inputs[:, :, None, :].requires_grad_()
+    queries = torch.zeros(1, 1, 1, 1, memory.num_query_angles, dtype=inputs.dtype)
+
+    def run() -> Any:
+        inputs.grad = connector.weight.grad = None
+        readouts = connector(inputs, queries).reshape(coefficients.shape)
+        loss = (coefficients * readouts).sum()
+        loss.backward()
+        return loss.detach(), inputs.grad, connector.weight.grad
+
+    return run, lambda result: Answer(float(result[0]), result[1][:, :, 0].numpy(), result[2].numpy())
