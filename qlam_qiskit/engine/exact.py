@@ -91,8 +91,20 @@ class ExactEngine:
         self._update = CompiledSteps(compile_plan(memory.update, memory.inputs, memory.weights), self.dtype)
         self._query = CompiledSteps(compile_plan(memory.query, memory.query_angles, ()), self.dtype)
         self._numbers = numbers(self.dtype)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make room for compiled code, and for each thread's buffers: to allocate takes longer than a short run."""
         self._code: dict[tuple[EntryPoint, int], Callable[..., None]] = {}
-        self._buffers = threading.local()  # allocated once for each thread: short sequences are over before malloc is
+        self._buffers = threading.local()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what cannot be copied to another object or process."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_code", "_buffers")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._prepare()
 
     def forward(
         self,

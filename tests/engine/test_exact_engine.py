@@ -1,5 +1,7 @@
 """The engine on batches: shapes, readouts in time, threads, precision, memory, and what it refuses."""
 
+import copy
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -287,3 +289,15 @@ def test_options_are_checked():
     for threads in (0, -2):
         with pytest.raises(ConfigurationError, match=f"at least 1 thread, not {threads}"):
             ExactEngine(memory, threads=threads)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda engine: pickle.loads(pickle.dumps(engine))])
+def test_a_copy_computes_the_same(copied, rng):
+    engine = _engine()
+    arguments = random_arguments(engine, rng, samples=3)
+    values, tape = engine.forward(*arguments)
+    twin = copied(engine)
+    again, twins_tape = twin.forward(*arguments)
+    np.testing.assert_array_equal(again, values)
+    gradients = (which.backward(of, values).weights for which, of in ((engine, tape), (twin, twins_tape)))
+    np.testing.assert_array_equal(*gradients)
