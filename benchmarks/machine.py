@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from benchmarks.frameworks import cores
+from qlam_qiskit.compare.records import processor_name
 
 _PACKAGES = (
     "qlam-qiskit",
@@ -29,21 +29,13 @@ _PACKAGES = (
 def describe() -> dict[str, Any]:
     """Return processor, cores, memory, system and the versions of what is installed."""
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": cores(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "system": _system(),
         "python": platform.python_version(),
         "versions": {package: found for package in _PACKAGES if (found := _version(package)) is not None},
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _system() -> str:

@@ -1,8 +1,12 @@
-"""A data set small enough to train on in a second, and an experiment on it."""
+"""A data set small enough to train on in a second, an experiment on it, and the command line in this process."""
+
+import sys
 
 import pytest
 import yaml
 from small_data import write_small_data
+
+from qlam_qiskit.cli import main
 
 
 class Quiet:
@@ -43,3 +47,20 @@ def small_experiment(tmp_path, monkeypatch):
     }
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(experiment))
     return "small.yaml"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run ``qlam`` with arguments in this process; returns exit status, stdout, stderr."""
+
+    def run_qlam(*arguments):
+        monkeypatch.setattr(sys, "argv", ["qlam", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as leaving:
+            status = leaving.code or 0
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run_qlam

@@ -9,8 +9,8 @@ from qlam_qiskit.baselines.recurrent import RecurrentMemory
 from qlam_qiskit.baselines.settings import BaselineSettings, RecurrentSettings, StateSpaceSettings
 from qlam_qiskit.baselines.ssm import StateSpaceMemory
 from qlam_qiskit.baselines.transformer import TransformerMemory
-from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model.embedding import make_embedding
+from qlam_qiskit.model.settings import readout_steps
 
 
 class Baseline(nn.Module):
@@ -31,10 +31,8 @@ class Baseline(nn.Module):
     ) -> None:
         super().__init__()
         times = settings.readout.times
-        if times > steps:
-            raise ConfigurationError(f"model.readout.times: at most the {steps} steps of a sequence (got {times})")
         self.num_answers, self.num_classes = num_answers, num_classes
-        self.readout_steps = tuple(round(steps * (k + 1) / times) - 1 for k in range(times))
+        self.readout_steps = readout_steps(steps, times)
         self.pooling = settings.readout.pooling
         self.embedding = make_embedding(settings.embedding, token_size)
         self.memory = _make_memory(settings, steps)

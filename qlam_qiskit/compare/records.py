@@ -101,12 +101,12 @@ def environment(versions: dict[str, str]) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "versions": versions,
-        "processor": _processor(),
+        "processor": processor_name(),
         "threads": torch.get_num_threads(),
     }
 
 
-def _processor() -> str:
+def processor_name() -> str:
     """Return the processor's name as the kernel gives it."""
     information = Path("/proc/cpuinfo")
     if information.exists():

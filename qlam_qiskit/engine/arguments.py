@@ -1,4 +1,4 @@
-"""The arrays that an engine is called with, checked: what does not fit is said in one line."""
+"""What an engine is made of and called with, checked: what does not fit is said in one line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qlam_qiskit.errors import CircuitError
+from qlam_qiskit.errors import CircuitError, ConfigurationError
 from qlam_qiskit.template import MemoryCircuit
+
+PRECISIONS = {"float32": np.float32, "float64": np.float64}
+MAX_QUBITS = 16
+
+
+def check_engine(memory: MemoryCircuit, precision: str) -> type[np.floating]:
+    """Return the dtype of a precision; raises ConfigurationError for another, CircuitError for a register too large."""
+    if precision not in PRECISIONS:
+        raise ConfigurationError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}")
+    if memory.num_qubits > MAX_QUBITS:
+        raise CircuitError(
+            f"the exact engine holds at most {MAX_QUBITS} qubits, not {memory.num_qubits}: use an Aer backend"
+        )
+    return PRECISIONS[precision]
+
+
+def beside(inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Join inputs (..., P) and weights, which broadcast to (..., W), to (..., P + W)."""
+    return np.concatenate([inputs, np.broadcast_to(weights, (*inputs.shape[:-1], weights.shape[-1]))], axis=-1)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from qlam_qiskit.engine.angles import AngleFunctions
-from qlam_qiskit.engine.arguments import Arguments
+from qlam_qiskit.engine.arguments import Arguments, beside, check_engine
 from qlam_qiskit.engine.arrays import CHUNK, Shared, State, Sums, work
 from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks, processors
 from qlam_qiskit.engine.compiled import EntryPoint
@@ -26,9 +26,6 @@ from qlam_qiskit.engine.sweep import backward_block, forward_block
 from qlam_qiskit.engine.tables import CompiledSteps, numbers
 from qlam_qiskit.errors import CircuitError, ConfigurationError
 from qlam_qiskit.template import MemoryCircuit
-
-PRECISIONS = {"float32": np.float32, "float64": np.float64}
-MAX_QUBITS = 16
 
 
 @dataclass(frozen=True)
@@ -77,14 +74,8 @@ class ExactEngine:
     """
 
     def __init__(self, memory: MemoryCircuit, *, precision: str = "float32", threads: int | None = None) -> None:
-        if precision not in PRECISIONS:
-            raise ConfigurationError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}")
-        if memory.num_qubits > MAX_QUBITS:
-            raise CircuitError(
-                f"the exact engine holds at most {MAX_QUBITS} qubits, not {memory.num_qubits}: use an Aer backend"
-            )
+        self.dtype = check_engine(memory, precision)
         self.memory = memory
-        self.dtype = PRECISIONS[precision]
         if threads is not None and threads < 1:
             raise ConfigurationError(f"the exact engine runs on at least 1 thread, not {threads}")
         self.threads = threads or processors()
@@ -166,7 +157,7 @@ class ExactEngine:
         states = np.array(parts, np.float64)[:, : len(inputs)]
         plan = self._update.plan
         phases = AngleFunctions([plan.global_phase], (*plan.inputs, *plan.weights))
-        phase = phases(_beside(inputs, weights)).sum(axis=(1, 2, 3))
+        phase = phases(beside(inputs, weights)).sum(axis=(1, 2, 3))
         return (states[0] + 1j * states[1]) * np.exp(1j * phase)[:, None]
 
     @property
@@ -179,7 +170,7 @@ class ExactEngine:
         cut = cut_batch(len(inputs), inputs.shape[2], self.memory.num_qubits, self.threads)
         angles, query_angles = inputs, queries
         if self._update.evaluated is not None:
-            angles = self._update.evaluated(_beside(inputs, weights)).astype(self.dtype)
+            angles = self._update.evaluated(beside(inputs, weights)).astype(self.dtype)
         if self._query.evaluated is not None:
             query_angles = self._query.evaluated(queries).astype(self.dtype)
         shared = [self._update.share(row, cut.lanes) for row in weights]
@@ -214,12 +205,6 @@ class ExactEngine:
         return kept[lanes]
 
 
-def _beside(inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Join inputs (B, T, H, P) and weights (H, W) to (B, T, H, P + W)."""
-    shape = (*inputs.shape[:2], *weights.shape)
-    return np.concatenate([inputs, np.broadcast_to(weights, shape)], axis=-1)
-
-
 def _pull_back_evaluated(
     functions: AngleFunctions | None, inputs: np.ndarray, weights: np.ndarray, gradient: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | float]:
@@ -228,6 +213,6 @@ def _pull_back_evaluated(
         return gradient, 0.0
     if weights.shape[1] == 0:
         return functions.pull_back(inputs, gradient).astype(gradient.dtype), 0.0
-    both = functions.pull_back(_beside(inputs, weights), gradient)
+    both = functions.pull_back(beside(inputs, weights), gradient)
     split = inputs.shape[-1]
     return both[..., :split].astype(gradient.dtype), both[..., split:].sum(axis=(0, 1))

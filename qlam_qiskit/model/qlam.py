@@ -25,10 +25,9 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.model.normalization import ReadoutNormalization
-from qlam_qiskit.model.settings import ModelSettings
+from qlam_qiskit.model.settings import ModelSettings, readout_steps
 from qlam_qiskit.network import ExactExecution
 from qlam_qiskit.network.selection import ExecutionFactory
 
@@ -60,11 +59,9 @@ class QLAM(nn.Module):
     ) -> None:
         super().__init__()
         times = settings.readout.times
-        if times > steps:
-            raise ConfigurationError(f"model.readout.times: at most the {steps} steps of a sequence (got {times})")
         self.num_answers, self.num_classes = num_answers, num_classes
         every_step = tuple(range(steps))
-        spaced = tuple(round(steps * (k + 1) / times) - 1 for k in range(times))
+        spaced = readout_steps(steps, times)
         self.layers = nn.ModuleList()
         for index in range(settings.layers):
             last = index == settings.layers - 1

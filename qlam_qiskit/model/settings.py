@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from qlam_qiskit.configuration import Settings
+from qlam_qiskit.errors import ConfigurationError
 
 
 class CircuitSettings(Settings):
@@ -103,3 +104,10 @@ class ModelSettings(Settings):
     time_scale_decades: float = Field(0.0, ge=0)
     weight_scale: float = Field(0.05, gt=0)
     weight_std: float = Field(0.1, ge=0)
+
+
+def readout_steps(steps: int, times: int) -> tuple[int, ...]:
+    """Return the steps after which a sequence is read, evenly spaced up to the last; ConfigurationError if too many."""
+    if times > steps:
+        raise ConfigurationError(f"model.readout.times: at most the {steps} steps of a sequence (got {times})")
+    return tuple(round(steps * (k + 1) / times) - 1 for k in range(times))

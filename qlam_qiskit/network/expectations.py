@@ -18,8 +18,8 @@ from qiskit.primitives.containers.observables_array import ObservableLike, Obser
 from qiskit.quantum_info import PauliList, SparseObservable, SparsePauliOp
 
 from qlam_qiskit.engine import ExactEngine
+from qlam_qiskit.engine.arguments import MAX_QUBITS, PRECISIONS
 from qlam_qiskit.engine.blocks import WIDE
-from qlam_qiskit.engine.exact import MAX_QUBITS, PRECISIONS
 from qlam_qiskit.errors import CircuitError, ConfigurationError
 from qlam_qiskit.template import MemoryCircuit
 

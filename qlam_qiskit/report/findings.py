@@ -127,7 +127,7 @@ class Findings:
     @cached_property
     def evaluations(self) -> list[Evaluation]:
         """The run on other backends."""
-        rows = latest_evaluations(self.run.evaluations())
+        rows = latest_evaluations(self.run.folder.evaluations())
         if not rows:
             raise LeftOut("the run was evaluated on none yet (qlam evaluate does that)")
         return rows
@@ -234,7 +234,7 @@ class Findings:
                 if _noisy_device(spec) is None:
                     raise ConfigurationError(f"--noise {spec.name}: that backend is no device that is simulated here")
         else:
-            evaluated = [row["backend"] for row in self.run.evaluations()]
+            evaluated = [row["backend"] for row in self.run.folder.evaluations()]
             specs = [entries[name] for name in dict.fromkeys(evaluated) if name in entries]
         named = {_noisy_device(spec): spec for spec in specs}
         return {name: spec for name, spec in named.items() if name is not None}

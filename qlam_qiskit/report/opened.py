@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -37,14 +35,3 @@ class OpenedRun:
     def model(self) -> nn.Module:
         """The model with its best weights."""
         return load_run(self.folder, self.data)
-
-    def evaluations(self) -> list[dict[str, Any]]:
-        """Read the evaluations of the run, the oldest first; a last line that is not whole is left out."""
-        path = self.folder.path / "evaluations.jsonl"
-        rows = []
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                break
-        return rows

@@ -12,6 +12,7 @@ import numpy as np
 from qiskit.circuit import Parameter
 
 from qlam_qiskit.engine.angles import AngleFunctions
+from qlam_qiskit.engine.arguments import beside
 from qlam_qiskit.engine.gates import Permutation, Rotation, string_signs
 from qlam_qiskit.engine.plan import Operation, PhaseRun, compile_plan
 from qlam_qiskit.template import MemoryCircuit
@@ -24,7 +25,7 @@ def trajectory(memory: MemoryCircuit, angles: np.ndarray, weights: np.ndarray) -
     """
     plan = compile_plan(memory.update, memory.inputs, memory.weights)
     samples, steps, _ = angles.shape
-    arguments = np.concatenate([angles, np.broadcast_to(weights, (samples, steps, len(weights)))], axis=-1)
+    arguments = beside(angles, weights)
     parameters = (*plan.inputs, *plan.weights)
     turns = [_angles(operation, parameters, arguments, plan.num_qubits) for operation in plan.operations]
     states = np.zeros((samples, steps + 1, 1 << memory.num_qubits), np.complex128)

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import distributed
 
+from qlam_qiskit.engine.blocks import processors
 from qlam_qiskit.errors import ConfigurationError, QlamError
 
 _T = TypeVar("_T")
@@ -64,8 +65,7 @@ class Ranks:
     @property
     def threads(self) -> int:
         """Processors of this machine for each of its ranks, at least 1."""
-        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, processors // self.local_size)
+        return max(1, processors() // self.local_size)
 
     def share(self, indices: np.ndarray) -> np.ndarray:
         """Return this rank's part of the samples of a batch; empty where there are fewer samples than ranks."""

@@ -112,6 +112,10 @@ class RunFolder:
         """Read the metrics of all finished epochs."""
         return self._read_lines("metrics.jsonl")
 
+    def evaluations(self) -> list[dict[str, Any]]:
+        """Read the evaluations of the run, the oldest first."""
+        return self._read_lines("evaluations.jsonl")
+
     def keep_metrics(self, epochs: int) -> None:
         """Drop the metrics of epochs that will be trained again."""
         kept = [json.dumps(row) + "\n" for row in self.metrics() if row["epoch"] <= epochs]

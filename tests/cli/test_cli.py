@@ -11,24 +11,7 @@ import pytest
 import yaml
 from small_data import write_small_data
 
-from qlam_qiskit.cli import main, qlam
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run ``qlam`` with arguments in this process; returns exit status, stdout, stderr."""
-
-    def run_qlam(*arguments):
-        monkeypatch.setattr(sys, "argv", ["qlam", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as leaving:
-            status = leaving.code or 0
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run_qlam
+from qlam_qiskit.cli import qlam
 
 
 def commands(group=qlam, path=()):

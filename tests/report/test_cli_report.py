@@ -1,28 +1,8 @@
 """``qlam report`` and ``qlam plot`` from the command line."""
 
 import json
-import sys
 
 import pytest
-
-from qlam_qiskit.cli import main
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run ``qlam`` in this process; returns exit status, stdout, stderr."""
-
-    def run_qlam(*arguments):
-        monkeypatch.setattr(sys, "argv", ["qlam", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as leaving:
-            status = leaving.code or 0
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run_qlam
 
 
 def test_report_prints_one_json_object(run, symbol_run, tmp_path):

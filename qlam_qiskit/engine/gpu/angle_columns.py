@@ -12,6 +12,7 @@ import torch
 from qiskit.circuit import Parameter
 
 from qlam_qiskit.engine.angles import AngleFunctions, affine_part, parameters_of
+from qlam_qiskit.engine.arguments import beside
 from qlam_qiskit.engine.gates import Angle
 
 
@@ -52,7 +53,7 @@ class AngleColumns:
     def values(self, inputs: np.ndarray, weights: np.ndarray) -> torch.Tensor:
         """Evaluate at inputs (..., P) and weights that broadcast to (..., W); returns (..., A) on the device."""
         if self._evaluated is not None:
-            inputs = self._evaluated(_beside(inputs, weights))
+            inputs = self._evaluated(beside(inputs, weights))
         terms = torch.from_numpy(np.array(inputs, order="C")).to(self._device, self._dtype) @ self._matrix.T
         return terms.add_(torch.from_numpy(self._rests(weights)).to(self._device, self._dtype))
 
@@ -66,11 +67,6 @@ class AngleColumns:
         of_inputs = (gradient @ self._matrix).cpu().numpy()
         if self._evaluated is None:
             return of_inputs, of_weights
-        both = self._evaluated.pull_back(_beside(inputs, weights), of_inputs)
+        both = self._evaluated.pull_back(beside(inputs, weights), of_inputs)
         split = inputs.shape[-1]
         return both[..., :split].astype(of_inputs.dtype), of_weights + both[..., split:].sum(axis=lead)
-
-
-def _beside(inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Join inputs (..., P) and weights to (..., P + W)."""
-    return np.concatenate([inputs, np.broadcast_to(weights, (*inputs.shape[:-1], weights.shape[-1]))], axis=-1)

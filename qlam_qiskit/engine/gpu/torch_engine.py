@@ -23,14 +23,14 @@ import numpy as np
 import torch
 
 from qlam_qiskit.engine.angles import AngleFunctions
-from qlam_qiskit.engine.arguments import Arguments
-from qlam_qiskit.engine.exact import MAX_QUBITS, PRECISIONS, Gradients
+from qlam_qiskit.engine.arguments import Arguments, beside, check_engine
+from qlam_qiskit.engine.exact import Gradients
 from qlam_qiskit.engine.gpu.angle_columns import AngleColumns
 from qlam_qiskit.engine.gpu.device import full_precision, open_device
 from qlam_qiskit.engine.gpu.grouping import angles_of, group, join, split_tail
 from qlam_qiskit.engine.gpu.steps import Steps
 from qlam_qiskit.engine.plan import compile_plan
-from qlam_qiskit.errors import CircuitError, ConfigurationError
+from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.template import MemoryCircuit
 
 CHUNK_BYTES = 1 << 28
@@ -77,14 +77,8 @@ class TorchEngine:
         device: str = "cuda",
         chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ConfigurationError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}")
-        if memory.num_qubits > MAX_QUBITS:
-            raise CircuitError(
-                f"the exact engine holds at most {MAX_QUBITS} qubits, not {memory.num_qubits}: use an Aer backend"
-            )
+        self.dtype = check_engine(memory, precision)
         self.memory = memory
-        self.dtype = PRECISIONS[precision]
         self.device = open_device(device)
         self._chunk_bytes = chunk_bytes
         self._real: torch.dtype = getattr(torch, precision)
@@ -156,8 +150,7 @@ class TorchEngine:
         with full_precision():
             tape = self._walk(arguments)
             states = self._tail.forward(tape.last, tape.readouts[..., : self._tail_width])
-        shared = np.broadcast_to(arguments.weights, (*arguments.inputs.shape[:3], self.memory.num_weights))
-        phase = self._global_phase(np.concatenate([arguments.inputs, shared], axis=-1)).sum(axis=(1, 2, 3))
+        phase = self._global_phase(beside(arguments.inputs, arguments.weights)).sum(axis=(1, 2, 3))
         return states.cpu().numpy().astype(complex) * np.exp(1j * phase)[:, None]
 
     def _walk(self, arguments: Arguments) -> TorchTape:
