@@ -28,13 +28,16 @@ _EPSILON = 1e-5
 
 
 class ReadoutNormalization(nn.Module):
-    """Standardizes each of F readouts; the head's linear map follows, so it has no scale and shift of its own.
+    """Standardizes each of F readouts; the head's linear map follows, so it has no scale and shift to be trained.
 
     ``mean`` and ``std``, shape (F,), are the saved statistics: plain buffers that nothing but :meth:`settle` changes.
+    ``spread`` is the standard deviation that readouts are brought to. Adam moves each weight of the head alike, whatever
+    it multiplies, so that a smaller spread slows the head down against the circuit.
     """
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, spread: float = 1.0) -> None:
         super().__init__()
+        self._spread = spread
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
 
@@ -45,11 +48,11 @@ class ReadoutNormalization(nn.Module):
         FEWEST_SAMPLES samples to be evaluated with their own statistics.
         """
         if self.training and len(readouts) > 1:
-            return _standardize(readouts, *_statistics(readouts))
+            return self._standardize(readouts, *_statistics(readouts))
         if not own_statistics:
-            return _standardize(readouts, self.mean, self.std)
+            return self._standardize(readouts, self.mean, self.std)
         self.check_samples(len(readouts))
-        return _standardize(readouts, *_statistics(readouts))
+        return self._standardize(readouts, *_statistics(readouts))
 
     def check_samples(self, count: int) -> None:
         """Raise ConfigurationError when ``count`` samples are too few for statistics of their own."""
@@ -66,10 +69,9 @@ class ReadoutNormalization(nn.Module):
         self.mean.copy_(mean)
         self.std.copy_(std)
 
+    def _standardize(self, readouts: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+        return (readouts - mean) / std * self._spread
+
 
 def _statistics(readouts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return readouts.mean(0), (readouts.var(0, correction=0) + _EPSILON).sqrt()
-
-
-def _standardize(readouts: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
-    return (readouts - mean) / std

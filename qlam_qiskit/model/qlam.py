@@ -68,8 +68,8 @@ class QLAM(nn.Module):
             layer = MemoryLayer(settings, token_size, steps, spaced if last else every_step, execution or _exact)
             self.layers.append(layer)
             token_size = layer.readout_size
-        normalize = settings.readout.normalize is not None
-        self.normalization = ReadoutNormalization(times * token_size) if normalize else None
+        normalize, spread = settings.readout.normalize is not None, settings.readout.spread
+        self.normalization = ReadoutNormalization(times * token_size, spread) if normalize else None
         self.head = nn.Linear(times * token_size, num_answers * num_classes)
 
     def forward(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:

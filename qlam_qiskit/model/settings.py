@@ -37,14 +37,21 @@ class QuerySettings(Settings):
 class ReadoutSettings(Settings):
     """What is read, ``times`` times at even intervals: all bitstring probabilities, or Z strings up to a weight.
 
-    With ``normalize: batch`` the head sees readouts standardized over the samples that run together; see
-    :class:`~qlam_qiskit.model.normalization.ReadoutNormalization`.
+    With ``normalize: batch`` the head sees readouts standardized over the samples that run together, to a standard
+    deviation of ``spread``; see :class:`~qlam_qiskit.model.normalization.ReadoutNormalization`.
     """
 
     kind: Literal["probabilities", "z_strings"] = "probabilities"
     max_weight: int = Field(2, ge=1)
     times: int = Field(1, ge=1)
     normalize: Literal["batch"] | None = None
+    spread: float = Field(1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _check_spread(self) -> ReadoutSettings:
+        if self.spread != 1.0 and self.normalize is None:
+            raise ValueError("spread is that of normalized readouts: it needs normalize: batch")
+        return self
 
 
 class NoiseSettings(Settings):

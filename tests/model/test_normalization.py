@@ -43,6 +43,22 @@ def test_scale_and_shift_are_removed_in_training_and_by_own_statistics(readouts)
         assert torch.allclose(changed, model.classify(readouts, own_statistics=own), atol=1e-3)
 
 
+def test_spread_is_the_deviation_of_what_the_head_sees_whatever_the_statistics(readouts):
+    model, plain = make(readout={"normalize": "batch", "times": 2, "spread": 0.3}), make()
+    for one in (model, plain):
+        one.normalization.settle([readouts.flatten(1)])
+    for mode, own in ((True, False), (False, True), (False, False)):
+        model.train(mode), plain.train(mode)
+        features = model.features(readouts, own_statistics=own)
+        torch.testing.assert_close(features, 0.3 * plain.features(readouts, own_statistics=own))
+        torch.testing.assert_close(features.std(0, correction=0), torch.full((16,), 0.3), rtol=1e-4, atol=0)
+
+
+def test_spread_without_normalization_is_refused():
+    with pytest.raises(ConfigurationError, match="spread is that of normalized readouts: it needs normalize: batch"):
+        make(readout={"spread": 0.3})
+
+
 def test_scale_and_shift_of_a_model_that_does_not_normalize_stay(readouts):
     model = make(readout={"times": 2})
     assert model.normalization is None
