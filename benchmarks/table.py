@@ -10,8 +10,10 @@ import click
 from benchmarks.peers import RESULTS
 from benchmarks.plot import case_of, milliseconds, times
 from benchmarks.process import ROOT
+from qlam_qiskit.compare.pages import replaced
 from qlam_qiskit.workspace import write_atomically
 
+README = ROOT / "README.md"
 BEGIN, END = "<!-- speed: generated from benchmarks/results -->", "<!-- end of speed -->"
 
 
@@ -66,13 +68,7 @@ def _growth(scaling: dict[str, Any]) -> list[str]:
 
 def in_readme() -> str:
     """Return what README holds now."""
-    return _parts()[1].strip("\n")
-
-
-def _parts() -> tuple[str, str, str]:
-    before, _, rest = (ROOT / "README.md").read_text("utf-8").partition(BEGIN)
-    inside, _, after = rest.partition(END)
-    return before, inside, after
+    return README.read_text("utf-8").partition(BEGIN)[2].partition(END)[0].strip("\n")
 
 
 @click.command()
@@ -83,8 +79,7 @@ def main(write: bool) -> None:
     Example: python -m benchmarks.table --write
     """
     if write:
-        before, _, after = _parts()
-        write_atomically(ROOT / "README.md", f"{before}{BEGIN}\n\n{section()}\n\n{END}{after}")
+        write_atomically(README, replaced(README.read_text("utf-8"), BEGIN, END, f"{section()}\n"))
     else:
         click.echo(section())
 

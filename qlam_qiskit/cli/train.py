@@ -42,7 +42,7 @@ def train_command(
     """
     from qlam_qiskit.cli.progress import TrainingBar, interruptible
     from qlam_qiskit.train import load_experiment, train
-    from qlam_qiskit.train.distributed import joined
+    from qlam_qiskit.train.joining import joined
 
     with joined() as ranks:
         try:

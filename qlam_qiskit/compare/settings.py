@@ -51,6 +51,11 @@ class Contestant(Settings):
         """The key of ``model`` that is solved for the budget."""
         return self.size or {"qlam": None, "reservoir": "readout.times"}.get(self.model.kind, "width")
 
+    @property
+    def figures(self) -> list[Figure]:
+        """What was reported elsewhere, the paper first."""
+        return [figure for figure in (self.paper, self.published) if figure is not None]
+
 
 class BudgetSettings(Settings):
     """How many parameters every model trains, by default as many as the reference, and how far off it may be."""

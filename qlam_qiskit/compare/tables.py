@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeAlias
 
 from qlam_qiskit.compare.records import Records, unpack
 from qlam_qiskit.compare.settings import Comparison, Contestant, Figure
 from qlam_qiskit.compare.statistics import mean_and_deviation, paired_t, sign_test
 from qlam_qiskit.workspace import write_atomically
+
+Table: TypeAlias = list[dict[str, Any]]
 
 
 def write_tables(comparison: Comparison, name: str, records: Records) -> None:
@@ -19,7 +21,7 @@ def write_tables(comparison: Comparison, name: str, records: Records) -> None:
     write_atomically(records.folder / "table.md", to_markdown(comparison, name, table))
 
 
-def make_table(comparison: Comparison, records: Records) -> list[dict[str, Any]]:
+def make_table(comparison: Comparison, records: Records) -> Table:
     """Return one entry for each case: its rows, and how the reference stands to the best baseline.
 
     Accuracies and their deviations are fractions, seconds those of one run's training.
@@ -40,7 +42,7 @@ def make_table(comparison: Comparison, records: Records) -> list[dict[str, Any]]
     return table
 
 
-def to_markdown(comparison: Comparison, name: str, table: list[dict[str, Any]]) -> str:
+def to_markdown(comparison: Comparison, name: str, table: Table) -> str:
     """Write a table as Markdown, with the budget before it and the tests and sources after it."""
     lines = [_budget(comparison, name, table), ""]
     lines += ["| task | model | parameters | test accuracy, % | seeds | s per run | paper, % | published, % |"]
@@ -54,15 +56,15 @@ def to_markdown(comparison: Comparison, name: str, table: list[dict[str, Any]]) 
                 task,
                 contestant.label,
                 f"{row['parameters']:,}",
-                _percent(row["test_accuracy"], row["deviation"]),
+                format_percent(row["test_accuracy"], row["deviation"]),
                 str(len(row["seeds"])),
                 f"{row['train_seconds']:.0f}",
-                _figure(contestant.paper),
-                _figure(contestant.published),
+                format_figure(contestant.paper),
+                format_figure(contestant.published),
             ]
             lines.append(f"| {' | '.join(cells)} |")
             sources |= dict.fromkeys(_sources(contestant))
-    tests = [_sentence(comparison, entry) for entry in table if entry["test"]]
+    tests = [sentence(comparison, entry) for entry in table if entry["test"]]
     lines += ["", *tests] if tests else []
     lines += ["", f"Reported elsewhere, of other sizes and training: {'; '.join(sources)}."] if sources else []
     return "\n".join(lines) + "\n"
@@ -105,7 +107,7 @@ def _test(reference: str, rows: list[dict[str, Any]], found: dict[str, list[dict
     return {"baseline": best, "seeds": None if paired is None else asdict(paired), "samples": samples}
 
 
-def _budget(comparison: Comparison, name: str, table: list[dict[str, Any]]) -> str:
+def _budget(comparison: Comparison, name: str, table: Table) -> str:
     training, search = comparison.training, comparison.search
     multipliers = ", ".join(f"{multiplier:g}" for multiplier in search.multipliers)
     samples = f"{table[0]['train_samples']:,} training and {table[0]['test_samples']:,} test samples, " if table else ""
@@ -118,7 +120,8 @@ def _budget(comparison: Comparison, name: str, table: list[dict[str, Any]]) -> s
     )
 
 
-def _sentence(comparison: Comparison, entry: dict[str, Any]) -> str:
+def sentence(comparison: Comparison, entry: dict[str, Any]) -> str:
+    """Say how the reference stands to the best baseline of a case: over seeds, and over test samples."""
     test = entry["test"]
     reference, baseline = (comparison.models[model].label for model in (comparison.reference, test["baseline"]))
     task = f"{entry['task']} {entry['case']}".strip()
@@ -141,16 +144,17 @@ def _sentence(comparison: Comparison, entry: dict[str, Any]) -> str:
     return f"{text}. Test samples (exact sign test): {samples}."
 
 
-def _percent(mean: float, deviation: float | None) -> str:
+def format_percent(mean: float, deviation: float | None) -> str:
+    """Write an accuracy and its deviation, fractions, in percent."""
     return f"{100 * mean:.2f}" + (f" +- {100 * deviation:.2f}" if deviation is not None else "")
 
 
-def _figure(figure: Figure | None) -> str:
+def format_figure(figure: Figure | None) -> str:
+    """Write an accuracy that was reported elsewhere; empty where there is none."""
     if figure is None:
         return ""
     return f"{figure.accuracy:g}" + (f" +- {figure.deviation:g}" if figure.deviation is not None else "")
 
 
 def _sources(contestant: Contestant) -> list[str]:
-    figures = (contestant.paper, contestant.published)
-    return [f"{contestant.label} {_figure(figure)} ({figure.source})" for figure in figures if figure is not None]
+    return [f"{contestant.label} {format_figure(figure)} ({figure.source})" for figure in contestant.figures]

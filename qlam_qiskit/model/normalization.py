@@ -4,7 +4,7 @@ To first order, noise shrinks each readout and shifts it, alike for all samples;
 samples undo both. Which samples these are depends on where the readouts come from:
 
 =========================  ==============================================================================
-training                   the batch
+training                   the batch, over all processes that share it
 evaluation, exact engine   samples of the training split, read without noise when the epoch ended (saved)
 evaluation, elsewhere      the evaluated samples themselves: all of them are there at once
 =========================  ==============================================================================
@@ -15,7 +15,7 @@ and a single sample could not be classified alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
@@ -31,9 +31,12 @@ class ReadoutNormalization(nn.Module):
     """Standardizes each of F readouts; the head's linear map follows, so it has no scale and shift to be trained.
 
     ``mean`` and ``std``, shape (F,), are the saved statistics: plain buffers that nothing but :meth:`settle` changes.
-    ``spread`` is the standard deviation that readouts are brought to. Adam moves each weight of the head alike, whatever
-    it multiplies, so that a smaller spread slows the head down against the circuit.
+    ``spread`` is the standard deviation that readouts are brought to. Adam moves each weight of the head alike,
+    whatever it multiplies, so that a smaller spread slows the head down against the circuit. ``total`` adds up a tensor
+    over the processes that share a batch, and its gradient; without it, the batch is this process's own.
     """
+
+    total: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     def __init__(self, features: int, spread: float = 1.0) -> None:
         super().__init__()
@@ -47,8 +50,8 @@ class ReadoutNormalization(nn.Module):
         A batch of one sample has no statistics, and takes those saved. Raises ConfigurationError for fewer than
         FEWEST_SAMPLES samples to be evaluated with their own statistics.
         """
-        if self.training and len(readouts) > 1:
-            return self._standardize(readouts, *_statistics(readouts))
+        if self.training and (found := self._of_batch(readouts)) is not None:
+            return self._standardize(readouts, *found)
         if not own_statistics:
             return self._standardize(readouts, self.mean, self.std)
         self.check_samples(len(readouts))
@@ -69,9 +72,28 @@ class ReadoutNormalization(nn.Module):
         self.mean.copy_(mean)
         self.std.copy_(std)
 
+    def stand_by(self) -> None:
+        """Take part in the statistics of a batch of which this process has no samples, and in their gradients."""
+        if self.total is not None:
+            self(torch.zeros(0, len(self.mean), requires_grad=True)).sum().backward()
+
+    def _of_batch(self, readouts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return mean and standard deviation of a batch; None where it has one sample."""
+        if self.total is None:
+            return _statistics(readouts) if len(readouts) > 1 else None
+        sums = self.total(torch.cat([readouts.sum(0), readouts.new_tensor([len(readouts)])]))
+        if sums[-1] < 2:
+            return None
+        mean = sums[:-1] / sums[-1]
+        return mean, _deviation(self.total((readouts - mean).square().sum(0)) / sums[-1])
+
     def _standardize(self, readouts: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
         return (readouts - mean) / std * self._spread
 
 
 def _statistics(readouts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return readouts.mean(0), (readouts.var(0, correction=0) + _EPSILON).sqrt()
+    return readouts.mean(0), _deviation(readouts.var(0, correction=0))
+
+
+def _deviation(variance: torch.Tensor) -> torch.Tensor:
+    return (variance + _EPSILON).sqrt()

@@ -8,28 +8,24 @@ gives the same bits. Only what a model draws from torch's generator in training,
 
 from __future__ import annotations
 
-import importlib
 import math
-import os
-import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import numpy as np
 import torch
 from torch import distributed
+from torch.autograd.function import once_differentiable
 
 from qlam_qiskit.engine.blocks import processors
 from qlam_qiskit.errors import ConfigurationError, QlamError
+from qlam_qiskit.train.connection import connection
 
 _T = TypeVar("_T")
 _FOLDER = "qlam/run-folder"  # the key in torchrun's store
-_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -110,9 +106,13 @@ class Ranks:
         if self.size == 1:
             return numbers
         total = torch.tensor(numbers, dtype=torch.float64)
-        with _connection():
+        with connection():
             distributed.all_reduce(total)
         return tuple(total.tolist())
+
+    def total(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Add up a tensor over all ranks, and in the backward pass its gradient."""
+        return tensor if self.size == 1 else _Total.apply(tensor, self._sum)
 
     def from_first(self, make: Callable[[], _T]) -> _T:
         """Call ``make`` on rank 0 and return the result on all; a QlamError too is raised on all."""
@@ -122,7 +122,7 @@ class Ranks:
         with self.together():
             if self.first:
                 sent[0] = make()
-        with _connection():
+        with connection():
             distributed.broadcast_object_list(sent, src=0)
         return sent[0]
 
@@ -149,7 +149,7 @@ class Ranks:
         except QlamError as error:
             failure = error
         failures: list[Any] = [None] * self.size
-        with _connection():
+        with connection():
             distributed.all_gather_object(failures, failure and (str(failure), failure.exit_status))
         for rank, told in enumerate(failures):
             if told is None:
@@ -192,12 +192,12 @@ class Ranks:
                     f"device: cuda: {self.local_size} ranks on a machine with {torch.cuda.device_count()} GPUs"
                 )
             torch.cuda.set_device(self.local_rank)
-        with _connection():
+        with connection():
             return replace(self, group=distributed.new_group(backend="nccl"))
 
     def _sum(self, flat: torch.Tensor) -> torch.Tensor:
         there = flat if self.group is None else flat.cuda()
-        with _connection():
+        with connection():
             distributed.all_reduce(there, group=self.group)
         return there.to(flat.device)
 
@@ -205,76 +205,15 @@ class Ranks:
 ALONE = Ranks()
 
 
-@contextmanager
-def joined() -> Iterator[Ranks]:
-    """Join the processes that torchrun started with this one, and leave them at the end; without torchrun, be alone.
+class _Total(torch.autograd.Function):
+    """A sum over ranks: what each rank puts in counts for the losses of all."""
 
-    Raises QlamError when they cannot be reached. An unforeseen error of a rank other than 0 is given its name.
-    """
-    if not (distributed.is_available() and distributed.is_torchelastic_launched()):
-        yield Ranks()
-        return
-    numbers = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"))
-    ranks = Ranks(*numbers, store=_torchrun_store())
-    if ranks.local_size > 1:
-        torch.set_num_threads(ranks.threads)  # torchrun allows one
-    if ranks.size > 1:
-        # An optimizer imports this. Imported later, it keeps the group, whose threads may crash a process as it ends.
-        importlib.import_module("torch.distributed.nn")
-        with _connection():
-            distributed.init_process_group("gloo", store=_fresh(ranks), rank=ranks.rank, world_size=ranks.size)
-    try:
-        yield ranks
-    except Exception as error:
-        if not ranks.first:
-            error.add_note(f"rank {ranks.rank} of {ranks.size} failed: {type(error).__name__}")
-        raise
-    finally:
-        if ranks.size > 1:
-            distributed.destroy_process_group()
+    @staticmethod
+    def forward(ctx: Any, tensor: torch.Tensor, add_up: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        ctx.add_up = add_up
+        return add_up(tensor.clone())
 
-
-def _torchrun_store() -> distributed.Store | None:
-    """Connect to the store of torchrun's own process; None where one of its workers holds the store."""
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
-        return None
-    with _connection():
-        return distributed.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
-
-
-def _fresh(ranks: Ranks) -> distributed.Store | None:
-    """Agree on an empty part of torchrun's store, which still has the addresses of processes before a restart.
-
-    How often torchrun has restarted is no name for it: the machines may disagree on that.
-    """
-    store, own = ranks.store, uuid4().hex
-    if store is None:
-        return None
-    if not ranks.first:
-        store.set(f"qlam/hello/{ranks.rank}", own)
-        name = store.get(f"qlam/answer/{own}").decode()
-        store.set(f"qlam/heard/{name}/{ranks.rank}", "")
-        return distributed.PrefixStore(name, store)
-    # Who said hello may be gone since a restart, and will not have heard.
-    deadline = time.monotonic() + store.timeout.total_seconds()
-    missing = set(range(1, ranks.size))
-    while missing:
-        for rank in missing:
-            if store.check([f"qlam/hello/{rank}"]):
-                store.set(f"qlam/answer/{store.get(f'qlam/hello/{rank}').decode()}", own)
-        time.sleep(_POLL_SECONDS)
-        missing = {rank for rank in missing if not store.check([f"qlam/heard/{own}/{rank}"])}
-        if missing and time.monotonic() > deadline:
-            raise QlamError(f"rank {min(missing)} did not start, or cannot be reached")
-    return distributed.PrefixStore(own, store)
-
-
-@contextmanager
-def _connection() -> Iterator[None]:
-    """Turn the errors of torch.distributed into one line; only a lost process or network causes them here."""
-    try:
-        yield
-    except RuntimeError as error:
-        reason = re.sub(r"\[/\S+\] ", "", " ".join(str(error).split())).split(". ")[0]
-        rank = os.environ["RANK"]
-        raise QlamError(f"rank {rank} lost the connection to another, which may have failed first: {reason}") from None
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return ctx.add_up(gradient.clone(memory_format=torch.contiguous_format)), None

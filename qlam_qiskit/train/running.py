@@ -8,14 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from qlam_qiskit.backends import BackendSpec, load_registry
 from qlam_qiskit.baselines import count_parameters
 from qlam_qiskit.data import SequenceData, load_data, validation_split
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import QLAM
-from qlam_qiskit.model.normalization import ReadoutNormalization
 from qlam_qiskit.network.selection import BackendExecutions
 from qlam_qiskit.train.building import build_model, check_description, describe
 from qlam_qiskit.train.checkpoint import load_checkpoint, load_weights
@@ -51,7 +48,6 @@ def train(
     with ranks.together():
         executions = BackendExecutions(spec, seed=experiment.seed)
         model = build_model(experiment.model, data, executions, experiment.seed)
-        _check_divisible(model, ranks)
     ranks.check_same(lambda: {**describe(model, data), **_digests(model, data)})
     fraction = experiment.training.validation_fraction
     training, validation = data.train, None
@@ -83,14 +79,6 @@ def _divided(spec: BackendSpec, ranks: Ranks) -> tuple[BackendSpec, Ranks]:
         f"backend {spec.name!r} draws at random, which {ranks.size} ranks cannot do as one would: train on one of kind "
         "exact, or of kind aer with neither shots, noise nor gradient: spsa, or in one process"
     )
-
-
-def _check_divisible(model: torch.nn.Module, ranks: Ranks) -> None:
-    """Raise ConfigurationError where ranks divide a batch that the model must see as a whole."""
-    if ranks.size > 1 and any(isinstance(part, ReadoutNormalization) for part in model.modules()):
-        raise ConfigurationError(
-            "model.readout.normalize: takes the statistics of whole batches, which ranks divide: train in one process"
-        )
 
 
 def _digests(model: QLAM, data: SequenceData) -> dict[str, str]:

@@ -80,6 +80,9 @@ class Trainer:
         self._model, self._train, self._validation = model, train, validation
         self._settings, self._seed, self._folder, self._generators = settings, seed, folder, generators
         self._ranks = ranks
+        self._normalization = model.normalization if isinstance(model, QLAM) and ranks.size > 1 else None
+        if self._normalization is not None:
+            self._normalization.total = ranks.total
         self._batches = -(-len(train) // settings.batch_size)
         head = set(model.head.parameters())
         rates = [settings.circuit_rate, settings.head_rate]
@@ -177,14 +180,25 @@ class Trainer:
     def _differentiate(self, indices: np.ndarray, batch_size: int) -> tuple[float, float]:
         """Leave in the model the gradient of these samples' part of the batch's mean loss, where that is finite.
 
+        Ranks that share statistics all take the backward pass, which adds up gradients between them.
         Returns the sum of their losses and how many they are that the model gets right.
         """
         if not len(indices):
+            self._stand_by()
             return 0.0, 0.0
-        loss, correct = _score(self._model, self._train, indices)
-        if torch.isfinite(loss):
+        try:
+            loss, correct = _score(self._model, self._train, indices)
+        except QlamError:
+            self._stand_by()
+            raise
+        if torch.isfinite(loss) or self._normalization is not None:
             loss.backward(torch.full_like(loss, len(indices) / batch_size))
         return loss.item() * len(indices), correct
+
+    def _stand_by(self) -> None:
+        """Keep up with the ranks that have samples where the statistics of readouts are those of all."""
+        if self._normalization is not None:
+            self._normalization.stand_by()
 
     def _finish_epoch(self) -> dict[str, Any]:
         progress = self._progress

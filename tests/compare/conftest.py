@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from made_up_results import write_results
 from small_data import write_small_data
 
 from qlam_qiskit.compare import Choice, compare, load_comparison
@@ -65,3 +66,10 @@ def run(quiet):
         return started
 
     return run
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Write the folder of a made-up comparison; returns the folder of results around it."""
+    write_results(tmp_path / "made_up")
+    return tmp_path

@@ -1,73 +1,19 @@
-"""Tables from a made-up results folder, and README's section from the real one."""
+"""Tables from a made-up results folder, and the committed ones from the real one."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from made_up_results import COMPARISON
 from scipy import stats
 
 from qlam_qiskit.compare import Comparison
-from qlam_qiskit.compare.readme import BEGIN, END, generate, updated
+from qlam_qiskit.compare.pages import details
 from qlam_qiskit.compare.records import Records, pack, unpack
 from qlam_qiskit.compare.tables import make_table, to_markdown
 from qlam_qiskit.configuration import check
-from qlam_qiskit.errors import ConfigurationError
-from qlam_qiskit.workspace import write_atomically
 
 REPOSITORY = Path(__file__).parents[2]
-
-COMPARISON = {
-    "description": "Made up",
-    "data": {"dataset": "digits"},
-    "training": {"epochs": 3},
-    "models": {
-        "gru": {"label": "GRU", "model": {"kind": "gru"}},
-        "qlam": {"label": "QLAM", "model": {}, "paper": {"accuracy": 92.6, "deviation": 0.15, "source": "a paper"}},
-        "rnn": {"label": "RNN", "model": {"kind": "rnn"}, "published": {"accuracy": 97, "source": "a book"}},
-    },
-}
-RIGHT = {
-    ("qlam", 0): 90,
-    ("qlam", 1): 94,
-    ("qlam", 2): 95,
-    ("gru", 0): 88,
-    ("gru", 1): 90,
-    ("gru", 2): 93,
-    ("rnn", 0): 40,
-}
-
-
-@pytest.fixture
-def results(tmp_path):
-    folder = tmp_path / "made_up"
-    folder.mkdir()
-    (folder / "comparison.yaml").write_text(yaml.safe_dump(COMPARISON, sort_keys=False))
-    for (model, seed), right in RIGHT.items():
-        write_run(folder, model, seed, right)
-    return tmp_path
-
-
-def write_run(folder, model, seed, right):
-    import json
-
-    correct = (np.arange(100) < right)[:, None]
-    record = {
-        "case": "",
-        "model": model,
-        "seed": seed,
-        "multiplier": 1.0,
-        "experiment": {},
-        "task": "digits",
-        "parameters": 1234,
-        "train_samples": 5000,
-        "test_samples": 100,
-        "test_accuracy": right / 100,
-        "validation_accuracy": 0.5,
-        "train_seconds": 10.0 + seed,
-        "correct": pack(correct),
-    }
-    write_atomically(folder / f"{model}-seed{seed}.json", json.dumps(record))
 
 
 def table_of(results):
@@ -98,7 +44,7 @@ def test_the_reference_is_tested_against_the_best_baseline_of_the_same_seeds(res
 
 
 def test_markdown_keeps_reported_figures_apart(results):
-    text = generate(results)
+    text = details(results)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     assert rows[0][3:] == ["test accuracy, %", "seeds", "s per run", "paper, %", "published, %"]
     assert "Made up. `qlam compare made_up`: 5,000 training and 100 test samples, 3 epochs" in text
@@ -131,27 +77,6 @@ def test_packing_loses_nothing_and_is_small(shape):
     packed = pack(correct)
     assert np.array_equal(unpack(packed), correct)
     assert len(packed["bits"]) <= correct.size / 8 * 4 / 3 + 4
-
-
-def test_readme_follows_the_results(results):
-    before = f"# Title\n\n{BEGIN}\n\nold\n\n{END}\n\nafter\n"
-    now = updated(before, results)
-    assert now.startswith("# Title\n")
-    assert now.endswith("after\n")
-    assert "93.00 +- 2.65" in now
-    assert updated(now, results) == now
-    write_run(results / "made_up", "rnn", 1, 44)
-    assert updated(now, results) != now
-
-
-def test_a_readme_without_markers_is_refused(results):
-    with pytest.raises(ConfigurationError, match="lacks the markers"):
-        updated("# Title\n", results)
-
-
-def test_readme_shows_what_the_committed_results_say():
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert text == updated(text, REPOSITORY / "results"), "run python -m qlam_qiskit.compare.readme"
 
 
 def test_committed_tables_are_those_of_the_committed_records():

@@ -11,8 +11,11 @@ import numpy as np
 import torch
 
 from qlam_qiskit.errors import ConfigurationError, QlamError
+from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.train import load_experiment, train
-from qlam_qiskit.train.distributed import joined
+from qlam_qiskit.train.joining import joined
+
+OUT = Path("failed")
 
 with joined() as ranks:
     second = ranks.rank == 1
@@ -60,6 +63,14 @@ with joined() as ranks:
     def train_with_shots():
         train(load_experiment("small.yaml", backend="aer_shots"), "small", None, ranks=ranks)
 
+    def out_of_qubits(*_):
+        raise QlamError("out of qubits")
+
+    def train_normalized():
+        if second:
+            MemoryLayer.forward = out_of_qubits
+        train(load_experiment("small.yaml", ("model.readout.normalize=batch",)), "small", None, out=OUT, ranks=ranks)
+
     torch.manual_seed(0)
     learned = {
         "shares": [len(ranks.share(np.arange(size))) for size in (1, 5, 6)],
@@ -72,6 +83,7 @@ with joined() as ranks:
         "loss_is_nan": [math.isnan(number) for number in step(loss=math.nan)],
         "loss_is_infinite": step(loss=math.inf)[0] == math.inf,
         "step_failed": error_of(lambda: step(error=QlamError("out of qubits"))),
+        "normalized_step_failed": error_of(train_normalized),
         "second_failed": error_of(lambda: fail_together(ConfigurationError("no such data"))),
         "first_failed": error_of(lambda: ranks.from_first(fail_first)),
         "differ": error_of(lambda: ranks.check_same(lambda: {"first_weights": ranks.rank, "task": "same"})),

@@ -100,6 +100,15 @@ def test_two_ranks_train_like_one_and_killing_them_changes_nothing(small_experim
     assert sorted(path.name for path in Path("runs").iterdir()) == ["small", "small-2"]
 
 
+def test_two_ranks_normalize_readouts_by_the_whole_batch(small_experiment, quiet):
+    normalized = ("model.readout.normalize=batch", "model.readout.spread=0.5", "training.epochs=10")
+    alone = train(load_experiment("small.yaml", (*OVERRIDES, *normalized)), "small", quiet, out=Path("alone"))[0]
+    with train_by_two(*(part for text in normalized for part in ("--set", text))) as process:
+        _, stderr = process.communicate(timeout=200)
+    assert process.returncode == 0, stderr
+    assert_same(alone, RunFolder.open(Path("runs/small")), TOLERANCE)
+
+
 def test_ctrl_c_stops_both_ranks_with_one_line_and_one_process_goes_on(small_experiment, quiet):
     with train_by_two("--out", "stopped") as process:
         wait_until(lambda: lines(Path("stopped/metrics.jsonl")) >= 2, process)
@@ -174,6 +183,7 @@ def test_what_one_rank_learns_all_know(small_experiment):
         "loss_is_nan": [True, False, False],
         "loss_is_infinite": True,
         "step_failed": "1 rank 1: out of qubits",
+        "normalized_step_failed": "1 rank 1: out of qubits",
         "second_failed": "2 rank 1: no such data",
         "first_failed": "2 no such thing",
         "differ": "2 rank 1: its first weights is 1, that of rank 0 0",

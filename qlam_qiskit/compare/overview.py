@@ -1,0 +1,83 @@
+"""The front page's tables: models by tasks, from the records of several comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qlam_qiskit.compare.settings import Comparison
+from qlam_qiskit.compare.tables import format_figure, format_percent, sentence
+
+
+@dataclass(frozen=True)
+class Column:
+    """One task: a comparison, and the entry of one of its cases in the table that ``make_table`` returns."""
+
+    comparison: Comparison
+    entry: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        """The task's name, or what varies between the tasks of one comparison."""
+        vary = self.comparison.vary
+        return self.entry["task"] if vary is None else f"{self.entry['case'].replace(vary.key, f'{vary.key} ')}"
+
+
+def overview(columns: Sequence[Column]) -> str:
+    """Write what was measured as Markdown: a table of single tasks, one for each that varies, then the tests."""
+    single = [column for column in columns if column.comparison.vary is None]
+    groups = [single] if single else []
+    for column in columns:
+        if column not in single and not any(column.comparison is group[0].comparison for group in groups):
+            groups.append([one for one in columns if one.comparison is column.comparison])
+    parts = []
+    for group in groups:
+        varies = group[0].comparison.vary is not None
+        parts.append(f"{group[0].comparison.description}:\n\n{_measured(group)}" if varies else _measured(group))
+        if reported := _reported(group):
+            parts.append(f"Reported elsewhere, of other sizes and training, not run here:\n\n{reported}")
+        parts += [f"- {sentence(column.comparison, column.entry)}" for column in group if column.entry["test"]]
+    return "\n\n".join(parts).replace("\n\n- ", "\n- ").replace("|\n- ", "|\n\n- ") + "\n"
+
+
+def _measured(columns: Sequence[Column]) -> str:
+    """Write test accuracies, the best of each task in bold."""
+    labels = {
+        row["model"]: column.comparison.models[row["model"]].label for column in columns for row in column.entry["rows"]
+    }
+    reference = columns[0].comparison.reference
+    best = [max(row["test_accuracy"] for row in column.entry["rows"]) for column in columns]
+    lines = []
+    for model, label in sorted(labels.items(), key=lambda item: item[0] != reference):
+        cells = []
+        for column, highest in zip(columns, best, strict=True):
+            row = next((row for row in column.entry["rows"] if row["model"] == model), None)
+            text = "" if row is None else format_percent(row["test_accuracy"], row["deviation"])
+            cells.append(f"**{text}**" if row is not None and row["test_accuracy"] == highest else text)
+        lines.append([label, *cells])
+    lines.append(["*parameters*", *(_range(column.entry["rows"]) for column in columns)])
+    return _table(["test accuracy, %", *(column.title for column in columns)], lines)
+
+
+def _reported(columns: Sequence[Column]) -> str:
+    """Write the figures of the paper and of the literature; empty where there are none."""
+    figures: dict[tuple[str, str], list[str]] = {}
+    for kind in ("paper", "published"):
+        for position, column in enumerate(columns):
+            for contestant in column.comparison.models.values():
+                if (figure := getattr(contestant, kind)) is not None:
+                    cells = figures.setdefault((contestant.label, figure.source), [""] * len(columns))
+                    cells[position] = format_figure(figure)
+    lines = [[f"{label} ({source})", *cells] for (label, source), cells in figures.items()]
+    return _table(["test accuracy, %", *(column.title for column in columns)], lines) if lines else ""
+
+
+def _range(rows: Iterable[dict[str, Any]]) -> str:
+    counts = [row["parameters"] for row in rows]
+    return f"{min(counts):,} to {max(counts):,}"
+
+
+def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

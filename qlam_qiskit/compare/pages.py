@@ -1,0 +1,75 @@
+"""Keeps the pages that show comparisons equal to the committed results: ``python -m qlam_qiskit.compare.pages``.
+
+Everything between the two marker comments is generated from the records in ``results/*/``: an overview in README, one
+full table for each comparison in docs/comparisons.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from qlam_qiskit.compare.finding import load_comparison
+from qlam_qiskit.compare.overview import Column, overview
+from qlam_qiskit.compare.records import Records
+from qlam_qiskit.compare.settings import Comparison
+from qlam_qiskit.compare.tables import Table, make_table, to_markdown
+from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.workspace import write_atomically
+
+BEGIN, END = "<!-- comparisons: generated from results/ -->", "<!-- end of comparisons -->"
+
+
+def summary(results: Path) -> str:
+    """Write the overview of all comparisons in a results folder as Markdown."""
+    columns = [Column(comparison, entry) for _, comparison, table in _finished(results) for entry in table]
+    return overview(columns) if columns else "None has finished yet.\n"
+
+
+def details(results: Path) -> str:
+    """Write the full table of every comparison in a results folder as Markdown."""
+    parts = [
+        f"## {name}\n\n{comparison.description}. {to_markdown(comparison, name, table)}"
+        for name, comparison, table in _finished(results)
+    ]
+    return "\n".join(parts) or "None has finished yet.\n"
+
+
+PAGES: dict[str, Callable[[Path], str]] = {"README.md": summary, "docs/comparisons.md": details}
+
+
+def replaced(text: str, begin: str, end: str, body: str) -> str:
+    """Return a page's text with ``body`` between its markers; raises ConfigurationError without them."""
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ConfigurationError(f"the page lacks the markers {begin} and {end}")
+    return f"{before}{begin}\n\n{body}\n{end}{after}"
+
+
+def updated(text: str, body: str) -> str:
+    """Return a page's text with the part on comparisons replaced; raises ConfigurationError without markers."""
+    return replaced(text, BEGIN, END, body)
+
+
+def _finished(results: Path) -> Iterator[tuple[str, Comparison, Table]]:
+    """Yield name, comparison and table of every folder that has a record; sMNIST comes first."""
+    for path in sorted(results.glob("*/comparison.yaml"), reverse=True):
+        comparison = load_comparison(str(path))
+        if table := make_table(comparison, Records(path.parent)):
+            yield path.parent.name, comparison, table
+
+
+def main() -> None:
+    """Update the pages in place."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", nargs="?", type=Path, default=Path(), help="the repository; default: here")
+    root = parser.parse_args().root
+    for page, make in PAGES.items():
+        path = root / page
+        write_atomically(path, updated(path.read_text(encoding="utf-8"), make(root / "results")))
+
+
+if __name__ == "__main__":
+    main()
