@@ -16,7 +16,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 
 from qlam_qiskit.data import Split
 from qlam_qiskit.errors import QlamError
@@ -24,6 +23,7 @@ from qlam_qiskit.model import QLAM
 from qlam_qiskit.train.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
 from qlam_qiskit.train.distributed import ALONE, Ranks
 from qlam_qiskit.train.run_folder import RunFolder
+from qlam_qiskit.train.scoring import score, score_split
 from qlam_qiskit.train.settings import TrainingSettings
 
 # Enough for the statistics that normalize readouts, few enough for a simulator with noise.
@@ -187,7 +187,7 @@ class Trainer:
             self._stand_by()
             return 0.0, 0.0
         try:
-            loss, correct = _score(self._model, self._train, indices)
+            loss, correct = score(self._model, self._train, indices)
         except QlamError:
             self._stand_by()
             raise
@@ -207,19 +207,19 @@ class Trainer:
             "train_loss": progress.loss_sum / progress.seen,
             "train_accuracy": progress.correct / progress.seen,
         }
-        score = None
+        accuracy = None
         if isinstance(self._model, QLAM):
             self._model.settle(self._settling_batches())
         if self._validation is not None:
-            loss, score = score_split(self._model, self._validation, self._settings.batch_size, self._ranks)
-            metrics |= {"validation_loss": loss, "validation_accuracy": score}
+            loss, accuracy = score_split(self._model, self._validation, self._settings.batch_size, self._ranks)
+            metrics |= {"validation_loss": loss, "validation_accuracy": accuracy}
         metrics["seconds"] = round(progress.epoch_seconds, 3)
         progress.epoch += 1
         progress.batch = progress.seen = 0
         progress.loss_sum = progress.correct = progress.epoch_seconds = 0.0
-        best = score is None or progress.best is None or score >= progress.best  # of equals, the longer trained
+        best = accuracy is None or progress.best is None or accuracy >= progress.best  # of equals, the longer trained
         if best:
-            progress.best = score
+            progress.best = accuracy
         if self._ranks.first:
             # Metrics before checkpoint: a row too many is dropped on resuming, one too few could not be made again.
             self._folder.append("metrics.jsonl", metrics)
@@ -252,26 +252,3 @@ class Trainer:
             "schedule": {k: v for k, v in self._schedule.state_dict().items() if not callable(v)},
         }
         save_checkpoint(self._folder.last, Checkpoint(tensors, state))
-
-
-def score_split(model: QLAM, split: Split, batch_size: int, ranks: Ranks = ALONE) -> tuple[float, float]:
-    """Return the mean loss and the accuracy of a model on a split."""
-    model.eval()
-    loss_sum = correct_sum = 0.0
-    with torch.no_grad(), ranks.together():
-        for start in range(0, len(split), batch_size):
-            batch = np.arange(start, min(start + batch_size, len(split)))
-            if len(indices := ranks.share(batch)):
-                loss, correct = _score(model, split, indices)
-                loss_sum += loss.item() * len(indices)
-                correct_sum += correct
-    loss_sum, correct_sum = ranks.sum(loss_sum, correct_sum)
-    return loss_sum / len(split), correct_sum / len(split)
-
-
-def _score(model: QLAM, split: Split, indices: np.ndarray) -> tuple[torch.Tensor, float]:
-    """Return the mean loss of some samples, and how many of them are right; one answer of M counts 1/M."""
-    labels = torch.from_numpy(split.labels[indices]).reshape(len(indices), -1)
-    logits = model(torch.from_numpy(split.tokens(indices)))
-    loss = cross_entropy(logits.flatten(0, 1), labels.flatten())
-    return loss, (logits.argmax(-1) == labels).float().mean(1).sum().item()
