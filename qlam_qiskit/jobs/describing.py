@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import secrets
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -28,7 +27,7 @@ def describe(backend: OpenBackend, circuits: Iterable[QuantumCircuit]) -> dict[s
         "shots": backend.shots,
         "device": backend.backend.name,
         "instance": instance,
-        "seed": secrets.randbits(32) if spec.seed is None else spec.seed,
+        "seed": int(backend.rng.integers(2**32)),  # the next of the backend's own seeds, one for each submission
         "calibration": Calibration.of_circuits(backend.backend, circuits).to_json(),
         "versions": _versions(),
     }

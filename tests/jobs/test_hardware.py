@@ -55,6 +55,11 @@ def test_an_estimate_says_what_a_device_would_cost(run, monkeypatch, capsys):
     assert show_all() == []
 
 
+def test_the_seed_fixes_what_a_fake_device_measures_and_is_by_default_the_runs(run):
+    default, same, other = (evaluate(run, backend="device", limit=20, seed=seed) for seed in (None, 3, 4))
+    assert default["loss"] == same["loss"] != other["loss"]  # small.yaml's seed is 3
+
+
 def show_all():
     with Ledger() as ledger:
         return show(ledger)

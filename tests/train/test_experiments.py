@@ -12,6 +12,7 @@ SHIPPED = (
     "digits",
     "digits_aer",
     "mnist_rows",
+    "mnist_rows_noise_aware",
     "psmnist",
     "recall",
     "scifar10",
