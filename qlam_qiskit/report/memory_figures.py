@@ -38,7 +38,8 @@ def draw_memory(sample: Sample, traces: Sequence[MemoryTrace], readout_steps: Se
             overlap.axvline(step, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
         overlap.set_ylim(0, 1.02)
         if len(traces) > 1:
-            overlap.legend(ncols=2)
+            # Below everything: within the axes it would hide what it names.
+            figure.legend(*overlap.get_legend_handles_labels(), loc="outside lower center", ncols=len(traces))
         if purities:
             _draw_purities(axes[-1], traces)
         axes[-1].set_xlabel("steps taken")
