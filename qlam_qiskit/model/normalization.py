@@ -72,10 +72,15 @@ class ReadoutNormalization(nn.Module):
         self.mean.copy_(mean)
         self.std.copy_(std)
 
-    def stand_by(self) -> None:
-        """Take part in the statistics of a batch of which this process has no samples, and in their gradients."""
+    def stand_by(self, *, trained: bool) -> None:
+        """Take part in the statistics of a batch of which this process has no samples.
+
+        ``trained`` says whether anything before the readouts is, so that gradients are added up too.
+        """
         if self.total is not None:
-            self(torch.zeros(0, len(self.mean), requires_grad=True)).sum().backward()
+            features = self(torch.zeros(0, len(self.mean), requires_grad=trained))
+            if trained:
+                features.sum().backward()
 
     def _of_batch(self, readouts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Return mean and standard deviation of a batch; None where it has one sample."""

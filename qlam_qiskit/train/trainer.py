@@ -198,7 +198,8 @@ class Trainer:
     def _stand_by(self) -> None:
         """Keep up with the ranks that have samples where the statistics of readouts are those of all."""
         if self._normalization is not None:
-            self._normalization.stand_by()
+            trained = any(parameter.requires_grad for parameter in self._model.layers.parameters())
+            self._normalization.stand_by(trained=trained)
 
     def _finish_epoch(self) -> dict[str, Any]:
         progress = self._progress
