@@ -21,24 +21,25 @@ class Column:
     def title(self) -> str:
         """The task's name, or what varies between the tasks of one comparison."""
         vary = self.comparison.vary
-        return self.entry["task"] if vary is None else f"{self.entry['case'].replace(vary.key, f'{vary.key} ')}"
+        return self.entry["task"] if vary is None else self.entry["case"].replace(vary.key, f"{vary.key} ")
 
 
 def overview(columns: Sequence[Column]) -> str:
     """Write what was measured as Markdown: a table of single tasks, one for each that varies, then the tests."""
-    single = [column for column in columns if column.comparison.vary is None]
-    groups = [single] if single else []
-    for column in columns:
-        if column not in single and not any(column.comparison is group[0].comparison for group in groups):
-            groups.append([one for one in columns if one.comparison is column.comparison])
+    groups: dict[int | None, list[Column]] = {}
+    for column in sorted(columns, key=lambda column: column.comparison.vary is not None):
+        groups.setdefault(None if column.comparison.vary is None else id(column.comparison), []).append(column)
     parts = []
-    for group in groups:
-        varies = group[0].comparison.vary is not None
-        parts.append(f"{group[0].comparison.description}:\n\n{_measured(group)}" if varies else _measured(group))
+    for group in groups.values():
+        if group[0].comparison.vary is not None:
+            parts.append(f"{group[0].comparison.description}:")
+        parts.append(_measured(group))
         if reported := _reported(group):
-            parts.append(f"Reported elsewhere, of other sizes and training, not run here:\n\n{reported}")
-        parts += [f"- {sentence(column.comparison, column.entry)}" for column in group if column.entry["test"]]
-    return "\n\n".join(parts).replace("\n\n- ", "\n- ").replace("|\n- ", "|\n\n- ") + "\n"
+            parts += ["Reported elsewhere, of other sizes and training, not run here:", reported]
+        tests = [f"- {sentence(column.comparison, column.entry)}" for column in group if column.entry["test"]]
+        if tests:
+            parts.append("\n".join(tests))
+    return "\n\n".join(parts) + "\n"
 
 
 def _measured(columns: Sequence[Column]) -> str:
