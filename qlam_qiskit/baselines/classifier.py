@@ -44,9 +44,10 @@ class Baseline(nn.Module):
 
     def read(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return what is read of the memory's outputs, (B, R, width)."""
-        outputs = self.memory(self.embedding(tokens))
+        embedded = self.embedding(tokens)
         if self.pooling == "last":
-            return outputs[:, list(self.readout_steps)]
+            return self.memory(embedded, self.readout_steps)
+        outputs = self.memory(embedded)
         starts = (0, *(step + 1 for step in self.readout_steps[:-1]))
         segments = [outputs[:, start : step + 1] for start, step in zip(starts, self.readout_steps, strict=True)]
         return torch.stack([segment.mean(1) for segment in segments], dim=1)
@@ -61,7 +62,7 @@ class Baseline(nn.Module):
 
 
 def _make_memory(settings: BaselineSettings, steps: int) -> nn.Module:
-    """Build what takes embeddings (B, T, width of the embedding) to outputs (B, T, width)."""
+    """Build what takes embeddings (B, T, width of the embedding) to outputs (B, T, width), or those of given steps."""
     if isinstance(settings, RecurrentSettings):
         return RecurrentMemory(settings)
     if isinstance(settings, StateSpaceSettings):

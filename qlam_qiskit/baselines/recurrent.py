@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -30,6 +32,7 @@ class RecurrentMemory(nn.Module):
                 if settings.kind == "lstm" and name.startswith("bias_ih"):
                     parameter.data[settings.width : 2 * settings.width] = 1.0
 
-    def forward(self, embedded: torch.Tensor) -> torch.Tensor:
-        """Return the outputs of the last layer."""
-        return self.cell(embedded)[0]
+    def forward(self, embedded: torch.Tensor, at: Sequence[int] | None = None) -> torch.Tensor:
+        """Return the outputs of the last layer; all of them, or those of the steps ``at``."""
+        outputs = self.cell(embedded)[0]
+        return outputs if at is None else outputs[:, list(at)]

@@ -8,6 +8,7 @@ K_l = 2 Re(sum_n C_n (exp(dt A_n) - 1)/A_n exp(dt A_n l)), which is done by FFT.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -17,7 +18,10 @@ from qlam_qiskit.baselines.settings import StateSpaceSettings
 
 
 class StateSpaceMemory(nn.Module):
-    """Maps embeddings (B, T, E) to outputs (B, T, width) of S4D layers, each causal, gated and around a residual."""
+    """Maps embeddings (B, T, E) to outputs (B, T, width) of S4D layers, each causal, gated and around a residual.
+
+    Where only the outputs at R steps are wanted, (B, R, width), the last layer gates only these.
+    """
 
     def __init__(self, settings: StateSpaceSettings) -> None:
         super().__init__()
@@ -25,12 +29,13 @@ class StateSpaceMemory(nn.Module):
         self.layers = nn.ModuleList(_Block(settings) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(settings.width)
 
-    def forward(self, embedded: torch.Tensor) -> torch.Tensor:
-        """Return the outputs after the last layer, normalized."""
+    def forward(self, embedded: torch.Tensor, at: Sequence[int] | None = None) -> torch.Tensor:
+        """Return the outputs after the last layer, normalized; all of them, or those of the steps ``at``."""
         outputs = self.encoder(embedded)
-        for layer in self.layers:
+        *inner, last = self.layers
+        for layer in inner:
             outputs = layer(outputs)
-        return self.norm(outputs)
+        return self.norm(last(outputs, at))
 
 
 class _Block(nn.Module):
@@ -40,8 +45,10 @@ class _Block(nn.Module):
         self.dynamics = DiagonalStateSpace(settings)
         self.gate = nn.Linear(settings.width, 2 * settings.width)
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+    def forward(self, tokens: torch.Tensor, at: Sequence[int] | None = None) -> torch.Tensor:
         mixed = self.dynamics(self.norm(tokens).transpose(1, 2)).transpose(1, 2)
+        if at is not None:
+            tokens, mixed = tokens[:, list(at)], mixed[:, list(at)]
         return tokens + glu(self.gate(gelu(mixed)), dim=-1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -14,7 +15,11 @@ _HEAD_MULTIPLE = 16
 
 
 class TransformerMemory(nn.Module):
-    """Maps embeddings (B, T, E) to the encoder's outputs (B, T, width); every output has seen every token."""
+    """Maps embeddings (B, T, E) to the encoder's outputs (B, T, width); every output has seen every token.
+
+    Where only the outputs at R steps are wanted, (B, R, width), the last layer has only their queries, which makes its
+    cost linear in T.
+    """
 
     def __init__(self, settings: TransformerSettings, steps: int) -> None:
         super().__init__()
@@ -29,12 +34,13 @@ class TransformerMemory(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, embedded: torch.Tensor) -> torch.Tensor:
-        """Return the outputs after the last layer, normalized."""
+    def forward(self, embedded: torch.Tensor, at: Sequence[int] | None = None) -> torch.Tensor:
+        """Return the outputs after the last layer, normalized; all of them, or those of the steps ``at``."""
         outputs = self.encoder(embedded) + self.positions
-        for layer in self.layers:
+        *inner, last = self.layers
+        for layer in inner:
             outputs = layer(outputs)
-        return self.norm(outputs)
+        return self.norm(last(outputs, at))
 
 
 class _EncoderLayer(nn.Module):
@@ -45,11 +51,13 @@ class _EncoderLayer(nn.Module):
         self.query_key_value, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.widen, self.narrow = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+    def forward(self, tokens: torch.Tensor, at: Sequence[int] | None = None) -> torch.Tensor:
         parts = self.query_key_value(self.attention_norm(tokens)).unflatten(2, (3, self.heads, -1))
         size = parts.shape[-1]
         # The compiled attention is about twice as fast where a head is a multiple of 16 numbers; zeros change nothing.
         query, key, value = pad(parts, (0, -size % _HEAD_MULTIPLE)).permute(2, 0, 3, 1, 4)
+        if at is not None:
+            tokens, query = tokens[:, list(at)], query[:, :, list(at)]
         attended = scaled_dot_product_attention(query, key, value, scale=size**-0.5)
         attended = attended[..., :size].transpose(1, 2).flatten(2)
         tokens = tokens + self.mix(attended)

@@ -83,6 +83,19 @@ def test_mean_pooling_averages_the_steps_since_the_reading_before():
     torch.testing.assert_close(model.read(tokens), expected)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("kind", ["rnn", "gru", "s4d", "transformer"])
+def test_outputs_at_some_steps_are_those_among_all(kind, layers):
+    model = build(kind, layers=layers)
+    embedded = model.embedding(torch.randn(3, 12, 2))
+    some, among_all = model.memory(embedded, (2, 11)), model.memory(embedded)[:, [2, 11]]
+    torch.testing.assert_close(some, among_all, rtol=1e-4, atol=1e-5)
+    parameters = list(model.memory.parameters())
+    gradients = [torch.autograd.grad(outputs.square().sum(), parameters) for outputs in (some, among_all)]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
 def test_more_readings_than_steps_are_refused():
     with pytest.raises(ConfigurationError, match=r"model\.readout\.times: at most the 12 steps .* \(got 13\)"):
         build("gru", readout={"times": 13})
