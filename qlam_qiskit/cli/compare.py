@@ -18,6 +18,7 @@ from qlam_qiskit.cli.options import as_json, data_dir
 @data_dir
 @click.option("--models", metavar="A,B", help="Only these models of the comparison.")
 @click.option("--seeds", metavar="SEEDS", help="Exactly these seeds, such as 0-2 or 0,5; default: the comparison's.")
+@click.option("--cases", metavar="A,B", help="Only these cases of a comparison that varies a key, such as delay20.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Records; default: results/NAME.")
 @click.option("--check", "checking", is_flag=True, help="Train the recorded runs again and compare; write nothing.")
 @click.option(
@@ -33,6 +34,7 @@ def compare_command(
     data_dir: Path | None,
     models: str | None,
     seeds: str | None,
+    cases: str | None,
     out: Path | None,
     checking: bool,
     tolerance: float,
@@ -52,7 +54,7 @@ def compare_command(
     comparison = load_comparison(name)
     stem = Path(name).stem
     out = out or Path("results") / stem
-    choice = Choice(models.split(",") if models else None, _parse_seeds(seeds))
+    choice = Choice(_parse_names(models), _parse_seeds(seeds), _parse_names(cases))
     say = lambda line: click.echo(line, err=True)  # noqa: E731
     with interruptible() as asked:
         shared: dict[str, Any] = {
@@ -76,6 +78,10 @@ def _follow(job: Any) -> Iterator[Any]:
     click.echo(job.name, err=True)
     with TrainingBar(job.experiment.training.epochs) as bar:
         yield bar
+
+
+def _parse_names(text: str | None) -> list[str] | None:
+    return text.split(",") if text else None
 
 
 def _parse_seeds(text: str | None) -> list[int] | None:

@@ -42,6 +42,7 @@ def check_records(
         for record in records.runs()
         if (choice.models is None or record["model"] in choice.models)
         and (choice.seeds is None or record["seed"] in choice.seeds)
+        and choice.includes(record["case"])
     ]
     if not recorded:
         raise ConfigurationError(f"{out}: no recorded runs to check")

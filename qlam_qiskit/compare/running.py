@@ -30,12 +30,23 @@ class Choice:
 
     models: Sequence[str] | None = None
     seeds: Sequence[int] | None = None
+    cases: Sequence[str] | None = None
 
     def check(self, comparison: Comparison) -> None:
-        """Raise ConfigurationError for a model that the comparison does not have."""
+        """Raise ConfigurationError for a model or a case that the comparison does not have."""
         for model in self.models or ():
             if model not in comparison.models:
                 raise ConfigurationError(f"--models: {model!r} is none of {', '.join(comparison.models)}")
+        if self.cases and comparison.vary is None:
+            raise ConfigurationError("--cases: this comparison has only one; it varies no key")
+        names = [case.name for case in comparison.cases()]
+        for case in self.cases or ():
+            if case not in names:
+                raise ConfigurationError(f"--cases: {case!r} is none of {', '.join(names)}")
+
+    def includes(self, case: str) -> bool:
+        """Whether a case belongs to it."""
+        return self.cases is None or case in self.cases
 
 
 EVERYTHING = Choice()
@@ -68,7 +79,8 @@ def compare(
     try:
         with training_process(comparison.threads):
             for case in comparison.cases():
-                runner.run(Plan(comparison, case, data_dir))
+                if choice.includes(case.name):
+                    runner.run(Plan(comparison, case, data_dir))
     except Interrupted:
         raise Interrupted("interrupted; the state is saved, and the same command continues") from None
     if runner.failed:

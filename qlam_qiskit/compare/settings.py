@@ -17,10 +17,10 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Figure(Settings):
-    """An accuracy in percent that somebody else reported, and where."""
+    """An accuracy in percent that somebody else reported, to as many digits as they gave, and where."""
 
-    accuracy: float = Field(ge=0, le=100)
-    deviation: float | None = Field(None, ge=0)
+    accuracy: int | float = Field(ge=0, le=100)
+    deviation: int | float | None = Field(None, ge=0)
     source: str
 
 

@@ -112,12 +112,16 @@ def _budget(comparison: Comparison, name: str, table: Table) -> str:
     multipliers = ", ".join(f"{multiplier:g}" for multiplier in search.multipliers)
     samples = f"{table[0]['train_samples']:,} training and {table[0]['test_samples']:,} test samples, " if table else ""
     return (
-        f"`qlam compare {name}`: {samples}{training.epochs} epochs, batches of {training.batch_size}, "
+        f"`qlam compare {name}`: {samples}{_epochs(training.epochs)}, batches of {training.batch_size}, "
         f"{training.validation_fraction:.0%} of the training samples held out to choose the best epoch; parameters "
         f"within {comparison.budget.tolerance:.0%} of one budget; learning rates times {multipliers}, chosen by "
-        f"validation accuracy within {search.epochs} epochs on the first {search.train_limit:,} training samples; "
+        f"validation accuracy after {_epochs(search.epochs)} on the first {search.train_limit:,} training samples; "
         f"seconds with threads: {comparison.threads}."
     )
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'' if count == 1 else 's'}"
 
 
 def sentence(comparison: Comparison, entry: dict[str, Any]) -> str:
@@ -153,7 +157,7 @@ def format_figure(figure: Figure | None) -> str:
     """Write an accuracy that was reported elsewhere; empty where there is none."""
     if figure is None:
         return ""
-    return f"{figure.accuracy:g}" + (f" +- {figure.deviation:g}" if figure.deviation is not None else "")
+    return f"{figure.accuracy}" + (f" +- {figure.deviation}" if figure.deviation is not None else "")
 
 
 def _sources(contestant: Contestant) -> list[str]:

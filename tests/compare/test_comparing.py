@@ -198,7 +198,8 @@ def test_cases_of_a_varied_key_are_told_apart(small, run):
         seeds=[0],
         search={"multipliers": [1.0]},
     )
-    assert run() == ["delay0-qlam-seed0", "delay0-gru-seed0", "delay2-qlam-seed0", "delay2-gru-seed0"]
+    assert run(cases=["delay2"], models=["gru"]) == ["delay2-gru-seed0"]
+    assert run() == ["delay0-qlam-seed0", "delay0-gru-seed0", "delay2-qlam-seed0"]
     assert unpack(record("delay2-gru-seed0")["correct"]).shape == (9, 2)
     assert len(json.loads((OUT / "table.json").read_text())) == 2
 
@@ -228,6 +229,11 @@ def test_unknown_names_list_the_known_ones(small, run):
         load_comparison("mnist")
     with pytest.raises(ConfigurationError, match="--models: 'lstm' is none of qlam, gru"):
         run(models=["lstm"])
+    with pytest.raises(ConfigurationError, match="--cases: this comparison has only one"):
+        run(cases=["delay0"])
+    change(small, data={"dataset": "copying"}, vary={"key": "delay", "values": [0, 2]})
+    with pytest.raises(ConfigurationError, match="--cases: 'delay1' is none of delay0, delay2"):
+        run(cases=["delay1"])
 
 
 @pytest.mark.parametrize("name", ["copying", "psmnist", "recall", "scifar10", "sfashion", "smnist"])
