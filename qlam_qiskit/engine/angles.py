@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from qiskit.circuit import Parameter, ParameterExpression
 
-from qlam_qiskit.engine.gates import Angle
+from qlam_qiskit.engine.primitives import Angle
 from qlam_qiskit.errors import CircuitError
 
 

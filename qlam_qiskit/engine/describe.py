@@ -26,8 +26,9 @@ from qiskit.circuit import Parameter, QuantumCircuit
 
 from qlam_qiskit.engine.angles import parameters_of
 from qlam_qiskit.engine.blocks import cut_batch
-from qlam_qiskit.engine.gates import Angle, Permutation, Primitive, Rotation, lower
+from qlam_qiskit.engine.gates import lower
 from qlam_qiskit.engine.plan import Operation, PhaseRun, Plan, compile_plan, schedule
+from qlam_qiskit.engine.primitives import Angle, Permutation, Primitive, Rotation
 
 _UNSEEN = ("barrier", "delay")
 

@@ -14,7 +14,8 @@ import numpy as np
 from qiskit.circuit import Parameter, QuantumCircuit
 
 from qlam_qiskit.engine.angles import parameters_of
-from qlam_qiskit.engine.gates import Angle, Permutation, Phase, Primitive, Rotation, lower, permute_string
+from qlam_qiskit.engine.gates import lower
+from qlam_qiskit.engine.primitives import Angle, Permutation, Phase, Primitive, Rotation, permute_string
 
 
 @dataclass

@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from qiskit.quantum_info import SparsePauliOp
 
-from qlam_qiskit.engine.gates import string_signs
+from qlam_qiskit.engine.primitives import string_signs
 from qlam_qiskit.errors import ConfigurationError
 
 KINDS = ("probabilities", "z_strings")

@@ -21,8 +21,8 @@ from qlam_qiskit.engine.arrays import (
     Steps,
     Sums,
 )
-from qlam_qiskit.engine.gates import Angle, Permutation, Rotation, string_signs
 from qlam_qiskit.engine.plan import PhaseRun, Plan
+from qlam_qiskit.engine.primitives import Angle, Permutation, Rotation, string_signs
 from qlam_qiskit.engine.simd import Rows
 
 

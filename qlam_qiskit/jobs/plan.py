@@ -28,24 +28,13 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.backends import AerSpec, FakeSpec, IBMSpec, OpenBackend, ServiceLimits
 from qlam_qiskit.errors import BackendError
-from qlam_qiskit.jobs.device import calibrated_at, device_behind, lifetimes_us, rep_delay_s
+from qlam_qiskit.jobs.cutting import Jobs, PlannedJob, local_jobs, service_jobs
+from qlam_qiskit.jobs.device import calibrated_at, device_behind, lifetimes_us
 from qlam_qiskit.jobs.errors import JobError
 from qlam_qiskit.jobs.layout import LaidOut, lay_out, lay_out_transpiled
-from qlam_qiskit.jobs.limits import Demand, Share, demand_of, job_payload_mb, job_seconds, split_into_jobs
-from qlam_qiskit.jobs.tiling import Placement, Tile, logical_values, sampler_pub
+from qlam_qiskit.jobs.tiling import Placement
 
 _DEFAULT_SHOTS = 1024
-_LOCAL_ROWS = 100
-
-
-@dataclass(frozen=True)
-class PlannedJob:
-    """One job: its pubs are sent as they are. ``executions`` counts rows times shots."""
-
-    pubs: tuple[SamplerPub, ...]
-    executions: int
-    qpu_seconds: float
-    payload_mb: float
 
 
 @dataclass(frozen=True)
@@ -70,6 +59,8 @@ class Plan:
         In all. For a fake device: as the device itself would take them.
     tiles
         Samples that one execution serves at most.
+    t1_us, t2_us
+        Medians over the qubits used, in microseconds; None where the device says nothing.
     allowance_s
         QPU seconds that the service has left for us; None where nothing limits them.
     fits, reasons
@@ -140,28 +131,19 @@ def make_plan(pubs: Sequence[SamplerPub], opened: OpenBackend, *, tiles: int | N
     match spec:
         case IBMSpec():
             laid = lay_out(pubs, target, limits=spec.limits, most=tiles, min_fidelity=spec.min_fidelity or 0.0)
-            run = priced = _service_jobs(laid, opened, spec.limits, spec.max_execution_time)
+            run = priced = service_jobs(laid, opened, spec.limits, spec.max_execution_time)
         case FakeSpec():
             limits = ServiceLimits()
             laid = lay_out(pubs, target, limits=limits, most=tiles, min_fidelity=spec.min_fidelity or 0.0)
-            priced = _service_jobs(laid, opened, limits, None)
-            run = _local_jobs([single for item in laid for single in item.apart()])
+            priced = service_jobs(laid, opened, limits, None)
+            run = local_jobs([single for item in laid for single in item.apart()])
         case AerSpec(noise=str()):
             laid = lay_out(pubs, target, limits=ServiceLimits(), most=1)
-            run = priced = _local_jobs(laid)
+            run = priced = local_jobs(laid)
         case _:
             laid = lay_out_transpiled(pubs, opened)
-            run = priced = _local_jobs(laid)
+            run = priced = local_jobs(laid)
     return _summary(opened, pubs, laid, run, priced)
-
-
-@dataclass(frozen=True)
-class _Jobs:
-    """Jobs, the tiles of each pub of each job, and what does not fit into any job."""
-
-    jobs: tuple[PlannedJob, ...]
-    tiles: tuple[tuple[tuple[Tile, ...], ...], ...]
-    excesses: tuple[str, ...] = ()
 
 
 def _with_shots(pub: SamplerPub, opened: OpenBackend) -> SamplerPub:
@@ -178,61 +160,7 @@ def _check(pubs: Sequence[SamplerPub]) -> None:
             raise JobError(f"circuit {index} measures nothing; add measurements")
 
 
-def _service_jobs(
-    laid: Sequence[LaidOut], opened: OpenBackend, limits: ServiceLimits, max_seconds: float | None
-) -> _Jobs:
-    """Fill jobs up to the service's limits and price them."""
-    chosen = getattr(opened.spec, "rep_delay", None)
-    delay = rep_delay_s(opened.backend) if chosen is None else chosen
-    demands = [demand_of(item.pub, item.usage.duration_s, delay) for item in laid]
-    jobs, excesses = split_into_jobs(demands, limits, max_seconds)
-    return _cut(laid, demands, jobs, tuple(excesses), paid=True)
-
-
-def _local_jobs(laid: Sequence[LaidOut]) -> _Jobs:
-    """Cut what runs here into jobs of one circuit and a hundred samples each; they cost no QPU time."""
-    demands = [demand_of(item.pub, item.usage.duration_s, 0.0) for item in laid]
-    jobs = [
-        [Share(number, first, min(demand.rows, first + _LOCAL_ROWS))]
-        for number, demand in enumerate(demands)
-        for first in range(0, demand.rows, _LOCAL_ROWS)
-    ]
-    return _cut(laid, demands, jobs, (), paid=False)
-
-
-def _cut(
-    laid: Sequence[LaidOut],
-    demands: Sequence[Demand],
-    jobs: Sequence[Sequence[Share]],
-    excesses: tuple[str, ...],
-    *,
-    paid: bool,
-) -> _Jobs:
-    planned, tiles = [], []
-    for shares in jobs:
-        pubs = tuple(_rows_of(laid[share.pub].pub, share) for share in shares)
-        planned.append(
-            PlannedJob(
-                pubs=pubs,
-                executions=sum(pub.size * pub.shots for pub in pubs),
-                qpu_seconds=job_seconds(shares, demands) if paid else 0.0,
-                payload_mb=job_payload_mb(shares, demands),
-            )
-        )
-        parts = ([tile.part(share.first, share.last) for tile in laid[share.pub].tiles] for share in shares)
-        tiles.append(tuple(tuple(tile for tile in part if tile is not None) for part in parts))
-    return _Jobs(tuple(planned), tuple(tiles), excesses)
-
-
-def _rows_of(pub: SamplerPub, share: Share) -> SamplerPub:
-    if (share.first, share.last) == (0, pub.size):
-        return pub
-    return sampler_pub(pub.circuit, logical_values(pub)[share.first : share.last], pub.shots)
-
-
-def _summary(
-    opened: OpenBackend, pubs: Sequence[SamplerPub], laid: Sequence[LaidOut], run: _Jobs, priced: _Jobs
-) -> Plan:
+def _summary(opened: OpenBackend, pubs: Sequence[SamplerPub], laid: Sequence[LaidOut], run: Jobs, priced: Jobs) -> Plan:
     largest = max((item.usage for item in laid), key=lambda usage: usage.two_qubit_gates)
     fidelities = np.array([fidelity for item in laid for fidelity in item.fidelities])
     samples = np.array([tile.rows for item in laid for tile in item.tiles])

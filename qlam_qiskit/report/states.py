@@ -13,8 +13,8 @@ from qiskit.circuit import Parameter
 
 from qlam_qiskit.engine.angles import AngleFunctions
 from qlam_qiskit.engine.arguments import beside
-from qlam_qiskit.engine.gates import Permutation, Rotation, string_signs
 from qlam_qiskit.engine.plan import Operation, PhaseRun, compile_plan
+from qlam_qiskit.engine.primitives import Permutation, Rotation, string_signs
 from qlam_qiskit.template import MemoryCircuit
 
 

@@ -5,8 +5,8 @@ from qiskit.circuit import ParameterVector, QuantumCircuit
 
 from qlam_qiskit.discovery import load_template
 from qlam_qiskit.engine import compile_plan
-from qlam_qiskit.engine.gates import Permutation, Rotation
 from qlam_qiskit.engine.plan import PhaseRun
+from qlam_qiskit.engine.primitives import Permutation, Rotation
 
 
 def _kinds(circuit, inputs=()):

@@ -13,7 +13,7 @@ from qiskit.circuit import Parameter
 
 from qlam_qiskit.engine.angles import AngleFunctions, affine_part, parameters_of
 from qlam_qiskit.engine.arguments import beside
-from qlam_qiskit.engine.gates import Angle
+from qlam_qiskit.engine.primitives import Angle
 
 
 class AngleColumns:

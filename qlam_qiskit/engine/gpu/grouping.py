@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from qlam_qiskit.engine.gates import Angle, Permutation, Rotation
 from qlam_qiskit.engine.plan import PhaseRun, Plan
+from qlam_qiskit.engine.primitives import Angle, Permutation, Rotation
 
 _NO_TURN = ("Z", 0.0)
 

@@ -16,9 +16,9 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from qlam_qiskit.engine.gates import Permutation, string_signs
 from qlam_qiskit.engine.gpu.grouping import Group, LocalRotations
 from qlam_qiskit.engine.plan import PhaseRun
+from qlam_qiskit.engine.primitives import Permutation, string_signs
 
 GROUP_QUBITS = 4  # qubits whose rotations become one matrix: 16 x 16
 Table = tuple[torch.Tensor, ...]
