@@ -1,7 +1,7 @@
 """Keeps the pages that show comparisons equal to the committed results: ``python -m qlam_qiskit.compare.pages``.
 
 Everything between the two marker comments is generated from the records in ``results/*/``: an overview in README, one
-full table for each comparison in docs/comparisons.md.
+full table for each comparison in docs/comparisons.md. The tables beside the records are written anew with them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from qlam_qiskit.compare.finding import load_comparison
 from qlam_qiskit.compare.overview import Column, overview
 from qlam_qiskit.compare.records import Records
 from qlam_qiskit.compare.settings import Comparison
-from qlam_qiskit.compare.tables import Table, make_table, to_markdown
+from qlam_qiskit.compare.tables import Table, make_table, to_markdown, write_tables
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.workspace import write_atomically
 
@@ -66,6 +66,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", nargs="?", type=Path, default=Path(), help="the repository; default: here")
     root = parser.parse_args().root
+    for name, comparison, _ in _finished(root / "results"):
+        write_tables(comparison, name, Records(root / "results" / name))
     for page, make in PAGES.items():
         path = root / page
         write_atomically(path, updated(path.read_text(encoding="utf-8"), make(root / "results")))

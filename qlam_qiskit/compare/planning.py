@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 
@@ -21,28 +21,42 @@ from qlam_qiskit.model import ModelSettings
 from qlam_qiskit.train import Experiment
 from qlam_qiskit.train.building import build_model
 
+Stage: TypeAlias = Literal["trial", "finalist", "final"]
+
 
 @dataclass(frozen=True)
 class Job:
-    """One training of a comparison: a final run, or a trial of the search for the rate."""
+    """One training of a comparison: a final run, or a trial or finalist of the search for the rate.
+
+    A finalist and the final run with the same rate and seed are the same training; only the final run is tested.
+    """
 
     case: str
     model: str
     experiment: Experiment
     multiplier: float
-    is_trial: bool
+    stage: Stage
 
     @property
     def name(self) -> str:
-        """What its files are named after."""
-        last = f"x{self.multiplier:g}" if self.is_trial else f"seed{self.experiment.seed}"
-        return "-".join(part for part in (self.case, self.model, last) if part)
+        """What its record is named after."""
+        if self.stage == "final":
+            return self._joined(f"seed{self.experiment.seed}")
+        return self._joined(f"x{self.multiplier:g}", "full" if self.stage == "finalist" else "")
+
+    @property
+    def training_name(self) -> str:
+        """What its training is named after."""
+        return self.name if self.stage == "trial" else self._joined(f"seed{self.experiment.seed}")
 
     @property
     def fingerprint(self) -> str:
         """A hash of what is trained and how; keys left at their defaults do not count."""
         text = json.dumps(self.experiment.model_dump(exclude_defaults=True), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _joined(self, *last: str) -> str:
+        return "-".join(part for part in (self.case, self.model, *last) if part)
 
 
 class Plan:
@@ -67,15 +81,19 @@ class Plan:
             "training": {"epochs": search.epochs},
         }
         return [
-            self._job(model, multiplier, self.comparison.seeds[0], changes, is_trial=True)
+            self._job("trial", model, multiplier, self.comparison.seeds[0], changes)
             for multiplier in search.multipliers
         ]
 
+    def finalist(self, model: str, multiplier: float) -> Job:
+        """Return the full training, for the search alone, of a model at a rate that did well in the trials."""
+        return self._job("finalist", model, multiplier, self.comparison.seeds[0], {})
+
     def final(self, model: str, multiplier: float, seed: int) -> Job:
         """Return the full training of a model at the rate that was found."""
-        return self._job(model, multiplier, seed, {}, is_trial=False)
+        return self._job("final", model, multiplier, seed, {})
 
-    def _job(self, model: str, multiplier: float, seed: int, changes: dict[str, Any], *, is_trial: bool) -> Job:
+    def _job(self, stage: Stage, model: str, multiplier: float, seed: int, changes: dict[str, Any]) -> Job:
         training = self.comparison.training
         values = {
             "data": changes.get("data", self.case.data.model_dump(exclude_none=True)),
@@ -89,7 +107,7 @@ class Plan:
             "backend": "exact",
             "seed": seed,
         }
-        return Job(self.case.name, model, Experiment.model_validate(values), multiplier, is_trial)
+        return Job(self.case.name, model, Experiment.model_validate(values), multiplier, stage)
 
     def _model(self, name: str) -> dict[str, Any]:
         """Return a model's settings with its size solved; raises ConfigurationError when none fits the budget."""

@@ -1,4 +1,4 @@
-"""The results of a comparison: one small JSON file for each run and each trial, in a folder to be committed."""
+"""The results of a comparison: one small JSON file for each run and each step of the search, in a folder to commit."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from qlam_qiskit.workspace import write_atomically
 
 
 class Records:
-    """The folder of a comparison's results: runs in it, the search's trials in its folder ``search``."""
+    """The folder of a comparison's results: runs in it, the search's trials and finalists in its folder ``search``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, job: Job) -> Path:
-        """Return the file of a run or trial."""
-        return (self.folder / "search" if job.is_trial else self.folder) / f"{job.name}.json"
+        """Return the file of a job."""
+        return (self.folder if job.stage == "final" else self.folder / "search") / f"{job.name}.json"
 
     def find(self, job: Job) -> dict[str, Any] | None:
         """Read the record of a job; None when there is none. Raises ConfigurationError when it is of another one."""

@@ -108,7 +108,8 @@ class _Runner:
         """Run one case."""
         models = list(self.choice.models or self.comparison.models)
         if len(self.comparison.search.multipliers) > 1:
-            self._each([job for model in models for job in plan.trials(model)], self._trial)
+            self._each([job for model in models for job in plan.trials(model)], self._search)
+            self._each([job for model in models for job in self._finalists(plan, model)], self._search)
         self._finals(plan, models, self.choice.seeds or self.comparison.seeds[:1])
         if self.choice.seeds is None and len(self.comparison.seeds) > 1:
             self._finals(plan, [model for model in self._deciding(plan) if model in models], self.comparison.seeds[1:])
@@ -137,14 +138,26 @@ class _Runner:
         multipliers = self.comparison.search.multipliers
         if len(multipliers) == 1:
             return multipliers[0]
-        records = {job.multiplier: self.records.find(job) for job in plan.trials(model)}
-        if None in records.values():
-            return None
-        found = {multiplier: record["validation_accuracy"] for multiplier, record in records.items()}
-        found = {multiplier: accuracy for multiplier, accuracy in found.items() if accuracy is not None}
-        return max(sorted(found), key=found.__getitem__, default=None)
+        finalists = self._finalists(plan, model)
+        return next(iter(self._ranked(finalists or plan.trials(model))), None)
 
-    def _trial(self, job: Job) -> None:
+    def _finalists(self, plan: Plan, model: str) -> list[Job]:
+        """Return the finalists of a model's search; none where its trials decide or are not finished."""
+        count = self.comparison.search.finalists
+        if count == 1:
+            return []
+        return [plan.finalist(model, multiplier) for multiplier in self._ranked(plan.trials(model))[:count]]
+
+    def _ranked(self, jobs: Sequence[Job]) -> list[float]:
+        """Return the multipliers of jobs that could be trained, the best first; none until all of them have ended."""
+        records = {job.multiplier: self.records.find(job) for job in jobs}
+        if None in records.values():
+            return []
+        found = {multiplier: record["validation_accuracy"] for multiplier, record in records.items()}
+        trained = [multiplier for multiplier, accuracy in found.items() if accuracy is not None]
+        return sorted(trained, key=lambda multiplier: (-found[multiplier], multiplier))
+
+    def _search(self, job: Job) -> None:
         try:
             with self.follow(job) as reporter:
                 record = run_trial(job, self._bench, reporter, self.should_stop)

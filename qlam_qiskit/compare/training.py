@@ -20,6 +20,7 @@ from qlam_qiskit.network.selection import BackendExecutions
 from qlam_qiskit.train import Reporter, RunFolder, train
 from qlam_qiskit.train.building import build_model
 from qlam_qiskit.train.loading import load_run
+from qlam_qiskit.train.running import has_begun
 from qlam_qiskit.train.trainer import Trainer
 from qlam_qiskit.workspace import write_atomically
 
@@ -46,15 +47,15 @@ class Bench:
 
 
 def run_trial(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[[], bool]) -> dict[str, Any]:
-    """Train a trial of the search and return its best validation accuracy; the test set is not looked at."""
+    """Train a trial or finalist of the search; returns its best validation accuracy. The test set is not looked at."""
     experiment = job.experiment
     data = load_data(experiment.data, bench.data_dir)
     model = build_model(experiment.model, data, bench.executions(), experiment.seed)
     training, validation = validation_split(data.train, experiment.training.validation_fraction, experiment.seed)
-    path = _folder(job, bench.runs / "search")
-    folder = RunFolder.open(path) if path.exists() else RunFolder.create(experiment, job.name, path)
+    path = _folder(job, bench)
+    folder = RunFolder.open(path) if path.exists() else RunFolder.create(experiment, job.training_name, path)
     trainer = Trainer(model, training, validation, experiment.training, experiment.seed, folder)
-    if folder.last.exists():
+    if has_begun(folder, model, data, experiment.backend):
         trainer.resume()
     trainer.run(reporter, should_stop)
     return {
@@ -68,10 +69,10 @@ def run_final(
     job: Job, data: SequenceData, bench: Bench, reporter: Reporter, should_stop: Callable[[], bool]
 ) -> dict[str, Any]:
     """Train a final run, test its best weights, and return its metrics with which test answers are right."""
-    path = _folder(job, bench.runs)
+    path = _folder(job, bench)
     folder, result = train(
         job.experiment,
-        job.name,
+        job.training_name,
         reporter,
         out=path,
         data_dir=bench.data_dir,
@@ -92,9 +93,10 @@ def run_final(
     }
 
 
-def _folder(job: Job, runs: Path) -> Path:
+def _folder(job: Job, bench: Bench) -> Path:
     """Return a job's run folder; what a process killed while making it has left is removed."""
-    path = runs / f"{job.name}-{job.fingerprint[:8]}"
+    runs = bench.runs / "search" if job.stage == "trial" else bench.runs
+    path = runs / f"{job.training_name}-{job.fingerprint[:8]}"
     if path.exists() and not (path / "experiment.yaml").exists():
         shutil.rmtree(path)
     return path

@@ -60,7 +60,7 @@ def train(
     trainer = Trainer(
         model, training, validation, experiment.training, experiment.seed, folder, executions.generators, ranks
     )
-    if ranks.from_first(lambda: _has_begun(folder, model, data, spec)):
+    if ranks.from_first(lambda: has_begun(folder, model, data, spec.name)):
         trainer.resume()
     trainer.run(reporter, should_stop)
     return folder, _test(folder, model, data, trainer, experiment, spec.name, ranks)
@@ -114,12 +114,12 @@ def _clear_unfinished(folder: Path) -> None:
         (folder / "checkpoints").rmdir()
 
 
-def _has_begun(folder: RunFolder, model: QLAM, data: SequenceData, spec: BackendSpec) -> bool:
+def has_begun(folder: RunFolder, model: QLAM, data: SequenceData, backend: str) -> bool:
     """Whether a run has a checkpoint to go on from; one that has none, being new or killed early, is described."""
     if folder.last.exists():
         check_description(folder, model, data)
         return True
-    folder.write_json("run.json", {**describe(model, data), "backend": spec.name, "versions": _versions()})
+    folder.write_json("run.json", {**describe(model, data), "backend": backend, "versions": _versions()})
     return False
 
 

@@ -79,6 +79,26 @@ def test_the_rate_of_best_validation_accuracy_is_taken_and_of_equals_the_smalles
     assert values["experiment"]["training"]["head_rate"] == pytest.approx(0.02 * expected)
 
 
+def test_finalists_are_trained_in_full_and_decide_and_the_best_is_not_trained_again(small, run):
+    change(small, search={"multipliers": [0.1, 0.3, 1.0], "train_limit": 60, "finalists": 2})
+    trials = ["gru-x0.1", "gru-x0.3", "gru-x1"]
+    started = run(models=["gru"], seeds=[0, 1])
+    search = {path.stem: json.loads(path.read_text()) for path in (OUT / "search").iterdir()}
+    best_trials = sorted(trials, key=lambda name: (-search[name]["validation_accuracy"], search[name]["multiplier"]))
+    finalists = [f"{name}-full" for name in best_trials[:2]]
+    assert started == [*trials, *finalists, "gru-seed0", "gru-seed1"]
+    best = max(sorted(finalists), key=lambda name: search[name]["validation_accuracy"])
+    values = record("gru-seed0")
+    assert values["multiplier"] == search[best]["multiplier"]
+    assert values["train_seconds"] == search[best]["train_seconds"]
+    assert values["validation_accuracy"] == search[best]["validation_accuracy"]
+    assert not any("test" in key for finalist in finalists for key in search[finalist])
+    assert "the best 2 of them trained in full" in (OUT / "table.md").read_text()
+    Path("runs/compare").rename("runs/old")
+    assert run("again", models=["gru"], seeds=[0]) == [*trials, *finalists, "gru-seed0"]
+    assert numbers("../../again/gru-seed0") == numbers("gru-seed0")
+
+
 def test_the_search_knows_nothing_of_the_test_set(small, run):
     run(models=["gru"], seeds=[0])
     with np.load("small.npz") as arrays:
