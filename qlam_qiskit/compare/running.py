@@ -143,10 +143,11 @@ class _Runner:
 
     def _finalists(self, plan: Plan, model: str) -> list[Job]:
         """Return the finalists of a model's search; none where its trials decide or are not finished."""
-        count = self.comparison.search.finalists
-        if count == 1:
+        ranked = self._ranked(plan.trials(model))
+        if not self.comparison.search.confirm or not ranked:
             return []
-        return [plan.finalist(model, multiplier) for multiplier in self._ranked(plan.trials(model))[:count]]
+        next_smaller = sorted(multiplier for multiplier in ranked if multiplier < ranked[0])[-1:]
+        return [plan.finalist(model, multiplier) for multiplier in (ranked[0], *next_smaller)]
 
     def _ranked(self, jobs: Sequence[Job]) -> list[float]:
         """Return the multipliers of jobs that could be trained, the best first; none until all of them have ended."""

@@ -110,14 +110,14 @@ def _test(reference: str, rows: list[dict[str, Any]], found: dict[str, list[dict
 def _budget(comparison: Comparison, name: str, table: Table) -> str:
     training, search = comparison.training, comparison.search
     multipliers = ", ".join(f"{multiplier:g}" for multiplier in search.multipliers)
-    finalists = f"the best {search.finalists} of them trained in full with the first seed to choose again; "
+    confirmed = "and between the best and the next smaller one after the whole training with the first seed; "
     samples = f"{table[0]['train_samples']:,} training and {table[0]['test_samples']:,} test samples, " if table else ""
     return (
         f"`qlam compare {name}`: {samples}{_epochs(training.epochs)}, batches of {training.batch_size}, "
         f"{training.validation_fraction:.0%} of the training samples held out to choose the best epoch; parameters "
         f"within {comparison.budget.tolerance:.0%} of one budget; learning rates times {multipliers}, chosen by "
         f"validation accuracy after {_epochs(search.epochs)} on the first {search.train_limit:,} training samples; "
-        f"{finalists if search.finalists > 1 else ''}seconds with threads: {comparison.threads}."
+        f"{confirmed if search.confirm else ''}seconds with threads: {comparison.threads}."
     )
 
 

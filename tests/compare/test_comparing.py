@@ -79,21 +79,23 @@ def test_the_rate_of_best_validation_accuracy_is_taken_and_of_equals_the_smalles
     assert values["experiment"]["training"]["head_rate"] == pytest.approx(0.02 * expected)
 
 
-def test_finalists_are_trained_in_full_and_decide_and_the_best_is_not_trained_again(small, run):
-    change(small, search={"multipliers": [0.1, 0.3, 1.0], "train_limit": 60, "finalists": 2})
-    trials = ["gru-x0.1", "gru-x0.3", "gru-x1"]
+def test_the_best_trial_and_the_next_smaller_rate_are_trained_in_full_and_the_better_not_again(small, run):
+    change(small, search={"multipliers": [1.0, 1e-6, 3.0], "epochs": 10, "train_limit": 60, "confirm": True})
+    trials = ["gru-x1", "gru-x1e-06", "gru-x3"]
     started = run(models=["gru"], seeds=[0, 1])
     search = {path.stem: json.loads(path.read_text()) for path in (OUT / "search").iterdir()}
-    best_trials = sorted(trials, key=lambda name: (-search[name]["validation_accuracy"], search[name]["multiplier"]))
-    finalists = [f"{name}-full" for name in best_trials[:2]]
+    by_rate = sorted(trials, key=lambda name: search[name]["multiplier"])
+    best_trial = max(by_rate, key=lambda name: search[name]["validation_accuracy"])
+    assert best_trial != by_rate[0]
+    finalists = [f"{best_trial}-full", f"{by_rate[by_rate.index(best_trial) - 1]}-full"]
     assert started == [*trials, *finalists, "gru-seed0", "gru-seed1"]
-    best = max(sorted(finalists), key=lambda name: search[name]["validation_accuracy"])
+    best = max(reversed(finalists), key=lambda name: search[name]["validation_accuracy"])
     values = record("gru-seed0")
     assert values["multiplier"] == search[best]["multiplier"]
     assert values["train_seconds"] == search[best]["train_seconds"]
     assert values["validation_accuracy"] == search[best]["validation_accuracy"]
     assert not any("test" in key for finalist in finalists for key in search[finalist])
-    assert "the best 2 of them trained in full" in (OUT / "table.md").read_text()
+    assert "the best and the next smaller one" in (OUT / "table.md").read_text()
     Path("runs/compare").rename("runs/old")
     assert run("again", models=["gru"], seeds=[0]) == [*trials, *finalists, "gru-seed0"]
     assert numbers("../../again/gru-seed0") == numbers("gru-seed0")
