@@ -73,8 +73,10 @@ class Plan:
         return load_data(self.case.data, self._data_dir)
 
     def trials(self, model: str) -> list[Job]:
-        """List the trials of the search for a model's rate."""
+        """List the trials of the search for a model's rate; none where every rate is trained in full."""
         search = self.comparison.search
+        if search.epochs is None:
+            return []
         limit = min(search.train_limit, self.case.data.train_limit or search.train_limit)
         changes = {
             "data": {**self.case.data.model_dump(exclude_none=True), "train_limit": limit},

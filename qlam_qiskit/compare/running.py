@@ -143,8 +143,10 @@ class _Runner:
 
     def _finalists(self, plan: Plan, model: str) -> list[Job]:
         """Return the finalists of a model's search; none where its trials decide or are not finished."""
-        ranked = self._ranked(plan.trials(model))
-        if not self.comparison.search.confirm or not ranked:
+        search, ranked = self.comparison.search, self._ranked(plan.trials(model))
+        if search.epochs is None:
+            return [plan.finalist(model, multiplier) for multiplier in search.multipliers]
+        if not search.confirm or not ranked:
             return []
         next_smaller = sorted(multiplier for multiplier in ranked if multiplier < ranked[0])[-1:]
         return [plan.finalist(model, multiplier) for multiplier in (ranked[0], *next_smaller)]

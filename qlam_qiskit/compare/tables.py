@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from qlam_qiskit.compare.records import Records, unpack
-from qlam_qiskit.compare.settings import Comparison, Contestant, Figure
+from qlam_qiskit.compare.settings import Comparison, Contestant, Figure, SearchSettings
 from qlam_qiskit.compare.statistics import mean_and_deviation, paired_t, sign_test
 from qlam_qiskit.workspace import write_atomically
 
@@ -110,15 +110,21 @@ def _test(reference: str, rows: list[dict[str, Any]], found: dict[str, list[dict
 def _budget(comparison: Comparison, name: str, table: Table) -> str:
     training, search = comparison.training, comparison.search
     multipliers = ", ".join(f"{multiplier:g}" for multiplier in search.multipliers)
-    confirmed = "and between the best and the next smaller one after the whole training with the first seed; "
     samples = f"{table[0]['train_samples']:,} training and {table[0]['test_samples']:,} test samples, " if table else ""
     return (
         f"`qlam compare {name}`: {samples}{_epochs(training.epochs)}, batches of {training.batch_size}, "
         f"{training.validation_fraction:.0%} of the training samples held out to choose the best epoch; parameters "
         f"within {comparison.budget.tolerance:.0%} of one budget; learning rates times {multipliers}, chosen by "
-        f"validation accuracy after {_epochs(search.epochs)} on the first {search.train_limit:,} training samples; "
-        f"{confirmed if search.confirm else ''}seconds with threads: {comparison.threads}."
+        f"validation accuracy after {_trials(search)}; seconds with threads: {comparison.threads}."
     )
+
+
+def _trials(search: SearchSettings) -> str:
+    full = "the whole training with the first seed"
+    if search.epochs is None:
+        return full
+    short = f"{_epochs(search.epochs)} on the first {search.train_limit:,} training samples"
+    return f"{short}, and of the best and the next smaller one after {full}" if search.confirm else short
 
 
 def _epochs(count: int) -> str:

@@ -101,6 +101,13 @@ def test_the_best_trial_and_the_next_smaller_rate_are_trained_in_full_and_the_be
     assert numbers("../../again/gru-seed0") == numbers("gru-seed0")
 
 
+def test_without_trials_every_rate_is_trained_in_full(small, run):
+    change(small, search={"multipliers": [0.3, 1.0], "epochs": None}, seeds=[0])
+    assert run() == ["qlam-x0.3-full", "qlam-x1-full", "gru-x0.3-full", "gru-x1-full", "qlam-seed0", "gru-seed0"]
+    values = [json.loads((OUT / "search" / f"gru-x{value:g}-full.json").read_text()) for value in (0.3, 1.0)]
+    assert record("gru-seed0")["validation_accuracy"] == max(value["validation_accuracy"] for value in values)
+
+
 def test_the_search_knows_nothing_of_the_test_set(small, run):
     run(models=["gru"], seeds=[0])
     with np.load("small.npz") as arrays:
