@@ -75,7 +75,7 @@ class Plan:
     def trials(self, model: str) -> list[Job]:
         """List the trials of the search for a model's rate; none where every rate is trained in full."""
         search = self.comparison.search
-        if search.epochs is None:
+        if not search.epochs:
             return []
         limit = min(search.train_limit, self.case.data.train_limit or search.train_limit)
         changes = {

@@ -144,7 +144,7 @@ class _Runner:
     def _finalists(self, plan: Plan, model: str) -> list[Job]:
         """Return the finalists of a model's search; none where its trials decide or are not finished."""
         search, ranked = self.comparison.search, self._ranked(plan.trials(model))
-        if search.epochs is None:
+        if not search.epochs:
             return [plan.finalist(model, multiplier) for multiplier in search.multipliers]
         if not search.confirm or not ranked:
             return []

@@ -69,12 +69,12 @@ class SearchSettings(Settings):
 
     Each multiplier of both rates is tried for ``epochs`` on the first ``train_limit`` samples; the best validation
     accuracy decides. Short trials favour high rates, so with ``confirm`` the best multiplier and the next smaller one
-    are trained in full with the first seed, and these validation accuracies decide. Where ``epochs`` is None there are
-    no trials, and every multiplier is trained in full. The test set has no part in it.
+    are trained in full with the first seed, and these validation accuracies decide. Where ``epochs`` is 0 there are no
+    trials, and every multiplier is trained in full. The test set has no part in it.
     """
 
     multipliers: list[Annotated[float, Field(gt=0)]] = Field([0.1, 0.3, 1.0], min_length=1)
-    epochs: int | None = Field(1, ge=1)
+    epochs: int = Field(1, ge=0)
     train_limit: int = Field(10_000, ge=2)
     confirm: bool = False
 

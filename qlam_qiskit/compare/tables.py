@@ -121,7 +121,7 @@ def _budget(comparison: Comparison, name: str, table: Table) -> str:
 
 def _trials(search: SearchSettings) -> str:
     full = "the whole training with the first seed"
-    if search.epochs is None:
+    if not search.epochs:
         return full
     short = f"{_epochs(search.epochs)} on the first {search.train_limit:,} training samples"
     return f"{short}, and of the best and the next smaller one after {full}" if search.confirm else short

@@ -102,10 +102,12 @@ def test_the_best_trial_and_the_next_smaller_rate_are_trained_in_full_and_the_be
 
 
 def test_without_trials_every_rate_is_trained_in_full(small, run):
-    change(small, search={"multipliers": [0.3, 1.0], "epochs": None}, seeds=[0])
+    change(small, search={"multipliers": [0.3, 1.0], "epochs": 0}, seeds=[0])
     assert run() == ["qlam-x0.3-full", "qlam-x1-full", "gru-x0.3-full", "gru-x1-full", "qlam-seed0", "gru-seed0"]
     values = [json.loads((OUT / "search" / f"gru-x{value:g}-full.json").read_text()) for value in (0.3, 1.0)]
     assert record("gru-seed0")["validation_accuracy"] == max(value["validation_accuracy"] for value in values)
+    assert load_comparison(str(OUT / "comparison.yaml")) == load_comparison("small.yaml")
+    assert "after the whole training with the first seed" in (OUT / "table.md").read_text()
 
 
 def test_the_search_knows_nothing_of_the_test_set(small, run):
