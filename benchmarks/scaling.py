@@ -18,8 +18,8 @@ import numpy as np
 
 from benchmarks.machine import describe
 from benchmarks.peers import RESULTS, rounded
-from qlam_qiskit.discovery import load_template
 from qlam_qiskit.engine import ExactEngine
+from qlam_qiskit.templates import load_template
 from qlam_qiskit.workspace import write_atomically
 
 LENGTHS = (98, 196, 392, 784, 1568, 3136, 7840)

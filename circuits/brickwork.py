@@ -5,7 +5,7 @@ The entangling gates have no angles: each is one native two-qubit gate of a heav
 
 from qiskit.circuit import ParameterVector, QuantumCircuit
 
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit
 
 
 def build(num_qubits: int, layers: int = 2) -> MemoryCircuit:

@@ -2,7 +2,7 @@
 
 from qiskit.circuit import ParameterVector, QuantumCircuit
 
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit
 
 
 def build(num_qubits: int, layers: int = 1) -> MemoryCircuit:

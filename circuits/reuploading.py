@@ -6,7 +6,7 @@ Uploading the same angles several times makes the update's response to a token r
 
 from qiskit.circuit import ParameterVector, QuantumCircuit
 
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit
 
 
 def build(num_qubits: int, layers: int = 2) -> MemoryCircuit:

@@ -5,7 +5,7 @@ The ring gives every qubit two neighbours; on a heavy-hex device it needs routin
 
 from qiskit.circuit import ParameterVector, QuantumCircuit
 
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit
 
 
 def build(num_qubits: int, layers: int = 1) -> MemoryCircuit:

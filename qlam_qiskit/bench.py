@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from qlam_qiskit.discovery import load_template
-from qlam_qiskit.engine.gpu import make_engine
+from qlam_qiskit.engine.torch import make_engine
+from qlam_qiskit.templates import load_template
 
 
 def bench(

@@ -29,5 +29,9 @@ class RunError(QlamError):
     """A run folder is missing, damaged, or belongs to another model."""
 
 
+class PlanningError(QlamError):
+    """Circuits cannot be planned for a device: they do not fit it, its calibration, or the service's limits."""
+
+
 class BackendError(QlamError):
     """A backend could not do what was asked of it."""

@@ -9,10 +9,10 @@ from qiskit import QuantumCircuit
 
 from benchmarks.frameworks import Pass
 from benchmarks.problem import Answer, Problem
-from qlam_qiskit.discovery import load_template
 from qlam_qiskit.engine import Readout
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network import ExactExecution, MemoryConnector, MemoryNetwork
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.templates import load_template
 
 
 def prepare(problem: Problem, precision: str = "float32") -> Pass:

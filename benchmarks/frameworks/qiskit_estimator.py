@@ -12,7 +12,7 @@ from qiskit_machine_learning.neural_networks import EstimatorQNN
 
 from benchmarks.frameworks import Pass
 from benchmarks.problem import Answer, Problem
-from qlam_qiskit.discovery import load_template
+from qlam_qiskit.templates import load_template
 
 
 def prepare(problem: Problem, adjoint: bool = False) -> Pass:

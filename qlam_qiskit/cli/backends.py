@@ -99,9 +99,9 @@ def _run_engine(spec: ExactSpec) -> str:
     from qiskit import QuantumCircuit
     from qiskit.circuit import ParameterVector
 
-    from qlam_qiskit.engine.gpu import make_engine
+    from qlam_qiskit.engine.torch import make_engine
     from qlam_qiskit.errors import BackendError
-    from qlam_qiskit.template import MemoryCircuit
+    from qlam_qiskit.memory_circuit import MemoryCircuit
 
     angle = ParameterVector("phi", 1)
     circuit = QuantumCircuit(1)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from qlam_qiskit.engine.describe import PlanDescription
-    from qlam_qiskit.template import MemoryCircuit
+    from qlam_qiskit.memory_circuit import MemoryCircuit
 
 _template = click.argument("name")
 _qubits = click.option("--qubits", type=click.IntRange(1), default=4, show_default=True, help="Qubits n.")
@@ -41,7 +41,7 @@ def list_command(path: Path | None, as_json: bool) -> None:
 
     Example: qlam circuits list
     """
-    from qlam_qiskit.discovery import find_templates
+    from qlam_qiskit.templates import find_templates
 
     found = find_templates(path)
     if as_json:
@@ -208,7 +208,7 @@ def _count(number: int, thing: str) -> str:
 
 def _load(name: str, qubits: int, options: tuple[str, ...], path: Path | None) -> MemoryCircuit:
     from qlam_qiskit.configuration import override
-    from qlam_qiskit.discovery import load_template
+    from qlam_qiskit.templates import load_template
 
     return load_template(name, qubits, override({}, options, "--option"), path)
 

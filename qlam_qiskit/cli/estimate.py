@@ -34,7 +34,7 @@ def estimate_command(
     Example: qlam estimate runs/mnist_rows --backend fake_torino --limit 1000
     """
     from qlam_qiskit.backends import load_registry
-    from qlam_qiskit.hardware import prepare
+    from qlam_qiskit.evaluation.on_device import prepare
 
     spec = load_registry(backends_file).spec(backend)
     prepared = prepare(run, spec, part=part, limit=limit, shots=shots, data_dir=data_dir)

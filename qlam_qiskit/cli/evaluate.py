@@ -44,7 +44,7 @@ def evaluate_command(
     Example: qlam evaluate runs/digits --backend aer_shots --shots 4096 --limit 200
     """
     from qlam_qiskit.cli.progress import sample_bar
-    from qlam_qiskit.evaluate import evaluate, evaluate_submission
+    from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission
 
     if submission is not None:
         result = evaluate_submission(run, submission, mitigate=mitigate, data_dir=data_dir)

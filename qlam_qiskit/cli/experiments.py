@@ -25,7 +25,7 @@ def list_command(as_json: bool) -> None:
     Example: qlam experiments list
     """
     from qlam_qiskit.configuration import read_yaml
-    from qlam_qiskit.train.experiments import find_experiments
+    from qlam_qiskit.runs.experiments import find_experiments
 
     rows = [
         {"name": name, "description": read_yaml(path).get("description", ""), "file": str(path)}

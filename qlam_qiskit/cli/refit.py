@@ -45,7 +45,7 @@ def refit_command(
     Example: qlam refit runs/mnist_rows --backend fake_torino --samples 1000
     """
     from qlam_qiskit.cli.progress import sample_bar
-    from qlam_qiskit.refit import refit
+    from qlam_qiskit.evaluation.refit import refit
 
     if (samples is None) == (submission is None):
         raise click.UsageError("give either --samples or --submission")

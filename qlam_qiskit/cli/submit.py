@@ -41,7 +41,7 @@ def submit_command(
     Example: qlam submit runs/mnist_rows --backend fake_torino --limit 100
     """
     from qlam_qiskit.backends import load_registry
-    from qlam_qiskit.hardware import prepare, send, summary
+    from qlam_qiskit.evaluation.on_device import prepare, send, summary
     from qlam_qiskit.jobs import Ledger
 
     spec = load_registry(backends_file).spec(backend)

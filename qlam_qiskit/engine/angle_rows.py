@@ -12,7 +12,7 @@ from qlam_qiskit.engine.simd import constant, get, load, nearest, put, store, to
 def prepare_rows(inputs, block, step, count, circuit, numbers):
     """Leave cos and sin of half of each angle of ``count`` steps, from ``step`` on, in the circuit's rows.
 
-    inputs (B, T, P) of the block's head. Row r of a step is offset_r plus the sum of factor * input over its terms.
+    inputs (B, T, P) of the block's register. Row r of a step is offset_r plus the sum of factor * input over its terms.
     """
     steps, offsets, rows, size = circuit.steps, circuit.shared.offsets, circuit.rows, inputs.shape[2]
     for lane in range(block.lanes):

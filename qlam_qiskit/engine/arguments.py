@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qlam_qiskit.errors import CircuitError, ConfigurationError
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit
 
 PRECISIONS = {"float32": np.float32, "float64": np.float64}
 MAX_QUBITS = 16
@@ -52,23 +52,24 @@ class Arguments:
         inputs, weights, queries = np.asarray(inputs), np.asarray(weights, np.float64), np.asarray(queries)
         if inputs.ndim != 4 or inputs.shape[3] != memory.num_inputs or 0 in inputs.shape[:3]:
             raise CircuitError(
-                f"inputs must be (samples, steps, heads, {memory.num_inputs}), none zero, not {inputs.shape}"
+                f"inputs must be (samples, steps, registers, {memory.num_inputs}), none zero, not {inputs.shape}"
             )
-        samples, steps, heads, _ = inputs.shape
-        if weights.shape != (heads, memory.num_weights):
-            raise CircuitError(f"weights must be {(heads, memory.num_weights)}, not {weights.shape}")
+        samples, steps, registers, _ = inputs.shape
+        if weights.shape != (registers, memory.num_weights):
+            raise CircuitError(f"weights must be {(registers, memory.num_weights)}, not {weights.shape}")
         if queries.ndim != 5 or queries.shape[3] < 1 or queries.shape[4] != memory.num_query_angles:
             raise CircuitError(
-                f"queries must be (samples, readouts, heads, queries, {memory.num_query_angles}), not {queries.shape}"
+                "queries must be (samples, readouts, registers, queries, "
+                f"{memory.num_query_angles}), not {queries.shape}"
             )
         read = (steps - 1,) if readout_steps is None else tuple(readout_steps)
         if not read or min(read) < 0 or max(read) >= steps or len(set(read)) != len(read):
             raise CircuitError(f"readout steps must be different numbers from 0 to {steps - 1}, not {list(read)}")
-        shape = (samples, len(read), heads, *queries.shape[3:])
+        shape = (samples, len(read), registers, *queries.shape[3:])
         try:
             queries = np.broadcast_to(queries, shape)
         except ValueError:
             raise CircuitError(
-                f"queries of shape {queries.shape} do not fit {shape} (samples, readouts, heads, ...)"
+                f"queries of shape {queries.shape} do not fit {shape} (samples, readouts, registers, ...)"
             ) from None
         return cls(inputs, weights, queries, read)

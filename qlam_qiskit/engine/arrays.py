@@ -101,9 +101,9 @@ class Work(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Which samples of the batch a block holds, of which head, on how many qubits."""
+    """Which samples of the batch a block holds, of which register, on how many qubits."""
 
-    head: int
+    register: int
     first: int
     lanes: int
     qubits: int

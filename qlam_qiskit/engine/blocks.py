@@ -18,39 +18,39 @@ _LARGE = 12  # qubits from which psi and lambda of a wide block leave the second
 
 @dataclass(frozen=True)
 class Cut:
-    """A batch as blocks of up to ``lanes`` samples for each of its heads."""
+    """A batch as blocks of up to ``lanes`` samples for each of its registers."""
 
     samples: int
-    heads: int
+    registers: int
     qubits: int
     lanes: int
 
     @property
     def blocks(self) -> int:
-        """Blocks of one head."""
+        """Blocks of one register."""
         return -(-self.samples // self.lanes)
 
-    def block(self, head: int, index: int) -> Block:
+    def block(self, register: int, index: int) -> Block:
         """Describe one block to the compiled loops."""
         first = index * self.lanes
-        return Block(head, first, min(self.lanes, self.samples - first), self.qubits)
+        return Block(register, first, min(self.lanes, self.samples - first), self.qubits)
 
 
-def cut_batch(samples: int, heads: int, qubits: int, threads: int) -> Cut:
+def cut_batch(samples: int, registers: int, qubits: int, threads: int) -> Cut:
     """Cut a batch into wide blocks, or into narrow ones where those finish sooner: few samples, or large registers."""
-    wide, narrow = (Cut(samples, heads, qubits, lanes) for lanes in (WIDE, NARROW))
-    rounds_wide, rounds_narrow = (-(-heads * cut.blocks // threads) for cut in (wide, narrow))
+    wide, narrow = (Cut(samples, registers, qubits, lanes) for lanes in (WIDE, NARROW))
+    rounds_wide, rounds_narrow = (-(-registers * cut.blocks // threads) for cut in (wide, narrow))
     return narrow if qubits >= _LARGE or rounds_narrow * _NARROW_COST < rounds_wide else wide
 
 
 def map_blocks(run: Callable[[int, int], Any], cut: Cut, threads: int) -> list[list[Any]]:
-    """Run every (head, block), several at a time; results keep their order, so sums do not depend on timing."""
-    tasks = [(head, block) for head in range(cut.heads) for block in range(cut.blocks)]
+    """Run every (register, block), several at a time; results keep their order, so sums do not depend on timing."""
+    tasks = [(register, block) for register in range(cut.registers) for block in range(cut.blocks)]
     if threads == 1 or len(tasks) == 1:
         results = [run(*task) for task in tasks]
     else:
         results = list(_pool(threads).map(lambda task: run(*task), tasks))
-    return [results[head * cut.blocks : (head + 1) * cut.blocks] for head in range(cut.heads)]
+    return [results[register * cut.blocks : (register + 1) * cut.blocks] for register in range(cut.registers)]
 
 
 def processors() -> int:

@@ -25,7 +25,7 @@ from qlam_qiskit.engine.simd import Rows
 from qlam_qiskit.engine.sweep import backward_block, forward_block
 from qlam_qiskit.engine.tables import CompiledSteps, numbers
 from qlam_qiskit.errors import CircuitError, ConfigurationError
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Gradients:
 class ExactEngine:
     """Runs one memory circuit on batches of sequences, forward and backward.
 
-    Shapes: B samples, T steps, H heads (registers that share the template but not their weights), P input angles of a
-    step, W weights, Q queries of A angles, R readouts in time, D = 2^n amplitudes. All angles in radians.
+    Shapes: B samples, T steps, H registers (they share the template but not their weights), P input angles of a step,
+    W weights, Q queries of A angles, R readouts in time, D = 2^n amplitudes. All angles in radians.
 
     Parameters
     ----------
@@ -118,8 +118,8 @@ class ExactEngine:
         probabilities = np.empty((*queries.shape[:4], self.dimension), self.dtype)
         tape = self._tape(inputs, checked.weights, queries, slots)
 
-        def run(head: int, index: int) -> None:
-            self._call(forward_block, tape, head, index, probabilities)
+        def run(register: int, index: int) -> None:
+            self._call(forward_block, tape, register, index, probabilities)
 
         map_blocks(run, tape.cut, self.threads)
         return probabilities, tape
@@ -130,7 +130,7 @@ class ExactEngine:
         With ``overwrite_inputs`` the input gradients take the place of the inputs, which saves an array of their size.
         """
         cotangent = np.ascontiguousarray(cotangent, self.dtype)
-        heads = tape.cut.heads
+        registers = tape.cut.registers
         expected = (*tape.queries.shape[:4], self.dimension)
         if cotangent.shape != expected:
             raise CircuitError(f"the cotangent has shape {cotangent.shape}, the probabilities {expected}")
@@ -138,17 +138,19 @@ class ExactEngine:
         angle_gradient = angles if overwrite_inputs and angles.flags.writeable else np.empty(angles.shape, self.dtype)
         query_gradient = np.zeros(tape.query_angles.shape, self.dtype)
 
-        def run(head: int, index: int) -> Sums:
-            return self._call(backward_block, tape, head, index, cotangent, angle_gradient, query_gradient)
+        def run(register: int, index: int) -> Sums:
+            return self._call(backward_block, tape, register, index, cotangent, angle_gradient, query_gradient)
 
         sums = map_blocks(run, tape.cut, self.threads)
-        weights = np.stack([self._update.pull_back(tape.weights[head], sums[head]) for head in range(heads)])
+        weights = np.stack(
+            [self._update.pull_back(tape.weights[register], sums[register]) for register in range(registers)]
+        )
         inputs, extra = _pull_back_evaluated(self._update.evaluated, tape.inputs, tape.weights, angle_gradient)
-        queries, _ = _pull_back_evaluated(self._query.evaluated, tape.queries, np.empty((heads, 0)), query_gradient)
+        queries, _ = _pull_back_evaluated(self._query.evaluated, tape.queries, np.empty((registers, 0)), query_gradient)
         return Gradients(inputs.astype(self.dtype, copy=False), (weights + extra).astype(self.dtype), queries)
 
     def statevector(self, inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Return psi_T of one head: complex (B, D), global phase included, for inputs (B, T, P) and weights (W,)."""
+        """Return psi_T of one register: complex (B, D) with its global phase, for inputs (B, T, P) and weights (W,)."""
         inputs = np.asarray(inputs, self.dtype)[:, :, None, :]
         weights = np.asarray(weights, np.float64)[None]
         queries = np.zeros((1, 1, 1, 1, self.memory.num_query_angles))
@@ -177,20 +179,20 @@ class ExactEngine:
         query_shared = self._query.share(np.empty(0), cut.lanes)
         states = [
             [State(*(Rows(self.dimension, cut.lanes, self.dtype) for _ in range(2))) for _ in range(cut.blocks)]
-            for _ in range(cut.heads)
+            for _ in range(cut.registers)
         ]
         return Tape(inputs, weights, queries, angles, query_angles, slots, cut, shared, query_shared, states)
 
-    def _call(self, loop: EntryPoint, tape: Tape, head: int, index: int, *arrays: np.ndarray) -> Sums:
+    def _call(self, loop: EntryPoint, tape: Tape, register: int, index: int, *arrays: np.ndarray) -> Sums:
         """Run a loop on one block; returns what it added up for the update circuit."""
-        block, lanes = tape.cut.block(head, index), tape.cut.lanes
+        block, lanes = tape.cut.block(register, index), tape.cut.lanes
         update_buffers, query_buffers, states = self._buffers_of_thread(lanes)
         if block.lanes < lanes:  # idle lanes must not hold the NaN of some earlier batch
             for rows in (update_buffers[0].inputs, query_buffers[0].inputs):
                 rows.array[:] = 0
-        update = self._update.circuit(tape.shared[head], update_buffers)
+        update = self._update.circuit(tape.shared[register], update_buffers)
         query = self._query.circuit(tape.query_shared, query_buffers)
-        fixed = (block, self._numbers, tape.slots, states, tape.states[head][index])
+        fixed = (block, self._numbers, tape.slots, states, tape.states[register][index])
         arguments = (tape.angles, tape.query_angles, update, query, *fixed, *arrays)
         if (loop, lanes) not in self._code:
             self._code[loop, lanes] = loop.resolve(*arguments)

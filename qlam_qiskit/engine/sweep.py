@@ -20,9 +20,9 @@ def forward_block(inputs, queries, update, query, block, numbers, readout, work,
     """Run a block from |0...0>, writing its probabilities and leaving psi_T in ``psi``."""
     # Cut here, not by the caller: an array's layout is part of its type, and each type compiles anew.
     inputs, queries, probabilities = (
-        inputs[:, :, block.head],
-        queries[:, :, block.head],
-        probabilities[:, :, block.head],
+        inputs[:, :, block.register],
+        queries[:, :, block.register],
+        probabilities[:, :, block.register],
     )
     dimension, width = 1 << block.qubits, len(update.shared.offsets)
     for j in range(dimension):
@@ -53,8 +53,12 @@ def backward_block(
     Writes ``input_gradient`` (may be ``inputs`` itself: each step is read before it is written) and
     ``query_gradient``, and adds what weights receive to the circuits' sums.
     """
-    inputs, queries, cotangent = inputs[:, :, block.head], queries[:, :, block.head], cotangent[:, :, block.head]
-    input_gradient, query_gradient = input_gradient[:, :, block.head], query_gradient[:, :, block.head]
+    inputs, queries, cotangent = (
+        inputs[:, :, block.register],
+        queries[:, :, block.register],
+        cotangent[:, :, block.register],
+    )
+    input_gradient, query_gradient = input_gradient[:, :, block.register], query_gradient[:, :, block.register]
     dimension, width = 1 << block.qubits, len(update.shared.offsets)
     _copy(psi, work.psi, dimension)
     for j in range(dimension):
@@ -81,7 +85,7 @@ def backward_block(
 
 @compiled
 def _rotate_to_query(psi, queries, q, query, block, numbers, work):
-    """Leave V(alpha_q) psi in the query's buffer; ``queries`` (B, Q, A) are those of one head and readout in time."""
+    """Leave V(alpha_q) psi in the query's buffer; ``queries`` (B, Q, A) are of one register and readout in time."""
     prepare_rows(queries, block, q, 1, query, numbers)
     _copy(psi, work.query_psi, 1 << block.qubits)
     apply_step(work.query_psi, block.qubits, query, 0, work)

@@ -14,11 +14,11 @@ _HOMES = {
     "errors": ("JobError", "LedgerError"),
     "ledger": ("Ledger",),
     "records": ("JobRecord",),
-    "pacing": ("Clock", "Policy"),
-    "states": ("JobState",),
-    "submissions": ("Submission", "show"),
+    "policy": ("Clock", "Policy"),
+    "job_state": ("JobState",),
+    "submission": ("Submission", "show"),
     "operations": ("cancel", "fetch", "resume", "submit", "submit_pubs", "wait"),
-    "answers": ("counts", "logical_results", "probabilities", "results"),
+    "results": ("counts", "logical_results", "probabilities", "results"),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = sorted(_MODULES)

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qlam_qiskit.jobs import storage
-from qlam_qiskit.jobs.connections import Connection, RemoteState
+from qlam_qiskit.jobs import files
+from qlam_qiskit.jobs.connections.base import Connection, RemoteState
 from qlam_qiskit.jobs.errors import JobError, LeaseLostError, LedgerError
-from qlam_qiskit.jobs.finding import Finder
+from qlam_qiskit.jobs.faults import Meaning, Trouble, explain
+from qlam_qiskit.jobs.finder import Finder
+from qlam_qiskit.jobs.job_state import CLOSED, JobState
 from qlam_qiskit.jobs.ledger import Ledger
-from qlam_qiskit.jobs.outcomes import Meaning, Trouble, explain
-from qlam_qiskit.jobs.pacing import Clock, Policy
+from qlam_qiskit.jobs.policy import Clock, Policy
 from qlam_qiskit.jobs.records import JobRecord, SubmissionRecord
-from qlam_qiskit.jobs.requesting import GivenUpError, Requests
-from qlam_qiskit.jobs.states import CLOSED, JobState
+from qlam_qiskit.jobs.requests import GivenUpError, Requests
 
 
 class Courier:
@@ -122,7 +122,7 @@ class Courier:
     def _send(self, job: JobRecord) -> None:
         if job.state is not JobState.PLANNED:
             return
-        pubs = storage.read_inputs(self.ledger.home, job.submission, job.number)
+        pubs = files.read_inputs(self.ledger.home, job.submission, job.number)
         for attempt in range(self.policy.attempts):
             if self.connection.remembers:
                 self._requests.wait_for_slot(job)
@@ -150,7 +150,7 @@ class Courier:
                 self._requests.pause(self.policy.pause(attempt), job)
         raise GivenUpError(Trouble(trouble.meaning, f"job {job.id} is not sent yet: {trouble.message}"))
 
-    def _post(self, job: JobRecord, pubs: list[storage.Pub]) -> Trouble | None:
+    def _post(self, job: JobRecord, pubs: list[files.Pub]) -> Trouble | None:
         """Make the one request that may cost money; returns what went wrong, if anything."""
         seconds = self.policy.post_seconds if self.connection.remembers else self.policy.local_seconds
         try:
@@ -197,7 +197,7 @@ class Courier:
 
     def _bring_home(self, job: JobRecord) -> None:
         if not self._has_result(job):
-            pubs = storage.read_inputs(self.ledger.home, job.submission, job.number)
+            pubs = files.read_inputs(self.ledger.home, job.submission, job.number)
             try:
                 self._save(job, job.remote_id, pubs)
             except GivenUpError as stop:
@@ -215,14 +215,14 @@ class Courier:
         self.ledger.note(job, f"{trouble.message}; {remedy}")
         self._complain(f"the result of job {job.id} did not arrive whole: {trouble.message}; {remedy}")
 
-    def _save(self, job: JobRecord, remote_id: str, pubs: list[storage.Pub]) -> None:
+    def _save(self, job: JobRecord, remote_id: str, pubs: list[files.Pub]) -> None:
         result = self._requests.attempt(
-            lambda: storage.check_result(self.connection.result(remote_id), pubs),
+            lambda: files.check_result(self.connection.result(remote_id), pubs),
             job,
             seconds=self.policy.result_seconds,
         )
         about = {"job": job.id, "tag": job.tag, "remote_id": remote_id, "fetched": self.clock.now()}
-        storage.write_result(self.ledger.home, job.submission, job.number, result, about)
+        files.write_result(self.ledger.home, job.submission, job.number, result, about)
 
     def _fetch_again(self, job: JobRecord) -> None:
         if job.state is JobState.SAVED and not self._has_result(job):
@@ -262,7 +262,7 @@ class Courier:
             return None
 
     def _has_result(self, job: JobRecord) -> bool:
-        return storage.has_result(self.ledger.home, job.submission, job.number, job.tag)
+        return files.has_result(self.ledger.home, job.submission, job.number, job.tag)
 
     def _with_lease(self, job: JobRecord, step: Callable[[JobRecord], Any]) -> None:
         """Do one step on a job that no other process works on; a JobError concerns this job only."""

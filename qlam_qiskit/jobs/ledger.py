@@ -18,8 +18,8 @@ from typing import Any
 
 from qlam_qiskit.jobs.database import Database
 from qlam_qiskit.jobs.errors import JobError, LeaseLostError
+from qlam_qiskit.jobs.job_state import MOVES, JobState
 from qlam_qiskit.jobs.records import JobRecord, SubmissionRecord, new_job_tag
-from qlam_qiskit.jobs.states import MOVES, JobState
 from qlam_qiskit.redaction import redact
 from qlam_qiskit.workspace import workspace
 

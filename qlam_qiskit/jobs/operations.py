@@ -11,18 +11,18 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qlam_qiskit.backends import OpenBackend
-from qlam_qiskit.jobs import storage
+from qlam_qiskit.jobs import files
+from qlam_qiskit.jobs.backend_record import describe, reach
 from qlam_qiskit.jobs.courier import Courier
-from qlam_qiskit.jobs.describing import describe, reach
 from qlam_qiskit.jobs.errors import JobError, LedgerError
+from qlam_qiskit.jobs.job_state import JobState
 from qlam_qiskit.jobs.ledger import Ledger
-from qlam_qiskit.jobs.pacing import Clock, Policy
+from qlam_qiskit.jobs.policy import Clock, Policy
 from qlam_qiskit.jobs.records import SubmissionRecord
-from qlam_qiskit.jobs.states import JobState
-from qlam_qiskit.jobs.submissions import Submission, recorded
+from qlam_qiskit.jobs.submission import Submission, recorded
 
 if TYPE_CHECKING:
-    from qlam_qiskit.jobs.plan import Plan
+    from qlam_qiskit.planning.plan import Plan
 
 _ROUNDS_WITHOUT_PROGRESS = 3
 
@@ -44,7 +44,7 @@ def submit(
 
 
 def submit_pubs(
-    jobs: Sequence[Sequence[storage.Pub]],
+    jobs: Sequence[Sequence[files.Pub]],
     backend: OpenBackend,
     ledger: Ledger,
     *,
@@ -76,7 +76,7 @@ def resume(
     A submission that is named has its refused jobs sent again too, and its failed ones with ``failed``. What could not
     be done is in each Submission's ``problems``; LedgerError when the ledger itself fails.
     """
-    storage.sweep(ledger.home, {record.id for record in ledger.submissions()})
+    files.sweep(ledger.home, {record.id for record in ledger.submissions()})
     done = []
     for record in _chosen(ledger, submission):
         courier = _courier(ledger, record, policy, clock, report)
@@ -164,7 +164,7 @@ def wait(
 
 
 def _submit(
-    jobs: Sequence[Sequence[storage.Pub]],
+    jobs: Sequence[Sequence[files.Pub]],
     backend: OpenBackend,
     ledger: Ledger,
     extra: dict[str, Any],
@@ -176,11 +176,11 @@ def _submit(
         raise JobError("there is nothing to submit: no job, or a job without circuits")
     identifier = f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     details = {**describe(backend, [pub.circuit for pubs in jobs for pub in pubs]), **extra}
-    storage.write_inputs(ledger.home, identifier, jobs)
+    files.write_inputs(ledger.home, identifier, jobs)
     try:
         ledger.add_submission(identifier, backend.name, details, len(jobs))
     except LedgerError:
-        storage.remove_inputs(ledger.home, identifier)
+        files.remove_inputs(ledger.home, identifier)
         raise
     courier = _courier(ledger, ledger.submission(identifier), policy, clock, report, backend)
     courier.send_missing()

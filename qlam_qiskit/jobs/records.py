@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from qlam_qiskit.jobs.states import JobState
+from qlam_qiskit.jobs.job_state import JobState
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One layer of QLAM: tokens in, readouts of all heads out."""
+"""One layer of QLAM: tokens in, readouts of all registers out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from qlam_qiskit.discovery import load_template
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model.embedding import make_embedding
@@ -14,6 +13,7 @@ from qlam_qiskit.model.noise import PauliNoise, ShotNoise
 from qlam_qiskit.model.settings import ModelSettings
 from qlam_qiskit.network import MemoryConnector, MemoryNetwork
 from qlam_qiskit.network.selection import ExecutionFactory
+from qlam_qiskit.templates import load_template
 
 
 class MemoryLayer(nn.Module):
@@ -35,16 +35,16 @@ class MemoryLayer(nn.Module):
         memory = load_template(circuit.template, circuit.qubits, circuit.options)
         weight = min(settings.readout.max_weight, circuit.qubits)
         readout = Readout(circuit.qubits, settings.readout.kind, weight)
-        self.heads, self.readout_steps = settings.heads, readout_steps
+        self.registers, self.readout_steps = settings.registers, readout_steps
         self.embedding = make_embedding(settings.embedding, token_size)
-        self.encoder = nn.Linear(settings.embedding.width, settings.heads * memory.num_inputs)
-        scales = _time_scales(settings, memory.num_inputs).repeat(settings.heads)
+        self.encoder = nn.Linear(settings.embedding.width, settings.registers * memory.num_inputs)
+        scales = _time_scales(settings, memory.num_inputs).repeat(settings.registers)
         self.register_buffer("time_scales", scales, persistent=False)
         network = MemoryNetwork(
             memory,
             steps,
             readout=readout,
-            heads=settings.heads,
+            registers=settings.registers,
             queries=queries.count,
             readout_steps=readout_steps,
             execution=execution(memory, readout, steps, readout_steps),
@@ -56,7 +56,7 @@ class MemoryLayer(nn.Module):
         self.pauli_noise = PauliNoise(memory, steps, probability) if probability is not None else nn.Identity()
         self.shot_noise = ShotNoise(readout, noise.shots) if noise.shots else nn.Identity()
         self.query_kind = queries.kind
-        self.query_shape = (settings.heads, queries.count, memory.num_query_angles)
+        self.query_shape = (settings.registers, queries.count, memory.num_query_angles)
         angles = int(np.prod(self.query_shape))
         if queries.kind == "learned":
             self.query_angles = nn.Parameter(2 * torch.rand(angles) - 1)
@@ -79,7 +79,7 @@ class MemoryLayer(nn.Module):
         """
         embedded = self.embedding(tokens)
         phi = self.encoder(embedded) * self.time_scales
-        return phi.reshape(*phi.shape[:2], self.heads, -1), self._queries(embedded, query)
+        return phi.reshape(*phi.shape[:2], self.registers, -1), self._queries(embedded, query)
 
     @property
     def readout_size(self) -> int:

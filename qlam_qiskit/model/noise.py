@@ -19,7 +19,7 @@ from torch import nn
 
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.errors import ConfigurationError
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit
 
 _AXES = {"rx": "X", "ry": "Y", "rz": "Z", "p": "Z"}
 _PLANNED_SAMPLES = 500
@@ -139,7 +139,7 @@ def error_probability(memory: MemoryCircuit, steps: int, device: str) -> float:
     from qiskit.primitives.containers.sampler_pub import SamplerPub
 
     from qlam_qiskit.backends import make_spec, open_backend
-    from qlam_qiskit.jobs.plan import make_plan
+    from qlam_qiskit.planning.plan import make_plan
 
     circuit = memory.unroll(steps, measure=True)
     inputs = set(memory.sequence_inputs(steps))

@@ -1,7 +1,8 @@
 """A trained model as PUBs, and what they measured as readouts: what runs on hardware, shot by shot.
 
-A memory of one layer is one circuit for each head, query and readout in time, with weights bound and the angles of the
-samples as rows of parameters. A sampler gives bitstring probabilities, an estimator expectation values of Z strings.
+A memory of one layer is one circuit for each register, query and readout in time, with weights bound and the
+angles of the samples as rows of parameters. A sampler gives bitstring probabilities, an estimator expectation values
+of Z strings.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from qlam_qiskit.model.qlam import QLAM
 def sampler_pubs(
     model: QLAM, tokens: torch.Tensor, shots: int | None = None, query: torch.Tensor | None = None
 ) -> list[SamplerPub]:
-    """Write out the circuits of tokens (N, T, c), one PUB of N rows for each readout in time, head and query.
+    """Write out the circuits of tokens (N, T, c), one PUB of N rows for each readout in time, register and query.
 
     ``shots`` of each row; None leaves them to the sampler. Raises ConfigurationError for a model of several layers,
     whose second layer needs measured readouts before its angles are known.
@@ -93,13 +94,13 @@ def _bound_circuits(
     for slot, last in enumerate(layer.readout_steps):
         circuit = memory.unroll(last + 1)
         inputs = memory.sequence_inputs(last + 1)
-        for head in range(network.heads):
-            rows = angles[:, : last + 1, head].reshape(len(tokens), -1)
+        for register in range(network.registers):
+            rows = angles[:, : last + 1, register].reshape(len(tokens), -1)
             for index in range(network.queries):
-                bound = dict(zip(memory.weights, weights[head], strict=True))
+                bound = dict(zip(memory.weights, weights[register], strict=True))
                 free, values = tuple(inputs), rows
                 if fixed_query:
-                    bound |= dict(zip(memory.query_angles, alpha[0, slot, head, index], strict=True))
+                    bound |= dict(zip(memory.query_angles, alpha[0, slot, register, index], strict=True))
                 else:
-                    free, values = (*inputs, *memory.query_angles), np.hstack([rows, alpha[:, slot, head, index]])
+                    free, values = (*inputs, *memory.query_angles), np.hstack([rows, alpha[:, slot, register, index]])
                 yield circuit.assign_parameters(bound), tuple(parameter.name for parameter in free), values

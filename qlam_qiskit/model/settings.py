@@ -84,8 +84,8 @@ class ModelSettings(Settings):
     Attributes
     ----------
     circuit, embedding, queries, readout, noise
-        See their classes; the same for every layer and head.
-    heads
+        See their classes; the same for every layer and register.
+    registers
         Registers side by side, each with its own encoder, weights and queries; their readouts are concatenated.
     layers
         Memories in a row: the readouts after every step are the next layer's tokens.
@@ -105,7 +105,7 @@ class ModelSettings(Settings):
     queries: QuerySettings = QuerySettings()
     readout: ReadoutSettings = ReadoutSettings()
     noise: NoiseSettings = NoiseSettings()
-    heads: int = Field(1, ge=1)
+    registers: int = Field(1, ge=1)
     layers: int = Field(1, ge=1)
     time_scale: float = Field(0.05, gt=0)
     time_scale_decades: float = Field(0.0, ge=0)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from qlam_qiskit.engine import ExactEngine, Gradients, Readout
-from qlam_qiskit.engine.gpu import make_engine
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.engine.torch import make_engine
+from qlam_qiskit.memory_circuit import MemoryCircuit
 
 if TYPE_CHECKING:
-    from qlam_qiskit.engine.gpu.torch_engine import TorchEngine
+    from qlam_qiskit.engine.torch.torch_engine import TorchEngine
 
 
 class Execution(Protocol):
@@ -46,7 +46,7 @@ class ExactExecution:
         readout_steps: Sequence[int] | None = None,
         **options: Any,
     ) -> ExactExecution:
-        """Compile ``memory``; ``options`` are those of :func:`qlam_qiskit.engine.gpu.make_engine`."""
+        """Compile ``memory``; ``options`` are those of :func:`qlam_qiskit.engine.torch.make_engine`."""
         return cls(make_engine(memory, **options), readout, readout_steps)
 
     def forward(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Any]:

@@ -21,7 +21,7 @@ from qlam_qiskit.engine import ExactEngine
 from qlam_qiskit.engine.arguments import MAX_QUBITS, PRECISIONS
 from qlam_qiskit.engine.blocks import WIDE
 from qlam_qiskit.errors import CircuitError, ConfigurationError
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit
 
 PauliSum = tuple[tuple[str, float], ...]
 _NUMBERS_AT_ONCE = 1 << 23  # probabilities held at once

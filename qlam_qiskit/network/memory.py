@@ -9,12 +9,12 @@ from qiskit_machine_learning.neural_networks import NeuralNetwork
 
 from qlam_qiskit.engine import Gradients, Readout
 from qlam_qiskit.errors import CircuitError
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network.execution import ExactExecution, Execution
-from qlam_qiskit.template import MemoryCircuit
 
 
 class MemoryNetwork(NeuralNetwork):
-    """One memory of H heads over T steps, read by Q queries after R of the steps.
+    """One memory of H registers over T steps, read by Q queries after R of the steps.
 
     As a ``NeuralNetwork`` it takes flat inputs, the angles (T, H, P) followed by the query angles (H, Q, A), and flat
     weights (H, W), and returns flat readouts (R, H, Q, K). :meth:`run` and :meth:`pull_back` take the arrays
@@ -29,7 +29,7 @@ class MemoryNetwork(NeuralNetwork):
         Length of a sequence, T.
     readout
         What is read; by default all bitstring probabilities.
-    heads, queries
+    registers, queries
         Registers side by side, H, and queries of each, Q.
     readout_steps
         The steps after which the memory is read; by default the last.
@@ -43,14 +43,14 @@ class MemoryNetwork(NeuralNetwork):
         steps: int,
         *,
         readout: Readout | None = None,
-        heads: int = 1,
+        registers: int = 1,
         queries: int = 1,
         readout_steps: tuple[int, ...] | None = None,
         execution: Execution | None = None,
     ) -> None:
         self.memory = memory
         self.steps = steps
-        self.heads = heads
+        self.registers = registers
         self.queries = queries
         self.readout = readout or Readout(memory.num_qubits)
         if self.readout.num_qubits != memory.num_qubits:
@@ -60,10 +60,10 @@ class MemoryNetwork(NeuralNetwork):
         self.readout_steps = readout_steps or (steps - 1,)
         self.execution = execution or ExactExecution.of(memory, self.readout, self.readout_steps)
         super().__init__(
-            num_inputs=heads * (steps * memory.num_inputs + queries * memory.num_query_angles),
-            num_weights=heads * memory.num_weights,
+            num_inputs=registers * (steps * memory.num_inputs + queries * memory.num_query_angles),
+            num_weights=registers * memory.num_weights,
             sparse=False,
-            output_shape=len(self.readout_steps) * heads * queries * self.readout.size,
+            output_shape=len(self.readout_steps) * registers * queries * self.readout.size,
             input_gradients=True,
         )
 
@@ -81,26 +81,26 @@ class MemoryNetwork(NeuralNetwork):
 
     def split_inputs(self, inputs: Any) -> tuple[Any, Any]:
         """Split flat inputs (B, num_inputs), an array or a tensor, into angles and queries."""
-        boundary = self.steps * self.heads * self.memory.num_inputs
-        angles = inputs[:, :boundary].reshape(-1, self.steps, self.heads, self.memory.num_inputs)
-        return angles, inputs[:, boundary:].reshape(-1, 1, self.heads, self.queries, self.memory.num_query_angles)
+        boundary = self.steps * self.registers * self.memory.num_inputs
+        angles = inputs[:, :boundary].reshape(-1, self.steps, self.registers, self.memory.num_inputs)
+        return angles, inputs[:, boundary:].reshape(-1, 1, self.registers, self.queries, self.memory.num_query_angles)
 
     def split_weights(self, weights: Any) -> Any:
         """Shape flat weights (num_weights,) as (H, W)."""
-        return weights.reshape(self.heads, self.memory.num_weights)
+        return weights.reshape(self.registers, self.memory.num_weights)
 
     def _check_shapes(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> None:
         memory = self.memory
         samples = angles.shape[:1]
-        _check("angles", angles, ({*samples} - {0}, {self.steps}, {self.heads}, {memory.num_inputs}))
-        _check("weights", weights, ({self.heads}, {memory.num_weights}))
+        _check("angles", angles, ({*samples} - {0}, {self.steps}, {self.registers}, {memory.num_inputs}))
+        _check("weights", weights, ({self.registers}, {memory.num_weights}))
         _check(
             "queries",
             queries,
             (
                 {1, *samples},
                 {1, len(self.readout_steps)},
-                {self.heads},
+                {self.registers},
                 {self.queries},
                 {memory.num_query_angles},
             ),

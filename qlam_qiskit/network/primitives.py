@@ -1,8 +1,8 @@
 """A memory on a backend's V2 primitives: Aer ideal, noisy or with shots, a fake device, or a provider's.
 
-The forward pass is one PUB for each step that is read, its rows the samples, heads and queries of the batch. Backward,
-the gradient is ``adjoint`` (the exact engine's: that of the ideal circuit), ``param_shift`` or ``spsa`` (the backend's
-own, from more circuits).
+The forward pass is one PUB for each step that is read, its rows the samples, registers and queries of the batch.
+Backward, the gradient is ``adjoint`` (the exact engine's: that of the ideal circuit), ``param_shift`` or ``spsa`` (the
+backend's own, from more circuits).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from qiskit.circuit import Parameter, QuantumCircuit
 from qlam_qiskit.backends import OpenBackend
 from qlam_qiskit.engine import ExactEngine, Gradients, Readout
 from qlam_qiskit.errors import ConfigurationError
-from qlam_qiskit.jobs.readout import count_outcomes, frequencies
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network.gradients import ParameterShift, spsa_gradient
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.planning.readout import count_outcomes, frequencies
 
 GRADIENTS = ("adjoint", "param_shift", "spsa")
 
@@ -61,12 +61,12 @@ class PrimitiveExecution:
 
     def forward(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, _Call]:
         """Run one PUB for each step that is read."""
-        samples, _, heads, _ = angles.shape
-        queries = np.broadcast_to(queries, (samples, len(self._read), heads, *queries.shape[3:]))
+        samples, _, registers, _ = angles.shape
+        queries = np.broadcast_to(queries, (samples, len(self._read), registers, *queries.shape[3:]))
         call = _Call(angles, np.asarray(weights), queries)
         values = [
             circuit.evaluate(self._rows(call, slot).reshape(-1, circuit.width)).reshape(
-                samples, heads, -1, self._readout.size
+                samples, registers, -1, self._readout.size
             )
             for slot, circuit in enumerate(self._circuits)
         ]
@@ -105,10 +105,10 @@ class PrimitiveExecution:
 
     def _add(self, gradients: Gradients, slot: int, change: np.ndarray) -> None:
         """Add the gradient of every circuit's parameters (the layout of :meth:`_rows`) to those of the arguments."""
-        samples, heads = change.shape[:2]
+        samples, registers = change.shape[:2]
         steps = self._read[slot] + 1
         split = steps * self._memory.num_inputs
-        inputs = change[..., :split].sum(axis=2).reshape(samples, heads, steps, self._memory.num_inputs)
+        inputs = change[..., :split].sum(axis=2).reshape(samples, registers, steps, self._memory.num_inputs)
         gradients.inputs[:, :steps] += inputs.transpose(0, 2, 1, 3)
         gradients.weights[:] += change[..., split : split + self._memory.num_weights].sum(axis=(0, 2))
         gradients.queries[:, slot] += change[..., split + self._memory.num_weights :]

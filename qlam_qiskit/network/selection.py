@@ -9,9 +9,9 @@ import numpy as np
 
 from qlam_qiskit.backends import BackendSpec, OpenBackend, open_backend
 from qlam_qiskit.engine import Readout
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network.execution import ExactExecution, Execution
 from qlam_qiskit.network.primitives import PrimitiveExecution
-from qlam_qiskit.template import MemoryCircuit
 
 ExecutionFactory = Callable[[MemoryCircuit, Readout, int, tuple[int, ...]], Execution]
 

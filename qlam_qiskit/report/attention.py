@@ -31,22 +31,22 @@ def logit_attention(model: nn.Module, tokens: np.ndarray, classes: np.ndarray) -
 
 
 def readout_attention(model: QLAM, tokens: np.ndarray) -> np.ndarray:
-    """Return the size of d(readout)/d(token) of every readout in time, head and query, (R, H, Q, T).
+    """Return the size of d(readout)/d(token) of every readout in time, register and query, (R, H, Q, T).
 
     tokens float32 (T, c) of one sample.
     """
-    times, heads, queries, numbers = readout_shape(model)
-    size = heads * queries * numbers
+    times, registers, queries, numbers = readout_shape(model)
+    size = registers * queries * numbers
     unit = torch.eye(times * size).reshape(-1, times, size)
     sizes = _sizes(model.read, tokens, unit)
-    return np.linalg.norm(sizes.reshape(times, heads, queries, numbers, -1), axis=3)
+    return np.linalg.norm(sizes.reshape(times, registers, queries, numbers, -1), axis=3)
 
 
 def readout_shape(model: QLAM) -> tuple[int, int, int, int]:
     """Return R, H, Q and K of the last layer."""
     layer = model.layers[-1]
     network = layer.memory.neural_network
-    return len(layer.readout_steps), network.heads, network.queries, network.readout.size
+    return len(layer.readout_steps), network.registers, network.queries, network.readout.size
 
 
 def is_affordable(model: QLAM, steps: int) -> bool:

@@ -15,8 +15,8 @@ import numpy as np
 
 from qlam_qiskit.backends import BackendSpec, load_registry, make_spec, open_backend
 from qlam_qiskit.backends.simulation import DeviceSimulator
-from qlam_qiskit.discovery import load_template
 from qlam_qiskit.errors import ConfigurationError, QlamError
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM, ModelSettings
 from qlam_qiskit.report.attention import is_affordable, logit_attention, readout_attention
 from qlam_qiskit.report.history import Evaluation, TrainingCurves, latest_evaluations
@@ -25,8 +25,8 @@ from qlam_qiskit.report.opened import OpenedRun
 from qlam_qiskit.report.predictions import Predictions, predict
 from qlam_qiskit.report.purity import MAX_QUBITS, MAX_STEPS
 from qlam_qiskit.report.tokens import Shown, show_tokens
-from qlam_qiskit.template import MemoryCircuit
-from qlam_qiskit.train.run_folder import RunFolder
+from qlam_qiskit.runs.run_folder import RunFolder
+from qlam_qiskit.templates import load_template
 
 WORST = 12  # mistakes that are shown
 
@@ -60,7 +60,7 @@ class Attention:
     logits
         Of the predicted class's logit, for each answer, (M, T).
     readouts
-        Of each query's readout, for every readout in time and head, (R, H, Q, T); None where left out.
+        Of each query's readout, for every readout in time and register, (R, H, Q, T); None where left out.
     readout_steps
         The steps after which the memory is read, counted from 1, R of them.
     """

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from qlam_qiskit.backends.simulation import DeviceSimulator
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.report.purity import noisy_purity
 from qlam_qiskit.report.states import entanglement_entropy, overlap_with_last, trajectory
-from qlam_qiskit.template import MemoryCircuit
 
 MOST_AMPLITUDES = 1 << 22  # of one sequence's states: 12 qubits at 784 steps, 64 MB
 
@@ -90,6 +90,6 @@ def _registers(model: QLAM, tokens: torch.Tensor) -> Iterator[_Register]:
             weights = network.split_weights(layer.memory.weight * layer.memory.weight_scale).double().numpy()
             if number < layers:
                 tokens = layer(tokens)
-        for head in range(network.heads):
-            parts = [f"layer {number}"] * (layers > 1) + [f"head {head + 1}"] * (network.heads > 1)
-            yield _Register(", ".join(parts), network.memory, angles[:, :, head], weights[head])
+        for register in range(network.registers):
+            parts = [f"layer {number}"] * (layers > 1) + [f"register {register + 1}"] * (network.registers > 1)
+            yield _Register(", ".join(parts), network.memory, angles[:, :, register], weights[register])

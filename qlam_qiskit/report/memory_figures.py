@@ -55,7 +55,7 @@ def draw_attention(sample: Sample, attention: Attention) -> Figure:
 
 
 def draw_readouts(sample: Sample, attention: Attention) -> Figure:
-    """Draw how much each readout in time depends on each token, all heads and queries together."""
+    """Draw how much each readout in time depends on each token, all registers and queries together."""
     sizes = np.linalg.norm(attention.readouts, axis=(1, 2))
     rows = [(f"after {step:,}", row) for step, row in zip(attention.readout_steps, sizes, strict=True)]
     with drawing():
@@ -95,16 +95,16 @@ def _named(values: np.ndarray, title: str, names: Sequence[str]) -> list[tuple[s
 
 
 def _of_queries(attention: Attention) -> list[tuple[str, np.ndarray]]:
-    """Return the readouts of each head and query, all readouts in time together."""
+    """Return the readouts of each register and query, all readouts in time together."""
     if attention.readouts is None:
         return []
     sizes = np.linalg.norm(attention.readouts, axis=0)
-    heads, queries, _ = sizes.shape
+    registers, queries, _ = sizes.shape
     rows = []
-    for head in range(heads):
+    for register in range(registers):
         for query in range(queries):
-            parts = [f"head {head + 1}"] * (heads > 1) + [f"query {query + 1}"] * (queries > 1)
-            rows.append((", ".join(parts) or "the query", sizes[head, query]))
+            parts = [f"register {register + 1}"] * (registers > 1) + [f"query {query + 1}"] * (queries > 1)
+            rows.append((", ".join(parts) or "the query", sizes[register, query]))
     return rows
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import nn
 
 from qlam_qiskit.data import SequenceData, load_data
-from qlam_qiskit.train.loading import load_run
-from qlam_qiskit.train.run_folder import RunFolder
-from qlam_qiskit.train.settings import Experiment
+from qlam_qiskit.runs.experiment import Experiment
+from qlam_qiskit.runs.loading import load_run
+from qlam_qiskit.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from qiskit.transpiler import Target, generate_preset_pass_manager
 
 from qlam_qiskit.backends.simulation import DeviceSimulator
 from qlam_qiskit.backends.targets import part_of_target
-from qlam_qiskit.jobs.budget import typical_usage
-from qlam_qiskit.jobs.chains import find_chains
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.planning.budget import typical_usage
+from qlam_qiskit.planning.chains import find_chains
 
 MAX_STEPS, MAX_QUBITS = 49, 6
 _STEP = "end of step"  # the label of our barriers: a template may have its own
@@ -22,7 +22,7 @@ def noisy_purity(memory: MemoryCircuit, angles: np.ndarray, weights: np.ndarray,
 
     angles (B, T, P) and weights (W,) in radians. The circuit is transpiled for the device's best chain of n qubits,
     with a barrier after every step so that each step ends in a state of its own, and runs under the noise of the
-    device's calibration. Raises JobError when the device has no such chain.
+    device's calibration. Raises PlanningError when the device has no such chain.
     """
     samples, steps, _ = angles.shape
     chain = find_chains(device.target, typical_usage(memory.num_qubits, device.target), at_most=1)[0].qubits

@@ -15,7 +15,7 @@ from qlam_qiskit.engine.angles import AngleFunctions
 from qlam_qiskit.engine.arguments import beside
 from qlam_qiskit.engine.plan import Operation, PhaseRun, compile_plan
 from qlam_qiskit.engine.primitives import Permutation, Rotation, string_signs
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit
 
 
 def trajectory(memory: MemoryCircuit, angles: np.ndarray, weights: np.ndarray) -> np.ndarray:

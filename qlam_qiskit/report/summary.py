@@ -62,6 +62,6 @@ def _memory(model: Any) -> tuple[str, ...]:
     """Say what the quantum memory is: its qubits, its circuit, and of what it has several."""
     if not isinstance(model, ModelSettings):
         return ()
-    counts = {"layers": model.layers, "heads": model.heads, "queries": model.queries.count}
+    counts = {"layers": model.layers, "registers": model.registers, "queries": model.queries.count}
     several = (f"{count} {name}" for name, count in counts.items() if count > 1)
     return f"{model.circuit.qubits} qubits", model.circuit.template, *several

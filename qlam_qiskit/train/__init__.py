@@ -1,9 +1,9 @@
 """Experiments and their training, into run folders that can be resumed and evaluated."""
 
-from qlam_qiskit.train.experiments import find_experiments, load_experiment
-from qlam_qiskit.train.run_folder import RunFolder
+from qlam_qiskit.runs.experiment import Experiment
+from qlam_qiskit.runs.experiments import find_experiments, load_experiment
+from qlam_qiskit.runs.run_folder import RunFolder
 from qlam_qiskit.train.running import train
-from qlam_qiskit.train.settings import Experiment
 from qlam_qiskit.train.trainer import Interrupted, Reporter
 
 __all__ = [

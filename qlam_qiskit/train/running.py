@@ -14,12 +14,12 @@ from qlam_qiskit.data import SequenceData, load_data, validation_split
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.network.selection import BackendExecutions
-from qlam_qiskit.train.building import build_model, check_description, describe
-from qlam_qiskit.train.checkpoint import load_checkpoint, load_weights
+from qlam_qiskit.runs.building import build_model, check_description, describe
+from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
+from qlam_qiskit.runs.experiment import Experiment
+from qlam_qiskit.runs.run_folder import RunFolder
 from qlam_qiskit.train.distributed import ALONE, Ranks
-from qlam_qiskit.train.run_folder import RunFolder
 from qlam_qiskit.train.scoring import score_split
-from qlam_qiskit.train.settings import Experiment
 from qlam_qiskit.train.trainer import Reporter, Trainer
 
 _PACKAGES = ("qlam-qiskit", "qiskit", "qiskit-aer", "qiskit-machine-learning", "torch", "numpy", "numba")

@@ -20,11 +20,11 @@ import torch
 from qlam_qiskit.data import Split
 from qlam_qiskit.errors import QlamError
 from qlam_qiskit.model import QLAM
-from qlam_qiskit.train.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
+from qlam_qiskit.runs.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
+from qlam_qiskit.runs.experiment import TrainingSettings
+from qlam_qiskit.runs.run_folder import RunFolder
 from qlam_qiskit.train.distributed import ALONE, Ranks
-from qlam_qiskit.train.run_folder import RunFolder
 from qlam_qiskit.train.scoring import score, score_split
-from qlam_qiskit.train.settings import TrainingSettings
 
 # Enough for the statistics that normalize readouts, few enough for a simulator with noise.
 _SETTLING_SAMPLES = 4096

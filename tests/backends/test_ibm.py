@@ -17,7 +17,7 @@ from qlam_qiskit.backends.checking import check_backend, instance_step
 from qlam_qiskit.backends.ibm import runtime_options
 from qlam_qiskit.cli.backends import backends
 from qlam_qiskit.errors import BackendError
-from qlam_qiskit.jobs.plan import make_plan
+from qlam_qiskit.planning.plan import make_plan
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

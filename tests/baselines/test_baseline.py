@@ -130,7 +130,7 @@ def test_an_lstm_remembers_at_the_start():
 
 def test_only_the_head_of_a_reservoir_is_trained():
     from qlam_qiskit.data import DataSettings, load_data
-    from qlam_qiskit.train.building import build_model
+    from qlam_qiskit.runs.building import build_model
 
     data = load_data(DataSettings(dataset="digits"))
     model = build_model(ReservoirSettings(kind="reservoir", circuit={"qubits": 3}), data, None, 0)

@@ -8,10 +8,10 @@ import yaml
 
 from qlam_qiskit.backends import load_registry
 from qlam_qiskit.errors import ConfigurationError
-from qlam_qiskit.evaluate import evaluate
-from qlam_qiskit.hardware import prepare
+from qlam_qiskit.evaluation.evaluate import evaluate
+from qlam_qiskit.evaluation.on_device import prepare
+from qlam_qiskit.runs.checkpoint import load_checkpoint
 from qlam_qiskit.train import Interrupted, RunFolder, load_experiment, train
-from qlam_qiskit.train.checkpoint import load_checkpoint
 
 MODELS = {
     "rnn": "{kind: rnn, width: 6}",

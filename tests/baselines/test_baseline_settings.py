@@ -28,7 +28,7 @@ def test_the_kind_says_which_settings_there_are(kind, settings):
 
 
 def test_without_a_kind_it_is_qlam():
-    assert load_experiment("digits", ("model={heads: 2}",)).model == ModelSettings(heads=2)
+    assert load_experiment("digits", ("model={registers: 2}",)).model == ModelSettings(registers=2)
 
 
 @pytest.mark.parametrize(

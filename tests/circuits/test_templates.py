@@ -5,8 +5,8 @@ import pytest
 from qiskit_aer import AerSimulator
 from references import bound_sequence
 
-from qlam_qiskit.discovery import find_templates, load_template
 from qlam_qiskit.engine import ExactEngine
+from qlam_qiskit.templates import find_templates, load_template
 
 NAMES = sorted(find_templates())
 

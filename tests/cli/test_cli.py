@@ -183,9 +183,9 @@ def test_a_corrupt_checkpoint_is_one_line(run, small_experiment):
 
 def test_a_value_of_the_wrong_type_in_a_file_is_named(run, small_experiment):
     values = yaml.safe_load(Path(small_experiment).read_text())
-    values["model"]["heads"] = "two"
+    values["model"]["registers"] = "two"
     Path(small_experiment).write_text(yaml.safe_dump(values))
     status, _, err = run("train", small_experiment)
     assert status == 2
-    assert "small.yaml: model.heads:" in err
+    assert "small.yaml: model.registers:" in err
     assert "'two'" in err

@@ -8,7 +8,7 @@ from references import qiskit_states
 from qlam_qiskit.engine import ExactEngine
 from qlam_qiskit.engine.angles import AngleFunctions
 from qlam_qiskit.errors import CircuitError
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit
 
 NAMES = ["pi", "sin", "E", "I", "S", "lambda", "None", "a b", "θ[0]", "x[2]", "x[10]", "1", "x+y", "$\\phi$", "p1"]
 

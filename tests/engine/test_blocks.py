@@ -3,33 +3,33 @@
 import numpy as np
 import pytest
 
-from qlam_qiskit.discovery import load_template
 from qlam_qiskit.engine import ExactEngine
 from qlam_qiskit.engine.blocks import NARROW, WIDE, cut_batch, map_blocks
+from qlam_qiskit.templates import load_template
 
 
 @pytest.mark.parametrize(
-    ("samples", "heads", "qubits", "threads", "lanes"),
+    ("samples", "registers", "qubits", "threads", "lanes"),
     [
         (64, 1, 8, 2, WIDE),
         (1, 1, 8, 2, NARROW),  # half of a wide block's work
         (16, 1, 8, 2, NARROW),  # two blocks, one for each processor
-        (16, 2, 8, 2, WIDE),  # the heads keep both busy
+        (16, 2, 8, 2, WIDE),  # the registers keep both busy
         (32, 1, 8, 2, WIDE),
         (64, 1, 12, 2, NARROW),  # 16 samples would leave the cache
     ],
 )
-def test_the_width_that_finishes_sooner_is_chosen(samples, heads, qubits, threads, lanes):
-    assert cut_batch(samples, heads, qubits, threads).lanes == lanes
+def test_the_width_that_finishes_sooner_is_chosen(samples, registers, qubits, threads, lanes):
+    assert cut_batch(samples, registers, qubits, threads).lanes == lanes
 
 
 @pytest.mark.parametrize("samples", [1, 7, 8, 9, 16, 17, 40])
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_every_sample_of_every_head_is_in_one_block(samples, threads):
     cut = cut_batch(samples, 3, 4, threads)
-    found = map_blocks(lambda head, index: cut.block(head, index), cut, threads)
-    for head, blocks in enumerate(found):
-        assert [block.head for block in blocks] == [head] * cut.blocks
+    found = map_blocks(lambda register, index: cut.block(register, index), cut, threads)
+    for register, blocks in enumerate(found):
+        assert [block.register for block in blocks] == [register] * cut.blocks
         covered = [block.first + lane for block in blocks for lane in range(block.lanes)]
         assert covered == list(range(samples))
 

@@ -52,20 +52,20 @@ def test_one_compilation_serves_every_batch(tmp_path):
     """Types are part of what is compiled, and an array's layout of its type: they must not follow the batch's shape."""
     import numpy as np
 
-    from qlam_qiskit.discovery import load_template
     from qlam_qiskit.engine import ExactEngine
+    from qlam_qiskit.templates import load_template
 
     engine = ExactEngine(load_template("line", 2))
     memory = engine.memory
 
-    def run(samples, steps, heads, queries, lead):
+    def run(samples, steps, registers, queries, lead):
         _, tape = engine.forward(
-            np.zeros((samples, steps, heads, memory.num_inputs), np.float32),
-            np.zeros((heads, memory.num_weights)),
-            np.zeros((*lead, heads, queries, memory.num_query_angles), np.float32),
+            np.zeros((samples, steps, registers, memory.num_inputs), np.float32),
+            np.zeros((registers, memory.num_weights)),
+            np.zeros((*lead, registers, queries, memory.num_query_angles), np.float32),
             readout_steps=range(min(steps, 2)),
         )
-        shape = (samples, min(steps, 2), heads, queries, 4)
+        shape = (samples, min(steps, 2), registers, queries, 4)
         engine.backward(tape, np.zeros(shape, np.float32))
 
     run(3, 2, 1, 1, (3, 2))
@@ -78,8 +78,8 @@ def test_one_compilation_serves_every_batch(tmp_path):
 def test_read_only_arrays_need_no_code_of_their_own():
     import numpy as np
 
-    from qlam_qiskit.discovery import load_template
     from qlam_qiskit.engine import ExactEngine
+    from qlam_qiskit.templates import load_template
 
     engine = ExactEngine(load_template("line", 2))
     memory = engine.memory

@@ -10,10 +10,10 @@ from qiskit.circuit import Parameter, QuantumCircuit
 from qiskit.quantum_info import Statevector
 from references import assert_slopes, random_arguments
 
-from qlam_qiskit.discovery import load_template
 from qlam_qiskit.engine import ExactEngine
 from qlam_qiskit.errors import CircuitError, ConfigurationError
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.templates import load_template
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_equal_rows_give_equal_outputs_and_gradients(precision, rng):
 def test_probabilities_are_those_of_the_sequences_circuit(rng):
     engine = _engine("brickwork")
     memory = engine.memory
-    inputs, weights, queries = random_arguments(engine, rng, samples=2, steps=5, heads=2, queries=2, readouts=3)
+    inputs, weights, queries = random_arguments(engine, rng, samples=2, steps=5, registers=2, queries=2, readouts=3)
     read = [4, 0, 2]  # readouts come in the order in which they are asked for
     values, _ = engine.forward(inputs, weights, queries, readout_steps=read)
     assert values.shape == (2, 3, 2, 2, 8)
@@ -82,7 +82,9 @@ def test_probabilities_are_those_of_the_sequences_circuit(rng):
 def test_gradients_are_slopes_for_any_number_of_steps(template, steps, rng):
     engine = _engine(template)
     read = sorted({0, steps // 2, steps - 1})
-    arguments = random_arguments(engine, rng, samples=3, steps=steps, heads=2, queries=2, readouts=len(read), size=0.5)
+    arguments = random_arguments(
+        engine, rng, samples=3, steps=steps, registers=2, queries=2, readouts=len(read), size=0.5
+    )
     cotangent = rng.normal(size=(3, len(read), 2, 2, 8))
     gradients = _gradients(engine, arguments, cotangent, readout_steps=read)
 
@@ -104,7 +106,7 @@ def test_probabilities_in_the_loss_may_be_squared_so_each_gets_its_own_cotangent
 @pytest.mark.parametrize("lead", [(1, 1), (5, 1), (1, 2), (5, 2)])
 def test_queries_broadcast_over_samples_and_readouts(lead, rng):
     engine = _engine()
-    inputs, weights, queries = random_arguments(engine, rng, samples=5, heads=2, queries=2, readouts=2)
+    inputs, weights, queries = random_arguments(engine, rng, samples=5, registers=2, queries=2, readouts=2)
     queries = queries[: lead[0], : lead[1]]
     full = np.broadcast_to(queries, (5, 2, *queries.shape[2:]))
     values, tape = engine.forward(inputs, weights, queries, readout_steps=[1, 3])
@@ -117,12 +119,12 @@ def test_queries_broadcast_over_samples_and_readouts(lead, rng):
 
 def test_heads_do_not_touch_each_other(rng):
     engine = _engine()
-    inputs, weights, queries = random_arguments(engine, rng, samples=4, heads=3)
+    inputs, weights, queries = random_arguments(engine, rng, samples=4, registers=3)
     values, tape = engine.forward(inputs, weights, queries)
     cotangent = rng.normal(size=values.shape)
     gradients = engine.backward(tape, cotangent)
-    for head in range(3):
-        one = slice(head, head + 1)
+    for register in range(3):
+        one = slice(register, register + 1)
         alone, tape = engine.forward(inputs[:, :, one], weights[one], queries[:, :, one])
         lone = engine.backward(tape, cotangent[:, :, one])
         np.testing.assert_array_equal(values[:, :, one], alone)
@@ -134,7 +136,7 @@ def test_heads_do_not_touch_each_other(rng):
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_runs_and_numbers_of_threads_are_bit_identical(precision, rng):
     engines = [_engine(precision=precision, threads=threads) for threads in (1, 2, 2, 3)]
-    arguments = random_arguments(engines[0], rng, samples=70, steps=9, heads=2)
+    arguments = random_arguments(engines[0], rng, samples=70, steps=9, registers=2)
     cotangent = rng.normal(size=(70, 1, 2, 1, 8))
     runs = [(engine.forward(*arguments)[0], *_gradients(engine, arguments, cotangent)) for engine in engines]
     for run in runs[1:]:
@@ -159,7 +161,7 @@ def test_single_precision_gradients_are_close_to_double_over_784_steps(template,
 
 def test_overwritten_inputs_hold_the_same_gradients(rng):
     engine = _engine(precision="float32")
-    inputs, weights, queries = random_arguments(engine, rng, samples=18, steps=11, heads=2)
+    inputs, weights, queries = random_arguments(engine, rng, samples=18, steps=11, registers=2)
     inputs = inputs.astype(np.float32)
     cotangent = rng.normal(size=(18, 1, 2, 1, 8))
     kept = _gradients(engine, (inputs, weights, queries), cotangent)
@@ -245,7 +247,7 @@ def test_sixteen_qubits_run_and_seventeen_point_to_aer(rng):
 @pytest.mark.parametrize(
     ("part", "shape", "message"),
     [
-        (0, (3, 4, 1, 5), r"inputs must be \(samples, steps, heads, 6\).*\(3, 4, 1, 5\)"),
+        (0, (3, 4, 1, 5), r"inputs must be \(samples, steps, registers, 6\).*\(3, 4, 1, 5\)"),
         (0, (3, 4, 6), "inputs must be"),
         (0, (0, 4, 1, 6), "none zero"),
         (0, (3, 0, 1, 6), "none zero"),

@@ -19,7 +19,7 @@ from references import qiskit_states
 
 from qlam_qiskit.engine import ExactEngine, compile_plan
 from qlam_qiskit.errors import CircuitError
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit
 
 ANGLES = [Parameter(name) for name in ("x0", "x1", "x2", "x3")]
 STANDARD = {name: gate for name, gate in lib.get_standard_gate_name_mapping().items() if isinstance(gate, Gate)}

@@ -3,10 +3,10 @@
 import numpy as np
 from qiskit.circuit import ParameterVector, QuantumCircuit
 
-from qlam_qiskit.discovery import load_template
 from qlam_qiskit.engine import compile_plan
 from qlam_qiskit.engine.plan import PhaseRun
 from qlam_qiskit.engine.primitives import Permutation, Rotation
+from qlam_qiskit.templates import load_template
 
 
 def _kinds(circuit, inputs=()):

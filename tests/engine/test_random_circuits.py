@@ -10,7 +10,7 @@ from qiskit.quantum_info import SparsePauliOp, random_unitary
 from references import assert_slopes, qiskit_states, random_arguments
 
 from qlam_qiskit.engine import ExactEngine
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit
 
 # The order in which parameters sort is not the order in which they are listed; some names mean something elsewhere.
 X = [*ParameterVector("x", 12)[9:12], Parameter("a b")]

@@ -9,8 +9,8 @@ import pytest
 from qlam_qiskit.backends import load_registry
 from qlam_qiskit.cli import main
 from qlam_qiskit.errors import ConfigurationError, QlamError
-from qlam_qiskit.evaluate import evaluate, evaluate_submission
-from qlam_qiskit.hardware import prepare, send
+from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission
+from qlam_qiskit.evaluation.on_device import prepare, send
 from qlam_qiskit.jobs import Ledger, show
 from qlam_qiskit.train import load_experiment, train
 

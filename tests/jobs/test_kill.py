@@ -14,7 +14,7 @@ from loopback import Fault
 
 from qlam_qiskit import jobs
 from qlam_qiskit.jobs import JobState, Ledger
-from qlam_qiskit.jobs.states import MOVES
+from qlam_qiskit.jobs.job_state import MOVES
 
 
 def _die():

@@ -19,7 +19,7 @@ from qiskit import QuantumCircuit
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qlam_qiskit import jobs
 from qlam_qiskit.backends import make_spec, open_backend
-from qlam_qiskit.jobs import storage
+from qlam_qiskit.jobs import files
 from qlam_qiskit.jobs.ledger import Ledger
 
 def stop(*arguments, **settings):
@@ -28,10 +28,10 @@ def stop(*arguments, **settings):
 
 where = sys.argv[1]
 if where == "before the result is saved":
-    storage.write_result = stop
+    files.write_result = stop
 elif where == "after the result is saved":
-    write = storage.write_result
-    storage.write_result = lambda *arguments: (write(*arguments), stop())
+    write = files.write_result
+    files.write_result = lambda *arguments: (write(*arguments), stop())
 elif where == "before the job is recorded":
     Ledger.add_submission = stop
 circuit = QuantumCircuit(2)

@@ -67,7 +67,7 @@ def test_what_is_needed_later_is_recorded(open_service, tiny_pub, ledger, patien
     assert sent.details["spec"]["name"] == "ibm_manila" and sent.details["device"] == "ibm_manila"
     assert sent.details["calibration"]["time"].startswith("20")
     assert set(sent.details["calibration"]["readout"]) and "qiskit" in sent.details["versions"]
-    inputs = jobs.storage.read_inputs(ledger.home, sent.id, 0)
+    inputs = jobs.files.read_inputs(ledger.home, sent.id, 0)
     assert inputs[0].circuit.layout is not None and inputs[0].shots == 64
 
 
@@ -206,7 +206,7 @@ def test_a_duplicate_made_by_a_client_we_could_not_adjust_is_cancelled(
     open_service, tiny_pub, ledger, server, patience, monkeypatch
 ):
     """Without our adjustment the client posts again after a 504, and the ledger has to notice."""
-    monkeypatch.setattr("qlam_qiskit.jobs.service.never_post_twice", lambda service: None)
+    monkeypatch.setattr("qlam_qiskit.jobs.connections.ibm.never_post_twice", lambda service: None)
     server.state.polls = 2
     server.state.faults.add(Fault("POST /jobs", "accept_status", status=504))
     backend = open_service()

@@ -11,11 +11,11 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import depolarizing_error
 
 from qlam_qiskit.configuration import check
-from qlam_qiskit.discovery import load_template
 from qlam_qiskit.engine import ExactEngine, Readout
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import QLAM, ModelSettings
 from qlam_qiskit.model.noise import PauliNoise, ShotNoise, error_angles, error_probability
+from qlam_qiskit.templates import load_template
 
 STEPS = 3
 

@@ -21,10 +21,10 @@ def make(**sections):
     ("sections", "readouts"),
     [
         ({}, 8),
-        ({"heads": 2, "queries": {"count": 3}}, 48),
+        ({"registers": 2, "queries": {"count": 3}}, 48),
         ({"readout": {"kind": "z_strings", "max_weight": 2}}, 6),
         ({"readout": {"times": 3}}, 24),
-        ({"layers": 2, "heads": 2}, 16),
+        ({"layers": 2, "registers": 2}, 16),
         ({"layers": 2, "queries": {"kind": "last_token", "count": 2}}, 16),
         ({"embedding": {"kind": "linear", "width": 4}}, 8),
     ],
@@ -99,5 +99,5 @@ def test_time_scales_spread_over_the_decades_asked_for():
 
 
 def test_the_seed_fixes_the_model():
-    one, other = make(heads=2), make(heads=2)
+    one, other = make(registers=2), make(registers=2)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))

@@ -37,7 +37,7 @@ def exact_probabilities(pub):
     "sections",
     [
         {},
-        {"heads": 2, "queries": {"count": 2}},
+        {"registers": 2, "queries": {"count": 2}},
         {"queries": {"kind": "last_token"}, "readout": {"kind": "z_strings", "times": 2}},
         {"queries": {"kind": "given", "size": 3}},
     ],
@@ -53,7 +53,7 @@ def test_exact_probabilities_give_the_models_logits(sections):
 
 @pytest.mark.parametrize("kind", ["probabilities", "z_strings"])
 def test_exact_expectations_give_the_models_logits(kind):
-    model = make(heads=2, readout={"kind": kind})
+    model = make(registers=2, readout={"kind": kind})
     tokens = torch.randn(3, 5, 2)
     pubs = estimator_pubs(model, tokens, lambda circuit: circuit, shots=100)
     assert all(pub.precision == 0.1 for pub in pubs)

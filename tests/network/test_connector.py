@@ -5,13 +5,13 @@ import pytest
 import torch
 from qiskit_machine_learning.connectors import TorchConnector
 
-from qlam_qiskit.discovery import load_template
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.network import ExactExecution, MemoryConnector, MemoryNetwork
+from qlam_qiskit.templates import load_template
 
 
-def _network(readout_kind="z_strings", steps=3, heads=2, queries=2, readout_steps=(1, 2)):
+def _network(readout_kind="z_strings", steps=3, registers=2, queries=2, readout_steps=(1, 2)):
     memory = load_template("reuploading", 2, {"layers": 1})
     readout = Readout(2, readout_kind)
     execution = ExactExecution.of(memory, readout, readout_steps, precision="float64")
@@ -19,7 +19,7 @@ def _network(readout_kind="z_strings", steps=3, heads=2, queries=2, readout_step
         memory,
         steps,
         readout=readout,
-        heads=heads,
+        registers=registers,
         queries=queries,
         readout_steps=readout_steps,
         execution=execution,
@@ -30,8 +30,8 @@ def _tensors(network, samples=3, seed=0):
     generator = torch.Generator().manual_seed(seed)
     memory = network.memory
     shapes = [
-        (samples, network.steps, network.heads, memory.num_inputs),
-        (1, 1, network.heads, network.queries, memory.num_query_angles),
+        (samples, network.steps, network.registers, memory.num_inputs),
+        (1, 1, network.registers, network.queries, memory.num_query_angles),
     ]
     return [torch.randn(s, generator=generator, dtype=torch.float64, requires_grad=True) for s in shapes]
 
@@ -105,7 +105,7 @@ def test_the_weight_scale_scales_the_circuits_weights_and_their_gradient():
 
 
 def test_it_trains():
-    network = _network(heads=1, queries=1, readout_steps=(2,))
+    network = _network(registers=1, queries=1, readout_steps=(2,))
     connector = MemoryConnector(network, initial_weights=_initial(network)).double()
     angles, queries = (tensor.detach() for tensor in _tensors(network))
     target = torch.tensor([0.5, -0.5, 0.2], dtype=torch.float64)

@@ -8,11 +8,11 @@ from qiskit.quantum_info import SparsePauliOp
 from qiskit_machine_learning.gradients import ParamShiftEstimatorGradient
 from qiskit_machine_learning.neural_networks import EstimatorQNN
 
-from qlam_qiskit.discovery import find_templates, load_template
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.errors import CircuitError
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network import ExactExecution, MemoryNetwork
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.templates import find_templates, load_template
 
 
 def _network(memory, steps, readout, **options):
@@ -94,7 +94,7 @@ def test_more_than_ten_parameters_in_the_order_of_their_vector_not_of_their_name
 
 def test_readouts_heads_and_queries_lie_in_the_documented_order():
     memory, readout = load_template("line", 2), Readout(2)
-    network = _network(memory, 3, readout, heads=2, queries=2, readout_steps=(0, 2))
+    network = _network(memory, 3, readout, registers=2, queries=2, readout_steps=(0, 2))
     rng = np.random.default_rng(0)
     angles = rng.normal(size=(2, 3, 2, memory.num_inputs))
     queries = rng.normal(size=(2, 1, 2, 2, memory.num_query_angles))
@@ -103,10 +103,10 @@ def test_readouts_heads_and_queries_lie_in_the_documented_order():
     values = network.forward(flat, weights.ravel()).reshape(2, 2, 2, 2, 4)
     np.testing.assert_array_equal(values, network.run(angles, weights, queries)[0])
     one = _network(memory, 1, readout)
-    for head, query in np.ndindex(2, 2):
-        parts = (angles[:, :1, head].reshape(2, -1), queries[:, 0, head, query])
-        alone = one.forward(np.concatenate(parts, axis=1), weights[head])
-        np.testing.assert_array_equal(values[:, 0, head, query], alone)
+    for register, query in np.ndindex(2, 2):
+        parts = (angles[:, :1, register].reshape(2, -1), queries[:, 0, register, query])
+        alone = one.forward(np.concatenate(parts, axis=1), weights[register])
+        np.testing.assert_array_equal(values[:, 0, register, query], alone)
 
 
 def test_by_default_probabilities_are_read_after_the_last_step():

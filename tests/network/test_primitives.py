@@ -6,11 +6,11 @@ from qiskit.circuit import Parameter, ParameterVector, QuantumCircuit
 from qiskit.circuit.library import XXPlusYYGate
 
 from qlam_qiskit.backends import make_spec, open_backend
-from qlam_qiskit.discovery import load_template
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network import ExactExecution, PrimitiveExecution
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.templates import load_template
 
 STEPS, READ = 3, (0, 2)
 READOUTS = [Readout(3), Readout(3, "z_strings", 2)]
@@ -28,12 +28,12 @@ def _exact(memory, readout):
     return ExactExecution.of(memory, readout, READ, precision="float64")
 
 
-def _arguments(memory, samples=2, heads=2, queries=2, seed=0):
+def _arguments(memory, samples=2, registers=2, queries=2, seed=0):
     rng = np.random.default_rng(seed)
     return (
-        rng.normal(size=(samples, STEPS, heads, memory.num_inputs)),
-        rng.normal(size=(heads, memory.num_weights)),
-        rng.normal(size=(samples, len(READ), heads, queries, memory.num_query_angles)),
+        rng.normal(size=(samples, STEPS, registers, memory.num_inputs)),
+        rng.normal(size=(registers, memory.num_weights)),
+        rng.normal(size=(samples, len(READ), registers, queries, memory.num_query_angles)),
     )
 
 
@@ -92,7 +92,7 @@ def test_controlled_gates_with_free_angles_keep_every_row_apart(name, shots):
         getattr(update, name)(*[x * w, x, w, 0.3][: 4 if name == "cu" else 1], 0, 2)
     update.h([0, 1, 2])
     memory = MemoryCircuit(update, [x], [w])
-    arguments = _arguments(memory, samples=4, heads=1, queries=1)
+    arguments = _arguments(memory, samples=4, registers=1, queries=1)
     expected, _ = _exact(memory, READOUTS[1]).forward(*arguments)
     with _open(shots=shots) as backend:
         values, _ = _execution(memory, READOUTS[1], backend).forward(*arguments)
@@ -157,7 +157,7 @@ def test_shots_are_repeated_by_a_seed_and_differ_between_rows_and_runs():
 def test_gradients_from_shots_are_unbiased():
     """Over repetitions, the mean of parameter shift's estimates approaches the engine's gradient."""
     memory, readout = load_template("line", 3), READOUTS[1]
-    arguments = _arguments(memory, samples=1, heads=1, queries=1)
+    arguments = _arguments(memory, samples=1, registers=1, queries=1)
     expected, exact_tape = _exact(memory, readout).forward(*arguments)
     cotangent = np.random.default_rng(1).normal(size=expected.shape)
     wanted = _exact(memory, readout).backward(exact_tape, cotangent).inputs
@@ -173,7 +173,7 @@ def test_gradients_from_shots_are_unbiased():
 
 def test_spsa_on_aer_points_along_the_gradient():
     memory, readout = load_template("line", 3), READOUTS[1]
-    arguments = _arguments(memory, samples=1, heads=1, queries=1)
+    arguments = _arguments(memory, samples=1, registers=1, queries=1)
     expected, exact_tape = _exact(memory, readout).forward(*arguments)
     cotangent = np.random.default_rng(1).normal(size=expected.shape)
     exact = _exact(memory, readout).backward(exact_tape, cotangent)
@@ -191,7 +191,7 @@ def test_spsa_on_aer_points_along_the_gradient():
 @pytest.mark.parametrize("values", [{"noise": "FakeTorino", "shots": 400}, {"kind": "fake", "name": "FakeTorino"}])
 def test_a_noisy_backend_runs_and_shrinks_what_is_read(values):
     memory, readout = load_template("line", 3), READOUTS[1]
-    arguments = _arguments(memory, samples=8, heads=1, queries=1)
+    arguments = _arguments(memory, samples=8, registers=1, queries=1)
     expected, _ = _exact(memory, readout).forward(*arguments)
     with _open(**values) as backend:
         execution = _execution(memory, readout, backend)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from qlam_qiskit.evaluate import evaluate
+from qlam_qiskit.evaluation.evaluate import evaluate
 from qlam_qiskit.train import load_experiment, train
 
 IMAGES = {
@@ -33,7 +33,7 @@ SYMBOLS = {
     "model": {
         "circuit": {"template": "line", "qubits": 3},
         "embedding": {"kind": "linear", "width": 8},
-        "heads": 2,
+        "registers": 2,
         "queries": {"kind": "learned", "count": 2},
         "time_scale": 0.5,
         "weight_scale": 0.5,

@@ -11,7 +11,7 @@ from qlam_qiskit.report.attention import is_affordable, logit_attention, readout
 SETTINGS = {
     "circuit": {"template": "line", "qubits": 2},
     "embedding": {"kind": "convolution", "width": 4, "kernel": 2},
-    "heads": 2,
+    "registers": 2,
     "queries": {"kind": "last_token", "count": 2},
     "readout": {"kind": "probabilities", "times": 2},
     "time_scale": 0.5,

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from qlam_qiskit.discovery import load_template
 from qlam_qiskit.report.figures import (
     draw_circuit,
     draw_confusion,
@@ -17,6 +16,7 @@ from qlam_qiskit.report.memory import MemoryTrace
 from qlam_qiskit.report.memory_figures import draw_attention, draw_memory, draw_readouts
 from qlam_qiskit.report.style import as_file, as_inline_svg
 from qlam_qiskit.report.tokens import Shown
+from qlam_qiskit.templates import load_template
 
 
 def sample(image=True, answers=("b",)):

@@ -7,9 +7,9 @@ from qiskit.providers import BackendV2, Options, QubitProperties
 from qiskit.transpiler import InstructionProperties, Target
 
 from qlam_qiskit.backends.simulation import DeviceSimulator
-from qlam_qiskit.discovery import load_template
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.report.purity import noisy_purity
-from qlam_qiskit.template import MemoryCircuit
+from qlam_qiskit.templates import load_template
 
 
 class _Device(BackendV2):

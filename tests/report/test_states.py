@@ -5,8 +5,8 @@ import pytest
 from qiskit.quantum_info import Statevector, entropy, partial_trace, random_statevector
 from references import bound_sequence
 
-from qlam_qiskit.discovery import load_template
 from qlam_qiskit.report.states import entanglement_entropy, overlap_with_last, trajectory
+from qlam_qiskit.templates import load_template
 
 
 @pytest.mark.parametrize("template", ["ring", "line", "brickwork", "reuploading", "ising"])

@@ -8,7 +8,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit_aer.primitives import SamplerV2
 
 from qlam_qiskit.backends import OpenBackend, make_spec
-from qlam_qiskit.discovery import load_template
+from qlam_qiskit.templates import load_template
 
 
 def sequence(template: str, qubits: int, steps: int, seed: int = 0, measure: bool = True) -> QuantumCircuit:

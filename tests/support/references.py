@@ -18,15 +18,15 @@ def qiskit_states(memory, inputs, weights):
     return np.array([Statevector(bound_sequence(memory, sample, weights)).data for sample in inputs])
 
 
-def random_arguments(engine, rng, samples=3, steps=4, heads=1, queries=1, readouts=1, size=1.0):
+def random_arguments(engine, rng, samples=3, steps=4, registers=1, queries=1, readouts=1, size=1.0):
     """Draw inputs, weights and queries for an engine, of the given standard deviation (radians)."""
     memory = engine.memory
     return [
         rng.normal(size=shape) * size
         for shape in (
-            (samples, steps, heads, memory.num_inputs),
-            (heads, memory.num_weights),
-            (samples, readouts, heads, queries, memory.num_query_angles),
+            (samples, steps, registers, memory.num_inputs),
+            (registers, memory.num_weights),
+            (samples, readouts, registers, queries, memory.num_query_angles),
         )
     ]
 

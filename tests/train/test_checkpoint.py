@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from qlam_qiskit.errors import RunError
-from qlam_qiskit.train.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
+from qlam_qiskit.runs.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
 
 
 @pytest.fixture

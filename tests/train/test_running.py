@@ -12,8 +12,8 @@ import torch
 from small_data import write_small_data
 
 from qlam_qiskit.errors import ConfigurationError, DataError, QlamError, RunError
+from qlam_qiskit.runs.checkpoint import load_checkpoint
 from qlam_qiskit.train import Interrupted, RunFolder, load_experiment, train
-from qlam_qiskit.train.checkpoint import load_checkpoint
 
 
 def without_seconds(rows):
@@ -134,8 +134,8 @@ def test_a_folder_in_use_is_not_written_to(small_experiment, quiet):
 
 def test_resuming_as_another_experiment_is_refused(small_experiment, quiet):
     train(load_experiment(small_experiment), "small", quiet)
-    changed = load_experiment(small_experiment, ("model.heads=2",))
-    with pytest.raises(ConfigurationError, match=r"started with model\.heads = 1, not 2"):
+    changed = load_experiment(small_experiment, ("model.registers=2",))
+    with pytest.raises(ConfigurationError, match=r"started with model\.registers = 1, not 2"):
         train(changed, "small", quiet, resume=True)
 
 

@@ -1,0 +1,1 @@
+"""Trained models measured again: on the exact engine, on Aer, and on devices through the job ledger."""

@@ -1,0 +1,70 @@
+"""Readouts of a run's samples, wherever they were measured, and what the run's head makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from qlam_qiskit.data import Split
+from qlam_qiskit.model import QLAM
+from qlam_qiskit.runs.loading import Part
+from qlam_qiskit.runs.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Readouts (N, R, H * Q * K) of the first N samples of a part of a run's data.
+
+    Attributes
+    ----------
+    folder, model, task, part, split
+        The run, its model, and the samples.
+    readouts
+        What was read of each sample.
+    backend, shots
+        Where; shots are None where expectation values are exact.
+    origin
+        What else is worth remembering: the seed, or the submission and whether readout errors were undone.
+    exact
+        Whether it was the exact engine, whose readouts are normalized with the saved statistics.
+    """
+
+    folder: RunFolder
+    model: QLAM
+    task: str
+    part: Part
+    split: Split
+    readouts: torch.Tensor
+    backend: str
+    shots: int | None
+    origin: dict[str, Any] = field(default_factory=dict)
+    exact: bool = False
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """The samples' labels, (N, M)."""
+        return torch.from_numpy(self.split.labels).reshape(len(self.split), -1)
+
+    def features(self) -> torch.Tensor:
+        """Return what the head sees, (N, F)."""
+        with torch.no_grad():
+            return self.model.features(self.readouts, own_statistics=not self.exact)
+
+    def score(self) -> dict[str, Any]:
+        """Return accuracy and mean loss, and of what."""
+        with torch.no_grad():
+            logits = self.model.classify(self.readouts, own_statistics=not self.exact)
+        return {
+            "accuracy": (logits.argmax(-1) == self.labels).double().mean().item(),
+            "samples": len(self.split),
+            "part": self.part,
+            "backend": self.backend,
+            "shots": self.shots,
+            "loss": cross_entropy(logits.flatten(0, 1), self.labels.flatten()).item(),
+            "task": self.task,
+            **self.origin,
+            "run": str(self.folder.path),
+        }

@@ -1,0 +1,189 @@
+"""The connection to IBM Quantum, through the real client and only its documented calls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from qlam_qiskit.backends.ibm import connect, find_device, runtime_primitive
+from qlam_qiskit.backends.specs import IBMSpec
+from qlam_qiskit.errors import BackendError
+from qlam_qiskit.jobs.connections.base import RemoteJob, RemoteState, RemoteStatus
+from qlam_qiskit.jobs.connections.transport import log_in, never_post_twice, posts_made
+from qlam_qiskit.jobs.faults import (
+    DamagedResultError,
+    GoneError,
+    LoginError,
+    NotNowError,
+    UncertainError,
+    http_code,
+)
+from qlam_qiskit.jobs.files import Pub
+from qlam_qiskit.jobs.records import JobRecord, submission_tag
+from qlam_qiskit.planning.isa import check_isa
+from qlam_qiskit.redaction import redact
+
+if TYPE_CHECKING:
+    from qiskit.primitives import PrimitiveResult
+    from qiskit_ibm_runtime import Batch, IBMBackend, QiskitRuntimeService, RuntimeJobV2, Session
+
+_TOO_LONG = re.compile(r"RAN TOO LONG|1305|maximum execution time", re.IGNORECASE)
+
+
+class ServiceConnection:
+    """Sends jobs to one device of IBM Quantum and follows them; logs in at the first request that needs it.
+
+    Fetching needs only the service: a device that was retired meanwhile does no harm.
+    """
+
+    remembers = True
+
+    def __init__(self, spec: IBMSpec, device: str, instance: str | None, backend: IBMBackend | None = None) -> None:
+        self._spec = spec
+        self._device = device
+        self._instance = instance
+        self._opened: Batch | Session | None = None
+        self._jobs: dict[str, RuntimeJobV2] = {}
+        if backend is not None:
+            self.__dict__["_backend"] = backend
+            self.__dict__["_service"] = backend.service
+            never_post_twice(backend.service)
+
+    def open_session(self, known: str | None) -> str | None:
+        """Go on in the known batch or session while it takes jobs, else open one if the entry asks for it."""
+        device = self._backend
+        if self._spec.mode == "job":
+            return None
+        if self._opened is None and known is not None:
+            self._opened = self._from_id(known)
+        # One that has been idle for a while is closed by the service.
+        details = (self._opened.details() or {}) if self._opened is not None else {}
+        if not details.get("accepting_jobs") or details.get("state") == "closed":
+            self._opened = self._mode_class(backend=device)
+        return self._opened.session_id
+
+    def close_session(self) -> None:
+        """Close the batch or session that this connection sent in."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def post(self, job: JobRecord, pubs: Sequence[Pub]) -> str:
+        """Send one job, after making sure that the allowance is not spent and the circuits fit the device."""
+        never_post_twice(self._service)
+        check_isa(pubs, self._backend.target, self._device)
+        usage = self._service.usage()
+        if usage.get("usage_limit_reached"):
+            used, limit = usage.get("usage_consumed_seconds"), usage.get("usage_limit_seconds")
+            raise NotNowError(
+                f"the instance's allowance is spent ({used} of {limit} s); nothing was sent: "
+                "run `qlam jobs resume` when there is QPU time again"
+            )
+        kind = "sampler" if hasattr(pubs[0], "shots") else "estimator"
+        tags = [submission_tag(job.submission), job.tag]
+        primitive = runtime_primitive(self._spec, kind, self._opened or self._backend, tags=tags)
+        before = posts_made(self._service)
+        try:
+            sent = primitive.run(pubs)
+        except Exception as error:
+            code = http_code(error)
+            refused = code is not None and 400 <= code < 500
+            if refused or (before is not None and posts_made(self._service) == before):
+                raise
+            raise UncertainError(f"{type(error).__name__}: {error}") from None
+        self._jobs[sent.job_id()] = sent
+        return sent.job_id()
+
+    def find(self, submission: str) -> list[RemoteJob]:
+        """List the jobs of a submission by its tag, oldest first."""
+        jobs = self._service.jobs(
+            limit=None, job_tags=[submission_tag(submission)], instance=self._instance, descending=False
+        )
+        return [RemoteJob(job.job_id(), tuple(job.tags or ())) for job in jobs]
+
+    def status(self, remote_id: str) -> RemoteStatus:
+        """Ask for the status; texts that the client does not know are sorted here, lest they be polled for ever."""
+        job = self._job(remote_id)
+        words = str(job.status())
+        text = words.upper()
+        if text == "DONE":
+            return RemoteStatus(RemoteState.DONE, words)
+        if _TOO_LONG.search(text):
+            return RemoteStatus(RemoteState.FAILED, _ran_too_long(words))
+        if text.startswith("CANCEL"):
+            return RemoteStatus(RemoteState.CANCELLED, words)
+        if text.startswith(("ERROR", "FAIL")):
+            reason = redact(job.error_message() or "the service gives no reason")
+            return RemoteStatus(RemoteState.FAILED, _ran_too_long(reason) if _TOO_LONG.search(reason) else reason)
+        return RemoteStatus(RemoteState.PENDING, words.lower())
+
+    def result(self, remote_id: str) -> PrimitiveResult:
+        """Download and decode; raises DamagedResultError when the answer cannot be decoded."""
+        try:
+            return self._job(remote_id).result()
+        except (TypeError, KeyError, ValueError) as error:
+            raise DamagedResultError(f"the result cannot be decoded ({type(error).__name__})") from None
+
+    def qpu_seconds(self, remote_id: str) -> float | None:
+        """Return the seconds that the job was charged."""
+        usage = self._job(remote_id).metrics().get("usage", {})
+        seconds = usage.get("qpu_charge_time_seconds")
+        return float(seconds) if seconds is not None and usage.get("status") != "pending" else None
+
+    def cancel(self, remote_id: str) -> bool:
+        """Cancel; False when the job had ended before."""
+        from qiskit_ibm_runtime.exceptions import RuntimeInvalidStateError
+
+        try:
+            self._job(remote_id).cancel()
+        except RuntimeInvalidStateError:
+            return False
+        finally:
+            self._jobs.pop(remote_id, None)
+        return True
+
+    def log_in_again(self) -> None:
+        """Get a new access token in place of the refused one."""
+        log_in(self._service, again=True)
+
+    def _job(self, remote_id: str) -> RuntimeJobV2:
+        if remote_id not in self._jobs:
+            self._jobs[remote_id] = self._service.job(remote_id)
+        return self._jobs[remote_id]
+
+    def _from_id(self, known: str) -> Batch | Session:
+        return self._mode_class.from_id(known, self._service, use_fractional_gates=self._spec.fractional_gates)
+
+    @property
+    def _mode_class(self) -> Any:
+        from qiskit_ibm_runtime import Batch, Session
+
+        return Batch if self._spec.mode == "batch" else Session
+
+    @cached_property
+    def _service(self) -> QiskitRuntimeService:
+        try:
+            service = connect(self._spec)
+        except BackendError as error:
+            hint = "if the token is right, IBM Cloud's identity service may be down: try again later"
+            raise LoginError(f"{error}; {hint}", rejected=True) from None
+        never_post_twice(service)
+        log_in(service)
+        return service
+
+    @cached_property
+    def _backend(self) -> IBMBackend:
+        try:
+            return find_device(self._device, service=self._service, fractional_gates=self._spec.fractional_gates)
+        except BackendError:
+            # The client takes an outage for a device that does not exist; this request tells the two apart.
+            self._service.usage()
+            raise GoneError(
+                f"{self._device} is not offered to this instance any more; submit again to another device"
+            ) from None
+
+
+def _ran_too_long(words: str) -> str:
+    return f"it ran longer than max_execution_time and was stopped; raise it or send less at once ({words})"

@@ -1,0 +1,225 @@
+"""What a memory circuit is: one update of the memory state, the rotation that a query selects, and their unrolling.
+
+A template is a file that defines ``build(num_qubits, ...) -> MemoryCircuit``; see ``circuits/`` for examples and
+:mod:`qlam_qiskit.templates` for where such files are looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+
+import numpy as np
+from qiskit.circuit import AnnotatedOperation, Instruction, Operation, Parameter, ParameterVector, QuantumCircuit
+from qiskit.circuit.library import get_standard_gate_name_mapping
+
+from qlam_qiskit.errors import CircuitError
+
+
+def local_rotation(num_qubits: int, name: str = "alpha") -> tuple[QuantumCircuit, ParameterVector]:
+    """Build the default query rotation V(alpha): RZ then RY on each qubit, so any product basis can be read.
+
+    Returns the circuit and its 2n angles (radians); qubit k turns by alpha[2k] about Z, then alpha[2k+1] about Y.
+    """
+    alpha = ParameterVector(name, 2 * num_qubits)
+    circuit = QuantumCircuit(num_qubits, name="query")
+    for qubit in range(num_qubits):
+        circuit.rz(alpha[2 * qubit], qubit)
+        circuit.ry(alpha[2 * qubit + 1], qubit)
+    return circuit, alpha
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryCircuit:
+    """One memory update U(phi, theta), with the query rotation V(alpha) that precedes a measurement.
+
+    Attributes
+    ----------
+    update
+        The circuit of one step, on n qubits, without measurements.
+    inputs
+        The P parameters phi that a token sets (radians), in the order in which the encoder produces them.
+    weights
+        The W trainable parameters theta (radians), the same at every step.
+    query
+        The circuit of V(alpha); by default RZ and RY on each qubit.
+    query_angles
+        Its parameters alpha (radians), in order.
+
+    Raises
+    ------
+    CircuitError
+        If a circuit has a parameter that no list names, a list names a parameter that its circuit lacks, two lists
+        or two parameters of a list coincide, or the circuits differ in qubits.
+    """
+
+    update: QuantumCircuit
+    inputs: Sequence[Parameter]
+    weights: Sequence[Parameter]
+    query: QuantumCircuit = None  # type: ignore[assignment]  # replaced in __post_init__
+    query_angles: Sequence[Parameter] = ()
+    _vectors: dict[int, ParameterVector] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.query is None:
+            name = _free_name("alpha", self.update.parameters)
+            query, angles = local_rotation(self.update.num_qubits, name)
+            object.__setattr__(self, "query", query)
+            object.__setattr__(self, "query_angles", angles)
+        for name in ("inputs", "weights", "query_angles"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.query.num_qubits != self.num_qubits:
+            raise CircuitError(f"the query has {self.query.num_qubits} qubits and the update {self.num_qubits}")
+        _check_parameters("update", self.update, (*self.inputs, *self.weights))
+        _check_parameters("query", self.query, self.query_angles)
+        names = {parameter.name for parameter in (*self.inputs, *self.weights)}
+        if shared := [parameter for parameter in self.query_angles if parameter.name in names]:
+            raise CircuitError(f"the update and the query both have parameters named {_names(shared)}")
+
+    @property
+    def num_qubits(self) -> int:
+        """Qubits of the memory register, n."""
+        return self.update.num_qubits
+
+    @property
+    def num_inputs(self) -> int:
+        """Input angles of one step, P."""
+        return len(self.inputs)
+
+    @property
+    def num_weights(self) -> int:
+        """Trainable angles, W."""
+        return len(self.weights)
+
+    @property
+    def num_query_angles(self) -> int:
+        """Angles of one query rotation, A."""
+        return len(self.query_angles)
+
+    def sequence_inputs(self, steps: int) -> ParameterVector:
+        """Return the parameters ``phi`` of a sequence, T*P of them; step t owns the slice [t*P, (t+1)*P)."""
+        if steps < 1:
+            raise CircuitError(f"a sequence has at least 1 step, not {steps}")
+        if steps not in self._vectors:
+            name = _free_name("phi", (*self.weights, *self.query_angles))
+            self._vectors[steps] = ParameterVector(name, steps * self.num_inputs)
+        return self._vectors[steps]
+
+    def unroll(self, steps: int, *, query: bool = True, measure: bool = False) -> QuantumCircuit:
+        """Write out a whole sequence as one circuit: ``steps`` updates, then the query rotation, then measurements.
+
+        Nothing measured is fed back into the angles, so all angles of a sequence are known before it runs and the
+        sequence is one circuit on hardware too. Its parameters are ``sequence_inputs(steps)``, ``weights`` and
+        ``query_angles``.
+        """
+        phi = self.sequence_inputs(steps)
+        # Names of our own in between: an input may be called what another input of the sequence will be.
+        update, inputs = _rename(_inline_lookalikes(self.update), self.inputs)
+        circuit = QuantumCircuit(self.num_qubits, name=f"{self.update.name}_x{steps}")
+        for step in range(steps):
+            angles = phi[step * self.num_inputs : (step + 1) * self.num_inputs]
+            bound = update.assign_parameters(dict(zip(inputs, angles, strict=True)))
+            circuit.compose(bound, inplace=True, copy=False)
+        if query:
+            circuit.compose(_inline_lookalikes(self.query), inplace=True)
+        if measure:
+            circuit.measure_all()
+        return circuit
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short hash of the gates, their qubits and angles: two templates that compute the same way share it."""
+        import hashlib
+
+        groups = (("phi", self.inputs), ("theta", self.weights)), (("alpha", self.query_angles),)
+        lines: list[str] = []
+        for circuit, roles in zip((self.update, self.query), groups, strict=True):
+            renamed, listed = _rename(circuit, [parameter for _, members in roles for parameter in members])
+            names = [Parameter(f"{role}_{k}") for role, members in roles for k in range(len(members))]
+            lines.extend(_describe(renamed.assign_parameters(dict(zip(listed, names, strict=True)))))
+        return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()[:16]
+
+
+def _check_parameters(role: str, circuit: QuantumCircuit, listed: Sequence[Parameter]) -> None:
+    if len(set(listed)) != len(listed):
+        raise CircuitError(f"the {role} circuit's parameters are listed twice: {_names(listed)}")
+    present = set(circuit.parameters)
+    if missing := present.difference(listed):
+        raise CircuitError(f"the {role} circuit has parameters that no list names: {_names(missing)}")
+    if unused := set(listed).difference(present):
+        raise CircuitError(f"the {role} circuit lacks these listed parameters: {_names(unused)}")
+
+
+def _free_name(name: str, taken: Iterable[Parameter]) -> str:
+    """Lengthen a vector's name until no other parameter, nor an element of another vector, bears it."""
+    others = [parameter.name for parameter in taken]
+    while any(other == name or other.startswith(f"{name}[") for other in others):
+        name += "_"
+    return name
+
+
+def _rename(circuit: QuantumCircuit, parameters: Sequence[Parameter]) -> tuple[QuantumCircuit, list[Parameter]]:
+    """Give the listed parameters names that no one else has; returns the circuit and the new parameters in order."""
+    from uuid import uuid4
+
+    fresh = [Parameter(f"{uuid4()}") for _ in parameters]
+    return circuit.assign_parameters(dict(zip(parameters, fresh, strict=True))), fresh
+
+
+def _describe(circuit: QuantumCircuit) -> Iterable[str]:
+    """Write out gates, qubits and angles, one gate a line, each followed by what its name does not say."""
+    yield f"{circuit.num_qubits} {circuit.global_phase}"
+    for instruction in circuit.data:
+        qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
+        yield from _describe_operation(instruction.operation, qubits)
+
+
+def _describe_operation(operation: Operation, qubits: Sequence[int]) -> Iterable[str]:
+    parameters = getattr(operation, "params", [])
+    matrices = [parameter.tobytes().hex() for parameter in parameters if isinstance(parameter, np.ndarray)]
+    yield f"{operation.name} {qubits} {matrices or [str(parameter) for parameter in parameters]}"
+    if _is_standard(operation) or matrices:
+        return
+    if isinstance(operation, AnnotatedOperation):
+        yield f"{operation.modifiers}"
+        yield from _describe_operation(operation.base_op, [])
+    elif not isinstance(operation, Instruction):
+        yield repr(operation)
+    elif operation.definition is not None:
+        yield from _describe(operation.definition)
+
+
+def _inline_lookalikes(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Replace gates that only bear a standard gate's name by their definitions: backends go by the name alone."""
+    if not any(_hides_lookalike(instruction.operation) for instruction in circuit.data):
+        return circuit
+    inlined = circuit.copy_empty_like()
+    for instruction in circuit.data:
+        if _hides_lookalike(instruction.operation):
+            definition = _inline_lookalikes(instruction.operation.definition)
+            inlined.compose(definition, instruction.qubits, instruction.clbits, inplace=True)
+        else:
+            inlined.append(instruction)
+    return inlined
+
+
+def _hides_lookalike(operation: Operation) -> bool:
+    definition = getattr(operation, "definition", None)
+    if definition is None or _is_standard(operation):
+        return False
+    if operation.name in _standard_gates():
+        return True
+    return any(_hides_lookalike(instruction.operation) for instruction in definition.data)
+
+
+def _is_standard(operation: Operation) -> bool:
+    standard = _standard_gates().get(operation.name)
+    return standard is not None and getattr(operation, "base_class", None) is standard.base_class
+
+
+_standard_gates = cache(get_standard_gate_name_mapping)
+
+
+def _names(parameters: Sequence[Parameter] | set[Parameter]) -> str:
+    return ", ".join(sorted(parameter.name for parameter in parameters))

@@ -1,0 +1,252 @@
+"""Writes a circuit for a chain of qubits with as few one-qubit gates as a general circuit can have.
+
+Between two entangling gates a qubit sees a run of one-qubit rotations, many of them with parameters. A
+transpiler keeps the parameters apart (RY(x) after RX(w) is no gate with a simple angle), which costs two pulses
+each. Here every run becomes ONE general gate whose three Euler angles are new parameters, and the angles are
+computed from the old parameters' values, classically and for all samples at once::
+
+    a qubit's run    RX(w), RY(x), RZ(z), H    ->    RZ(a0), SX, RZ(a1), SX, RZ(a2)    (or RZ RX RZ, or U)
+    values           (samples, P)              ->    (samples, 3 * runs)
+
+A ``line`` step of six qubits falls from 37 pulses to 26 on a CZ device. Its two-qubit gates are what the template
+has: two CZ for an RZZ, or one RZZ where the device has fractional gates, and never a swap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.circuit import Gate, Parameter, ParameterExpression, Qubit
+from qiskit.circuit.library import RXGate, RZGate, RZZGate, SXGate, U3Gate, UGate, XGate, ZGate
+from qiskit.dagcircuit import DAGCircuit, DAGOpNode
+from qiskit.synthesis import OneQubitEulerDecomposer
+from qiskit.transpiler import CouplingMap, PassManager, Target, TransformationPass, generate_preset_pass_manager
+from qiskit.transpiler.passes import RemoveBarriers
+
+from qlam_qiskit.errors import PlanningError
+from qlam_qiskit.planning.rotations import IDENTITY, Floats, compose, euler_angles, matrix_of, rotation
+
+# A run is read in these gates: their rotations have closed forms, and their angles stay simple expressions.
+_READ = ("rx", "ry", "rz", "h")
+# How a general one-qubit gate is written, by what the device has, shortest first: Qiskit's name of the form.
+_FORMS = (({"rx", "rz"}, "ZXZ"), ({"sx", "rz"}, "ZSXX"), ({"u"}, "U"), ({"u3"}, "U3"))
+
+
+@dataclass(frozen=True)
+class EconomicalCircuit:
+    """A circuit in a chain's own gates, and how its angles follow from the logical circuit's parameters.
+
+    Attributes
+    ----------
+    circuit
+        On the chain's qubits 0..n-1, in gates of the device.
+    angles
+        Its parameters in the order of :meth:`values`: three Euler angles (radians) for each run that had parameters.
+    """
+
+    circuit: QuantumCircuit
+    angles: tuple[Parameter, ...]
+    parameters: tuple[Parameter, ...]
+    runs: tuple[tuple[Gate, ...], ...]
+    form: str
+
+    def values(self, logical: Floats) -> Floats:
+        """Compute the angles, shape (samples, 3 * runs), from the logical parameters' values (samples, P)."""
+        angles = np.empty((len(logical), len(self.angles)))
+        expressions = dict.fromkeys(
+            gate.params[0] for run in self.runs for gate in run if gate.params and _is_free(gate.params[0])
+        )
+        turned = dict(zip(expressions, _evaluate(tuple(expressions), self.parameters, logical), strict=True))
+        for index, run in enumerate(self.runs):
+            total = IDENTITY
+            for gate in run:
+                angle = gate.params[0] if gate.params else None
+                total = compose(rotation(gate.name, turned[angle] if _is_free(angle) else angle), total)
+            angles[:, 3 * index : 3 * index + 3] = np.stack(_written_angles(self.form, total), axis=1)
+        return angles
+
+
+def economize(circuit: QuantumCircuit, target: Target) -> EconomicalCircuit:
+    """Write ``circuit`` for a chain whose qubits 0..n-1 ``target`` describes (see ``part_of_target``).
+
+    Gates between neighbours stay where they are; others are routed along the chain. Barriers are dropped: they would
+    only keep runs apart. Raises PlanningError when the chain's gates are none that this module writes, or the circuit
+    holds control flow.
+    """
+    if circuit.has_control_flow_op():
+        raise PlanningError("a circuit with control flow cannot be laid out on chains")
+    form, entanglers = one_qubit_form(target), entangling_gates(target)
+    if form is None or (circuit.num_qubits > 1 and not entanglers):
+        raise PlanningError(f"cannot write circuits in the device's gates: {', '.join(sorted(target.operation_names))}")
+    read = _read_in(circuit, target, entanglers)
+    if any(_is_free(gate.operation.params[0]) for gate in read.get_instructions("rzz")):
+        # An angle outside [0, pi/2] would fail on the device, and which one it will be is not known yet.
+        read = _read_in(circuit, target, entanglers[:1])
+    merge = _MergeRuns(form)
+    merged = PassManager([RemoveBarriers(), _FoldRZZ(), merge]).run(read)
+    return EconomicalCircuit(merged, tuple(merge.angles), tuple(circuit.parameters), tuple(merge.runs), form)
+
+
+def one_qubit_form(target: Target) -> str | None:
+    """Name the way in which a general one-qubit gate is written in the target's gates, or None."""
+    return next((form for gates, form in _FORMS if gates <= set(target.operation_names)), None)
+
+
+def entangling_gates(target: Target) -> tuple[str, ...]:
+    """Name the two-qubit gates of ``target`` that circuits are written in, the general one first."""
+    names = set(target.operation_names)
+    general = next((name for name in ("cz", "ecr", "cx") if name in names), None)
+    if general is None:
+        return ()
+    return (general, "rzz") if "rzz" in names else (general,)
+
+
+def _read_in(circuit: QuantumCircuit, target: Target, entanglers: tuple[str, ...]) -> QuantumCircuit:
+    """Rewrite ``circuit`` in rotations and entangling gates, on the chain, its parameters as simple as they were."""
+    if circuit.num_qubits == 1:
+        return generate_preset_pass_manager(1, basis_gates=list(_READ), seed_transpiler=0).run(circuit)
+    edges = target.build_coupling_map(entanglers[0]).get_edges()
+    coupling = CouplingMap(edges)
+    fits = all(
+        coupling.distance(*(circuit.find_bit(qubit).index for qubit in instruction.qubits)) == 1
+        for instruction in circuit.data
+        if len(instruction.qubits) == 2 and instruction.operation.name != "barrier"
+    )
+    manager = generate_preset_pass_manager(
+        optimization_level=1 if fits else 2,
+        basis_gates=[*_READ, *entanglers],
+        coupling_map=coupling,
+        initial_layout=list(range(circuit.num_qubits)) if fits else None,
+        seed_transpiler=0,
+    )
+    return manager.run(circuit)
+
+
+class _FoldRZZ(TransformationPass):
+    """Brings the angle of every RZZ into [0, pi/2], where devices have it, with Z and X on the qubits."""
+
+    def run(self, dag: DAGCircuit) -> DAGCircuit:
+        for node in dag.op_nodes(RZZGate):
+            # RZZ(a + 2 pi) = -RZZ(a), RZZ(a + pi) = -i ZZ RZZ(a), RZZ(-a) = X RZZ(a) X.
+            angle = math.remainder(float(node.op.params[0]), 2 * math.pi)
+            folded = DAGCircuit()
+            folded.add_qubits(first_second := [Qubit(), Qubit()])
+            if abs(angle) > math.pi / 2:
+                angle -= math.copysign(math.pi, angle)
+                for qubit in first_second:
+                    folded.apply_operation_back(ZGate(), [qubit])
+            flipped = first_second[:1] if angle < 0 else []
+            for gate, qubits in ((XGate(), flipped), (RZZGate(abs(angle)), first_second), (XGate(), flipped)):
+                if qubits:
+                    folded.apply_operation_back(gate, qubits)
+            dag.substitute_node_with_dag(node, folded)
+        return dag
+
+
+class _MergeRuns(TransformationPass):
+    """Replaces each run of one-qubit gates by one gate: of fixed angles, or of three new parameters."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self._form = form
+        self.runs: list[tuple[Gate, ...]] = []
+        self.angles: list[Parameter] = []
+
+    def run(self, dag: DAGCircuit) -> DAGCircuit:
+        merged = dag.copy_empty_like()
+        # A sum of thousands of expressions by now, and without effect on anything measured.
+        merged.global_phase = 0
+        pending: dict[Qubit, list[Gate]] = {qubit: [] for qubit in dag.qubits}
+        for node in dag.topological_op_nodes():
+            if _is_rotation(node):
+                pending[node.qargs[0]].append(node.op)
+                continue
+            for qubit in node.qargs:
+                self._flush(merged, qubit, pending[qubit])
+            merged.apply_operation_back(node.op, node.qargs, node.cargs)
+        for qubit, run in pending.items():
+            self._flush(merged, qubit, run)
+        return merged
+
+    def _flush(self, dag: DAGCircuit, qubit: Qubit, run: list[Gate]) -> None:
+        if any(_is_free(gate.params[0]) for gate in run if gate.params):
+            angles = [Parameter(f"a{len(self.angles) + k}") for k in range(3)]
+            self.angles += angles
+            self.runs.append(tuple(run))
+            gates: Iterable[Gate] = _general(self._form, angles)
+        else:
+            gates = _fixed(self._form, run)
+        for gate in gates:
+            dag.apply_operation_back(gate, [qubit])
+        run.clear()
+
+
+def _is_rotation(node: DAGOpNode) -> bool:
+    return node.op.name in (*_READ, "x", "z")
+
+
+def _is_free(angle: object) -> bool:
+    return isinstance(angle, ParameterExpression) and bool(angle.parameters)
+
+
+def _general(form: str, angles: Sequence[Parameter]) -> list[Gate]:
+    first, second, third = angles
+    match form:
+        case "ZXZ":
+            return [RZGate(first), RXGate(second), RZGate(third)]
+        case "ZSXX":
+            return [RZGate(first), SXGate(), RZGate(second), SXGate(), RZGate(third)]
+        case "U":
+            return [UGate(second, third, first)]
+        case _:
+            return [U3Gate(second, third, first)]
+
+
+def _written_angles(form: str, total: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the angles of :func:`_general` that make the rotations ``total``."""
+    lam, theta, phi = euler_angles(total)
+    match form:
+        case "ZXZ":
+            return lam - np.pi / 2, theta, phi + np.pi / 2
+        case "ZSXX":
+            return lam, theta + np.pi, phi + np.pi
+        case _:
+            return lam, theta, phi
+
+
+def _fixed(form: str, run: Sequence[Gate]) -> Iterable[Gate]:
+    """Write a run without parameters with no more gates than its rotation needs."""
+    return _fixed_gates(form, tuple((gate.name, float(gate.params[0]) if gate.params else None) for gate in run))
+
+
+@lru_cache(maxsize=4096)
+def _fixed_gates(form: str, run: tuple[tuple[str, float | None], ...]) -> tuple[Gate, ...]:
+    total = IDENTITY
+    for name, angle in run:
+        total = compose(rotation(name, angle), total)
+    return tuple(node.operation for node in OneQubitEulerDecomposer(form)(matrix_of(total)).data)
+
+
+def _evaluate(expressions: Sequence[ParameterExpression], parameters: Sequence[Parameter], values: Floats) -> Floats:
+    """Evaluate angles for all samples, shape (expressions, samples); affine ones, the usual kind, all at once."""
+    column = {parameter: index for index, parameter in enumerate(parameters)}
+    result = np.empty((len(expressions), len(values)))
+    for row, expression in enumerate(expressions):
+        if isinstance(expression, Parameter):
+            result[row] = values[:, column[expression]]
+            continue
+        slopes = {parameter: expression.gradient(parameter) for parameter in expression.parameters}
+        if any(isinstance(slope, ParameterExpression) for slope in slopes.values()):
+            for sample, bound in enumerate(values):
+                given = {parameter: bound[column[parameter]] for parameter in expression.parameters}
+                result[row, sample] = float(expression.bind(given))
+            continue
+        result[row] = float(expression.bind(dict.fromkeys(expression.parameters, 0.0)))
+        for parameter, slope in slopes.items():
+            result[row] += float(slope) * values[:, column[parameter]]
+    return result

@@ -1,0 +1,71 @@
+"""Builds the model of an experiment on its data, wherever its memory runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from qlam_qiskit.baselines import Baseline, ReservoirSettings, count_parameters
+from qlam_qiskit.data import SequenceData
+from qlam_qiskit.errors import ConfigurationError, RunError
+from qlam_qiskit.model import QLAM, ModelSettings
+from qlam_qiskit.network.selection import BackendExecutions, ExecutionFactory
+from qlam_qiskit.runs.run_folder import RunFolder
+from qlam_qiskit.runs.experiment import AnyModelSettings
+
+
+def build_model(
+    settings: AnyModelSettings, data: SequenceData, execution: ExecutionFactory | None, seed: int
+) -> QLAM | Baseline:
+    """Build a model with weights drawn from ``seed``; without an execution it runs on the exact engine.
+
+    Raises ConfigurationError when a baseline should run on a backend that executes circuits.
+    """
+    torch.manual_seed(seed)
+    sizes = {
+        "steps": data.steps,
+        "token_size": data.token_size,
+        "num_classes": data.num_classes,
+        "num_answers": data.num_answers,
+    }
+    if not isinstance(settings, ModelSettings):
+        if isinstance(execution, BackendExecutions) and execution.spec.kind != "exact":
+            raise ConfigurationError(
+                f"a model of kind {settings.kind} has no circuit, so it cannot run on backend {execution.spec.name!r}; "
+                "use one of kind exact"
+            )
+        return Baseline(settings, **sizes)
+    model = QLAM(settings, **sizes, execution=execution)
+    if isinstance(settings, ReservoirSettings):
+        model.layers.requires_grad_(False)
+    return model
+
+
+def describe(model: QLAM | Baseline, data: SequenceData) -> Mapping[str, Any]:
+    """Say what a run is of: task, sizes, trained parameters, and the fingerprint of its memory circuit, if any."""
+    circuit = {}
+    if isinstance(model, QLAM):
+        memory = model.layers[0].memory.neural_network.memory
+        circuit = {"qubits": memory.num_qubits, "circuit_fingerprint": memory.fingerprint}
+    return {
+        "task": data.task,
+        "steps": data.steps,
+        "token_size": data.token_size,
+        "classes": data.num_classes,
+        "answers": data.num_answers,
+        **circuit,
+        "parameters": count_parameters(model),
+    }
+
+
+def check_description(folder: RunFolder, model: QLAM | Baseline, data: SequenceData) -> None:
+    """Compare a run's description with what its experiment builds now; raises RunError when they differ."""
+    then = folder.description()
+    for key, value in describe(model, data).items():
+        if then.get(key) != value:
+            raise RunError(
+                f"{folder.path}: a run of another model: its {key.replace('_', ' ')} was {then.get(key)}, "
+                f"its experiment now gives {value}"
+            )

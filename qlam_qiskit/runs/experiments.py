@@ -1,0 +1,44 @@
+"""Finds experiments by name: those that ship with the package, ``./experiments``, or a YAML file's path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qlam_qiskit.bundled import bundled_folder
+from qlam_qiskit.configuration import check, override, read_yaml
+from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.runs.experiment import Experiment
+
+
+def find_experiments() -> dict[str, Path]:
+    """List experiments by name; where a name occurs twice, the one in ``./experiments`` is taken."""
+    found = {}
+    for folder in (bundled_folder("experiments"), Path("experiments")):
+        found.update({path.stem: path for path in sorted(folder.glob("*.yaml"))})
+    return found
+
+
+def load_experiment(
+    name: str, assignments: tuple[str, ...] = (), *, seed: int | None = None, backend: str | None = None
+) -> Experiment:
+    """Read and check an experiment, with ``key=value`` assignments, a seed and a backend of the caller's applied.
+
+    Raises ConfigurationError for an unknown name, an unknown key (listing the valid ones) or a wrong value.
+    """
+    path = experiment_path(name)
+    values = override(read_yaml(path), assignments)
+    if seed is not None:
+        values["seed"] = seed
+    if backend is not None:
+        values["backend"] = backend
+    return check(Experiment, values, str(path))
+
+
+def experiment_path(name: str) -> Path:
+    """Return the file of an experiment given by name or path."""
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    found = find_experiments()
+    if name not in found:
+        raise ConfigurationError(f"unknown experiment {name!r}; available: {', '.join(sorted(found))}")
+    return found[name]

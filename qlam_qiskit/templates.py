@@ -1,0 +1,118 @@
+"""Finds circuit templates by name: those installed with the package, then ``./circuits``, then a path given.
+
+A template is a Python file whose ``build(num_qubits, ...)`` returns a
+:class:`~qlam_qiskit.memory_circuit.MemoryCircuit`; the file's name is the template's name. Where a name
+occurs twice, the later place wins, so that a researcher's own ``./circuits/ring.py`` is the one that runs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qlam_qiskit.bundled import bundled_folder
+from qlam_qiskit.errors import CircuitError, ConfigurationError
+from qlam_qiskit.memory_circuit import MemoryCircuit
+
+
+@dataclass(frozen=True)
+class TemplateFile:
+    """A template that was found: its name, its file, and the sentence that its docstring opens with."""
+
+    name: str
+    path: Path
+    summary: str
+
+
+def find_templates(extra: Path | None = None) -> dict[str, TemplateFile]:
+    """List every template by name; ``extra`` is a folder of templates, or one template file."""
+    found: dict[str, TemplateFile] = {}
+    for place in (bundled_folder("circuits"), Path("circuits"), extra):
+        if place is None:
+            continue
+        if not place.exists():
+            if place is extra:
+                raise ConfigurationError(f"{extra}: no such file or folder of templates")
+            continue
+        candidates = [place] if place.is_file() else sorted(place.glob("*.py"))
+        for path in candidates:
+            if not path.stem.startswith("_"):
+                found[path.stem] = TemplateFile(path.stem, path.resolve(), _summary(path))
+    return found
+
+
+def load_template(
+    name: str, num_qubits: int, options: dict[str, Any] | None = None, extra: Path | None = None
+) -> MemoryCircuit:
+    """Build the template ``name`` on ``num_qubits`` qubits; ``options`` go to its ``build`` function by keyword.
+
+    ``name`` may also be the path of a template file. Raises ConfigurationError for an unknown name or option (the
+    message lists the valid ones), and CircuitError when the file cannot be run or returns no MemoryCircuit.
+    """
+    if name.endswith(".py"):
+        extra, name = Path(name), Path(name).stem
+    templates = find_templates(extra)
+    if name not in templates:
+        raise ConfigurationError(f"unknown circuit template {name!r}; available: {', '.join(sorted(templates))}")
+    if num_qubits < 1:
+        raise ConfigurationError(f"a memory has at least 1 qubit, not {num_qubits}")
+    path = templates[name].path
+    build = _load_build(path)
+    options = options or {}
+    _check_options(name, build, options)
+    try:
+        memory = build(num_qubits, **options)
+    except (CircuitError, ConfigurationError):
+        raise
+    except Exception as error:
+        raise CircuitError(f"{path}: build({num_qubits}) failed: {_said(error)}") from error
+    if not isinstance(memory, MemoryCircuit):
+        raise CircuitError(f"{path}: build must return a MemoryCircuit, not {type(memory).__name__}")
+    return memory
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _load_build(path: Path) -> Callable[..., MemoryCircuit]:
+    specification = importlib.util.spec_from_file_location(f"qlam_template_{path.stem}", path)
+    if specification is None or specification.loader is None:
+        raise CircuitError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[module.__name__] = module  # where dataclasses look up the file's annotations
+    try:
+        specification.loader.exec_module(module)
+    except Exception as error:
+        raise CircuitError(f"{path}: cannot be imported: {_said(error)}") from error
+    build = getattr(module, "build", None)
+    if not callable(build):
+        raise CircuitError(f"{path}: defines no function build(num_qubits, ...)")
+    return build
+
+
+def _check_options(name: str, build: Callable[..., MemoryCircuit], options: dict[str, Any]) -> None:
+    parameters = list(inspect.signature(build).parameters.values())[1:]
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    valid = [parameter.name for parameter in parameters]
+    for option in options:
+        if option not in valid:
+            listed = ", ".join(valid) or "none"
+            raise ConfigurationError(f"unknown option {option!r} of circuit template {name!r}; valid options: {listed}")
+
+
+def _summary(path: Path) -> str:
+    """Read the first line of a file's docstring without running it."""
+    import ast
+
+    try:
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    except (SyntaxError, ValueError, OSError):
+        return "(cannot be read)"
+    return docstring.strip().splitlines()[0] if docstring else ""
