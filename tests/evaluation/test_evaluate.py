@@ -72,7 +72,7 @@ def test_weights_of_another_model_are_refused(run, small_experiment, quiet):
 
 def test_a_template_that_has_changed_since_is_refused(small_experiment, quiet):
     Path("circuits").mkdir()
-    source = Path(__file__).parent.parent / "circuits" / "line.py"
+    source = Path(__file__).parents[2] / "circuits" / "line.py"
     own = Path("circuits/own.py")
     shutil.copy(source, own)
     train(load_experiment(small_experiment, ("model.circuit.template=own",)), "own", quiet)
