@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from qlam_qiskit.configuration import Settings, check
+from qlam_qiskit.configuration import Settings, at_line, check
 from qlam_qiskit.errors import ConfigurationError
 
 Gradient: TypeAlias = Literal["adjoint", "param_shift", "spsa"]
@@ -204,10 +204,16 @@ def make_spec(name: str, values: Mapping[str, Any], source: str) -> BackendSpec:
     if kind is None:
         raise ConfigurationError(f"{source}: missing key kind; kinds: {', '.join(_KINDS)}")
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise ConfigurationError(f"{source}: unknown kind {kind!r}; kinds: {', '.join(_KINDS)}")
+        raise ConfigurationError(
+            f"{source}: unknown kind {kind!r}; kinds: {', '.join(_KINDS)}{at_line(values, 'kind')}"
+        )
     model = _KINDS[kind]
     valid = sorted(field.alias or key for key, field in model.model_fields.items() if field.alias != _ENTRY)
     for key in values:
         if key not in valid:
-            raise ConfigurationError(f"{source}: unknown key {key} for kind {kind}; valid keys: {', '.join(valid)}")
-    return check(model, {_ENTRY: name, **values}, source)
+            raise ConfigurationError(
+                f"{source}: unknown key {key} for kind {kind}; valid keys: {', '.join(valid)}{at_line(values, key)}"
+            )
+    entry = dict(values) if not isinstance(values, dict) else values.copy()
+    entry[_ENTRY] = name
+    return check(model, entry, source)

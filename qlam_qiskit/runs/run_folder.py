@@ -16,10 +16,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from qlam_qiskit.configuration import check, read_yaml
 from qlam_qiskit.errors import ConfigurationError, RunError
+from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.runs.experiment import Experiment
 from qlam_qiskit.workspace import workspace, write_atomically
 
@@ -65,7 +64,7 @@ class RunFolder:
             break
         folder = cls(path)
         (path / "checkpoints").mkdir()
-        write_atomically(path / "experiment.yaml", yaml.safe_dump(experiment.model_dump(), sort_keys=False))
+        write_atomically(path / "experiment.yaml", dump_yaml(experiment.model_dump()))
         return folder
 
     @classmethod
