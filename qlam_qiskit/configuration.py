@@ -74,6 +74,7 @@ def override(values: dict[str, Any], assignments: tuple[str, ...], option: str =
         except YAMLFault as fault:
             said = str(fault).removeprefix("line 1: ")
             raise ConfigurationError(f"{option} {_shown(assignment)}: the value is not valid YAML: {said}") from None
+        value = _plain(value)
         *parents, last = key.split(".")
         target = result
         for name in parents:
@@ -93,6 +94,13 @@ def _deep_copy(values: Any) -> Any:
     for key, value in values.items():
         copied[key] = _deep_copy(value)
     return copied
+
+
+def _plain(value: Any) -> Any:
+    """Forget the lines: a value of the command line stands in no file."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def at_line(values: Mapping[str, Any], key: Any) -> str:

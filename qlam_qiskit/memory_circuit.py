@@ -22,7 +22,7 @@ from qiskit.circuit import (
 )
 from qiskit.circuit.library import get_standard_gate_name_mapping
 
-from qlam_qiskit.errors import CircuitError
+from qlam_qiskit.errors import CircuitError, ConfigurationError
 
 MOST_PHASED_STEPS = 8
 
@@ -38,6 +38,12 @@ def local_rotation(num_qubits: int, name: str = "alpha") -> tuple[QuantumCircuit
         circuit.rz(alpha[2 * qubit], qubit)
         circuit.ry(alpha[2 * qubit + 1], qubit)
     return circuit, alpha
+
+
+def check_count(name: str, value: object, most: int) -> None:
+    """Raise ConfigurationError unless a template's option is a whole number from 0 to ``most``."""
+    if type(value) is not int or not 0 <= value <= most:
+        raise ConfigurationError(f"option {name}: a whole number from 0 to {most:,} (got {str(value)[:40]})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +127,8 @@ class MemoryCircuit:
 
         Nothing measured is fed back into the angles, so all angles of a sequence are known before it runs and the
         sequence is one circuit on hardware too. Its parameters are ``sequence_inputs(steps)``, ``weights`` and
-        ``query_angles``. Of more than MOST_PHASED_STEPS steps a symbolic global phase is dropped: no measurement sees it,
-        and Qiskit adds up hundreds of expressions in hours.
+        ``query_angles``. Beyond MOST_PHASED_STEPS steps a symbolic global phase is dropped: no measurement sees it, and
+        Qiskit adds up hundreds of expressions in hours.
         """
         phi = self.sequence_inputs(steps)
         # Names of our own in between: an input may be called what another input of the sequence will be.

@@ -25,7 +25,7 @@ from ruamel.yaml.scanner import Scanner, ScannerError
 MOST_CHARACTERS = 262_144
 MOST_VALUES = 10_000  # keys and values, each counted wherever an alias repeats it
 MOST_LEVELS = 40
-_MOST_DIGITS = 4_000
+_MOST_DIGITS = 3_000
 _TOO_DEEP = f"nested more than {MOST_LEVELS} levels deep"
 
 _NULL = re.compile(r"~|null|Null|NULL|")

@@ -78,7 +78,7 @@ def test_anchors_aliases_and_merge_keys_are_understood():
         ("a: &a [*a]", "*a stands within what it stands for"),
         ("a: *b", "*b stands for nothing before it"),
         ("a: {<<: 3}", "<< takes a mapping"),
-        (f"a: {'9' * 5000}", "a number of more than 4,000 digits"),
+        (f"a: {'9' * 5000}", "a number of more than 3,000 digits"),
         ("a: [1\nb: 2", "line 2: "),
         ("a:\n\tb: 1", "line 2: "),
         ("a: 1\nb: 'open", "line 2: "),

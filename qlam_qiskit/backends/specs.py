@@ -16,7 +16,7 @@ from qlam_qiskit.configuration import Settings, at_line, check
 from qlam_qiskit.errors import ConfigurationError
 
 Gradient: TypeAlias = Literal["adjoint", "param_shift", "spsa"]
-Shots: TypeAlias = Annotated[int, Field(ge=1)]
+Shots: TypeAlias = Annotated[int, Field(ge=1, le=10_000_000)]
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 
 # The registry name travels into a model under this key, which a file cannot use.
@@ -38,7 +38,7 @@ class ExactSpec(_Spec):
 
     kind: Literal["exact"]
     precision: Literal["float32", "float64"] = "float32"
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     device: Literal["cpu", "cuda"] = "cpu"
     gradient: Literal["adjoint"] = "adjoint"
 
@@ -92,8 +92,8 @@ class Twirling(Settings):
 
     gates: bool = False
     measure: bool = False
-    randomizations: Annotated[int, Field(ge=1)] | None = None
-    shots_per_randomization: Annotated[int, Field(ge=1)] | None = None
+    randomizations: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    shots_per_randomization: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
 
 
 class ServiceLimits(Settings):

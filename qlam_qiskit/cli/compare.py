@@ -12,6 +12,8 @@ import click
 
 from qlam_qiskit.cli.options import as_json, data_dir
 
+_MOST_SEEDS = 1000
+
 
 @click.command("compare")
 @click.argument("name")
@@ -99,5 +101,7 @@ def _parse_seeds(text: str | None) -> list[int] | None:
             found = range(0)
         if not found:
             raise ConfigurationError(f"--seeds {text}: expected numbers and ranges, such as 0-2 or 0,5")
+        if found[-1] - found[0] + len(seeds) >= _MOST_SEEDS:
+            raise ConfigurationError(f"--seeds {text}: more than {_MOST_SEEDS:,} seeds")
         seeds.extend(seed for seed in found if seed not in seeds)
     return seeds
