@@ -54,7 +54,7 @@ def check(kind: type[SettingsT], values: Mapping[str, Any], source: str) -> Sett
     try:
         return kind.model_validate(values if isinstance(values, dict) else dict(values))
     except ValidationError as error:
-        raise ConfigurationError(f"{source}: {_one_line(kind, error)}{_line_of(values, error)}") from None
+        raise ConfigurationError(f"{source}: {one_line(kind, error)}{_line_of(values, error)}") from None
 
 
 def override(values: dict[str, Any], assignments: tuple[str, ...], option: str = "--set") -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _shown(text: str, length: int = 100) -> str:
     return text if len(text) <= length else f"{text[:length]}..."
 
 
-def _one_line(kind: type[BaseModel], error: ValidationError) -> str:
+def one_line(kind: type[BaseModel], error: ValidationError) -> str:
     """Say the first problem in one line, with the valid keys when the key is the problem."""
     problem = error.errors(include_url=False)[0]
     location, section = _find(kind, [_shown(str(part)) for part in problem["loc"]])

@@ -52,6 +52,7 @@ def compare_command(
     """
     from qlam_qiskit.cli.progress import interruptible
     from qlam_qiskit.compare import Choice, check_records, compare, load_comparison
+    from qlam_qiskit.compare.tables import make_table, to_markdown
 
     comparison = load_comparison(name)
     stem = Path(name).stem
@@ -65,12 +66,11 @@ def compare_command(
         if checking:
             found = check_records(comparison, stem, _follow, tolerance=tolerance, **shared)
         else:
-            compare(comparison, stem, _follow, **shared)
-            found = json.loads((out / "table.json").read_text())
+            found = make_table(comparison, compare(comparison, stem, _follow, **shared))
     if as_json:
         click.echo(json.dumps({"comparison": stem, "checked" if checking else "table": found}))
     elif not checking:
-        click.echo((out / "table.md").read_text(), nl=False)
+        click.echo(to_markdown(comparison, stem, found), nl=False)
 
 
 @contextmanager

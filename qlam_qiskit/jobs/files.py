@@ -10,11 +10,11 @@ import io
 import json
 import os
 import shutil
+import struct
 import time
-import zipfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from qiskit import QuantumCircuit, qpy
@@ -24,11 +24,16 @@ from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
+from qlam_qiskit.errors import DataError
 from qlam_qiskit.jobs.errors import JobError
 from qlam_qiskit.jobs.faults import DamagedResultError
 from qlam_qiskit.jobs.ledger import process_exists
+from qlam_qiskit.npz_archive import read_npz
 from qlam_qiskit.workspace import write_atomically
 
+# What reading files that were cut short, or hold something else, can raise.
+_DAMAGE = (OSError, EOFError, KeyError, IndexError, ValueError, TypeError, AttributeError, RecursionError, MemoryError)
+_DAMAGE += (struct.error, DataError)
 Pub: TypeAlias = SamplerPub | EstimatorPub
 _PREPARING = ".preparing-"
 _STRAY_SECONDS = 86_400.0
@@ -65,11 +70,11 @@ def read_inputs(home: Path, submission: str, number: int) -> list[Pub]:
     folder = job_folder(home, submission, number)
     try:
         with (folder / "circuits.qpy").open("rb") as stream:
-            circuits: list[QuantumCircuit] = qpy.load(stream)
+            circuits = _load_circuits(stream)
         manifest, arrays = _read_arrays(folder / "inputs.npz")
         return [_make_pub(entry, circuits, arrays) for entry in manifest["pubs"]]
-    except (OSError, KeyError, IndexError, ValueError, zipfile.BadZipFile, QiskitError) as error:
-        raise JobError(f"{folder}: the job's inputs are missing or damaged: {error}") from None
+    except (*_DAMAGE, QiskitError) as error:
+        raise JobError(f"{folder}: the job's inputs are missing or damaged: {_said(error)}") from None
 
 
 def write_result(home: Path, submission: str, number: int, result: PrimitiveResult, about: dict[str, Any]) -> Path:
@@ -110,18 +115,17 @@ def read_result(home: Path, submission: str, number: int) -> tuple[PrimitiveResu
             kind = PubResult if None in entry["bits"].values() else SamplerPubResult
             pubs.append(kind(DataBin(**fields, shape=tuple(entry["shape"])), entry["metadata"]))
         return PrimitiveResult(pubs, metadata=manifest.pop("metadata")), manifest
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         remedy = f"remove it and run `qlam jobs fetch {submission}`"
-        raise JobError(f"{path}: the saved result is missing or damaged ({error}); {remedy}") from None
+        raise JobError(f"{path}: the saved result is missing or damaged ({_said(error)}); {remedy}") from None
 
 
 def has_result(home: Path, submission: str, number: int, tag: str) -> bool:
     """Whether the result of the job with this tag is on disk; the file was written in one step, so it is whole."""
     try:
-        with (job_folder(home, submission, number) / "result.npz").open("rb") as stream:
-            manifest = np.load(stream, allow_pickle=False)["manifest"]
-            return json.loads(manifest.tobytes()).get("tag") == tag
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        manifest = read_npz(job_folder(home, submission, number) / "result.npz", ("manifest",))["manifest"]
+        return json.loads(manifest.tobytes()).get("tag") == tag
+    except _DAMAGE:
         return False
 
 
@@ -198,14 +202,27 @@ def _write_arrays(path: Path, manifest: dict[str, Any], arrays: dict[str, np.nda
 
 
 def _read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    arrays = read_npz(path)
     return json.loads(arrays.pop("manifest").tobytes()), arrays
 
 
 def _write_file(path: Path, data: bytes) -> None:
     write_atomically(path, data)
     _flush_folder(path.parent)
+
+
+def _load_circuits(stream: IO[bytes]) -> list[QuantumCircuit]:
+    try:
+        return qpy.load(stream)
+    except Exception as error:  # whatever the bytes lead Qiskit's reader to
+        raise ValueError(f"no circuits: {_said(error)}") from None
+
+
+def _said(error: Exception) -> str:
+    """Say in one line what went wrong; some errors of parsers have no text."""
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    return " ".join(str(error).split()) or "it is empty or was cut short"
 
 
 def _flush_folder(folder: Path) -> None:
