@@ -54,7 +54,7 @@ def list_command(path: Path | None, as_json: bool) -> None:
     table = Table("name", "summary", box=None)
     for template in found.values():
         table.add_row(template.name, template.summary)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 @circuits.command("draw")
@@ -83,8 +83,10 @@ def draw_command(
     import matplotlib as mpl
 
     mpl.use("Agg")
+    from qlam_qiskit.report.figures import drawn
+
     picture = BytesIO()
-    circuit.draw("mpl", style="clifford").savefig(picture, format=out.suffix[1:], bbox_inches="tight", dpi=150)
+    drawn(circuit, style="clifford").savefig(picture, format=out.suffix[1:], bbox_inches="tight", dpi=150)
     _write(out, picture.getvalue())
     click.echo(str(out))
 

@@ -143,7 +143,7 @@ def _print(submissions: Sequence[Submission], as_json: bool) -> None:
         tally = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         device = str(submission.details.get("device"))
         table.add_row(submission.id, _time(submission.created), submission.backend, device, tally)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 def _tell(line: str) -> None:

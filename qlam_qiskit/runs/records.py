@@ -122,7 +122,7 @@ class ComparisonRecord(Record):
     no_json: ClassVar[str] = "cannot be read: not JSON"
     no_record: ClassVar[str] = "not a comparison's record"
 
-    case: str = ""
+    case: str
     model: str
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     multiplier: Annotated[float, Field(gt=0, allow_inf_nan=False)]
