@@ -64,9 +64,7 @@ class Finished:
     ending: Ending
 
 
-def run_all(
-    seed: int, examples: int, workers: int, hear: Callable[[Finished], None], only: int | None = None
-) -> None:
+def run_all(seed: int, examples: int, workers: int, hear: Callable[[Finished], None], only: int | None = None) -> None:
     """Run cases, or of them only the one with a number, in worker processes; ``hear`` is told of each."""
     waiting: queue.Queue[tuple[int, Case] | None] = queue.Queue(maxsize=4 * workers)
     done = threading.Lock()
