@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, Phase
 
 from tests.fuzz import material
 from tests.fuzz.case import Case
-from tests.fuzz.reading import HANG, MEMORY, SECONDS, Ending
+from tests.fuzz.reading import HANG, MEMORY, SECONDS, WAITING, Ending
 from tests.fuzz.strategies import cases
 
 _BLOCK = 100
-_FIRST_SECONDS = 120  # a new worker imports and compiles
+_FIRST_SECONDS = 300  # a new worker imports and compiles
 _ROOT = Path(__file__).parents[2]
 
 
@@ -102,7 +102,7 @@ class _Worker:
 
     def run(self, case: Case) -> Ending:
         """Run a case; a process that dies or does not answer in time is replaced."""
-        limit = SECONDS + 5
+        limit = WAITING * SECONDS + 10
         if self._process is None:
             command = [sys.executable, "-m", "tests.fuzz.worker"]
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}

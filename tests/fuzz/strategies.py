@@ -17,8 +17,8 @@ from tests.fuzz.case import Case
 
 _WORDS = st.sampled_from(
     ["", "[/x]", "[bold", r"$\bad$", "ring", "qlam", "../../etc/passwd", "a\0b", "\x1b[31m", "é", "\udc80", "nan",
-     "2024-13-45", "{}", "%s", "x" * 5000, "heron", "exact", "a: b", "null", "line\nbreak", "\u2028", "/dev/zero", "run",
-     "FakeTorino"]
+     "2024-13-45", "{}", "%s", "x" * 5000, "heron", "exact", "a: b", "null", "line\nbreak", "\u2028", "/dev/zero",
+     "run", "FakeTorino"]
 )  # fmt: skip
 _NUMBERS = st.sampled_from(
     [0, -1, 1, 2, 3, 16, 17, 10**8, 10**18, 2**63, 10**400, 0.5, -0.5, 1.5, 1e308, 1e-320, float("inf"), float("nan")]
@@ -36,7 +36,8 @@ _YAML_VALUES = st.sampled_from(
 )  # fmt: skip
 _BYTES = st.sampled_from(
     [b"", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"PK\x03\x04", b"\x1f\x8b", b"\x93NUMPY", b"{", b"[" * 5000, b"[]",
-     b"null", b"{}", b"1" * 5000, b"\0" * 100, b'{"a": NaN}', b"- " * 5000, b"a: &a [*a, *a]\n", b"%YAML 1.1\n---\na: 1\n"]
+     b"null", b"{}", b"1" * 5000, b"\0" * 100, b'{"a": NaN}', b"- " * 5000, b"a: &a [*a, *a]\n",
+     b"%YAML 1.1\n---\na: 1\n"]
 ) | st.binary(max_size=60)  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def _say_two_lines(*_):
 )
 def test_a_bad_ending_is_told(monkeypatch, reader, outcome):
     monkeypatch.setitem(reading._READERS, "@reader", reader)
-    assert run_case(Case("test", ("@reader",)), seconds=2).outcome == outcome
+    assert run_case(Case("test", ("@reader",)), seconds=1).outcome == outcome
 
 
 def test_a_command_is_refused_in_one_line(monkeypatch):
