@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.primitives import PrimitiveResult, SamplerPubResult
 
-from qlam_qiskit.jobs import files
 from qlam_qiskit.jobs.errors import JobError
 from qlam_qiskit.jobs.job_state import JobState
+from qlam_qiskit.jobs.judge import Judge
 from qlam_qiskit.jobs.ledger import Ledger
 from qlam_qiskit.jobs.records import SubmissionRecord
 from qlam_qiskit.planning.readout import (
@@ -22,7 +22,10 @@ from qlam_qiskit.planning.tiling import Placement
 
 
 def results(ledger: Ledger, submission: str) -> list[PrimitiveResult]:
-    """Return the saved result of every job in order; raises JobError naming the jobs that are not saved."""
+    """Return the saved result of every job in order, each compared with what was asked for.
+
+    Raises JobError naming the jobs that are not saved, or the file that is damaged or not believed.
+    """
     record = ledger.submission(submission)
     jobs = ledger.jobs(record.id)
     missing = [
@@ -33,7 +36,8 @@ def results(ledger: Ledger, submission: str) -> list[PrimitiveResult]:
     if missing:
         listed = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise JobError(f"submission {record.id} is not complete ({listed}); run `qlam jobs resume {record.id}`")
-    return [files.read_result(ledger.home, record.id, job.number)[0] for job in jobs]
+    judge = Judge(ledger.home, record)
+    return [judge.saved(job) for job in jobs]
 
 
 def logical_results(ledger: Ledger, submission: str) -> list[SamplerPubResult]:

@@ -15,7 +15,6 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.quantum_info import Operator
 
 from qlam_qiskit.jobs import JobError, files
-from qlam_qiskit.jobs.faults import DamagedResultError
 
 
 @pytest.fixture
@@ -95,18 +94,9 @@ def test_damaged_results_are_named_with_the_remedy(tmp_path, circuit, damage):
     path = files.write_result(tmp_path, "s", 0, _result(), {"tag": "t"})
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2] if damage == "short" else b"\x00" * 100)
-    with pytest.raises(JobError, match=r"missing or damaged .*; remove it and run `qlam jobs fetch s`"):
+    with pytest.raises(JobError, match=r"missing or damaged .*; run `qlam jobs fetch s`, which asks"):
         files.read_result(tmp_path, "s", 0)
     assert not files.has_result(tmp_path, "s", 0, "t")
-
-
-def test_a_result_must_answer_what_was_asked(circuit):
-    measured = circuit.measure_all(inplace=False)
-    pubs = [SamplerPub.coerce((measured, np.zeros((2, 12)), 5))]
-    assert files.check_result(_result(), pubs) is not None
-    for wrong, words in (("{'data", "cut short"), (_result((3,)), "shape"), (PrimitiveResult([]), "0 of 1 circuits")):
-        with pytest.raises(DamagedResultError, match=words):
-            files.check_result(wrong, pubs)
 
 
 def test_only_what_nobody_will_come_back_for_is_swept(tmp_path):
