@@ -88,6 +88,37 @@ def test_damaged_inputs_are_named(tmp_path, circuit, name, damage):
         files.read_inputs(tmp_path, "s", 0)
 
 
+def _damaged(data):
+    """Yield the data cut at every 64th byte, and with single bytes flipped everywhere."""
+    yield from (data[:end] for end in range(0, len(data), 64))
+    rng = np.random.default_rng(0)
+    for place in rng.permutation(len(data))[:300]:
+        yield data[:place] + bytes([data[place] ^ (1 << int(rng.integers(8)))]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize("name", ["circuits.qpy", "inputs.npz", "result.npz"])
+def test_whatever_happens_to_a_file_is_one_line_that_names_it(tmp_path, circuit, name):
+    """Read rightly or refused: zip, numpy and QPY raise a dozen kinds of errors for it."""
+    pubs = [SamplerPub.coerce((circuit.measure_all(inplace=False), np.ones((2, 12)), 5))]
+    files.write_inputs(tmp_path, "s", [pubs])
+    path = files.write_result(tmp_path, "s", 0, _result(), {"tag": "t"}).with_name(name)
+    data, refused = path.read_bytes(), 0
+    for damaged in _damaged(data):
+        path.write_bytes(damaged)
+        try:
+            result, _ = files.read_result(tmp_path, "s", 0)
+            back = files.read_inputs(tmp_path, "s", 0)
+            expected, _ = files.read_expected(tmp_path, "s", 0)
+        except JobError as error:
+            refused += 1
+            assert f"{name}: missing or damaged (" in str(error) and "\n" not in str(error), damaged
+            assert "run `qlam jobs fetch s`" in str(error) or "put a copy of the file back" in str(error)
+        else:  # a flipped bit in what nobody reads, such as the time of day in a zip file
+            assert result[0].data.meas == _result()[0].data.meas and expected == files.expect(pubs)
+            assert np.array_equal(back[0].parameter_values.as_array(), pubs[0].parameter_values.as_array())
+    assert refused > len(data) // 64 + 200
+
+
 @pytest.mark.parametrize("damage", ["short", "garbage"])
 def test_damaged_results_are_named_with_the_remedy(tmp_path, circuit, damage):
     files.write_inputs(tmp_path, "s", [[SamplerPub.coerce((circuit, np.zeros(12), 5))]])
