@@ -30,6 +30,7 @@ from qlam_qiskit.model.sampling import (
 from qlam_qiskit.planning.plan import Plan, make_plan
 from qlam_qiskit.runs.loading import Part, load_qlam, part_of
 from qlam_qiskit.runs.run_folder import RunFolder
+from qlam_qiskit.words import counted, seconds
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,19 @@ def prepare(
 
 
 def send(
-    prepared: Prepared, ledger: Ledger, *, anyway: bool = False, report: Callable[[str], None] = print
+    prepared: Prepared,
+    ledger: Ledger,
+    *,
+    anyway: bool = False,
+    confirm: Callable[[str], bool] = lambda question: False,
+    report: Callable[[str], None] = print,
 ) -> Submission:
-    """Record a plan in the ledger and send it; raises QlamError when it does not fit, unless ``anyway``."""
+    """Record a plan in the ledger and send it; raises QlamError when it does not fit.
+
+    Unless ``anyway``, or a person answers the question that ``confirm`` puts with yes.
+    """
     plan = prepared.plan
-    if not plan.fits and not anyway:
+    if not plan.fits and not anyway and not confirm(f"{'; '.join(plan.reasons)}. Send it all the same?"):
         raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same")
     metadata = {
         "run": str(prepared.folder.path),
@@ -136,6 +145,7 @@ def run_on_device(
     ledger: Ledger,
     *,
     anyway: bool = False,
+    confirm: Callable[[str], bool] = lambda question: False,
     progress: Callable[[int, int], None] = lambda done, total: None,
     report: Callable[[str], None] = lambda line: None,
 ) -> str:
@@ -145,7 +155,7 @@ def run_on_device(
     """
     report(summary(prepared))
     with prepared.backend:
-        submission = send(prepared, ledger, anyway=anyway, report=report)
+        submission = send(prepared, ledger, anyway=anyway, confirm=confirm, report=report)
 
         def follow(state: Submission) -> None:
             progress(sum(job.state in CLOSED for job in state.jobs), len(state.jobs))
@@ -156,11 +166,12 @@ def run_on_device(
 
 def summary(prepared: Prepared) -> str:
     """Say what a plan costs in one line."""
-    plan = prepared.plan.to_json()
+    plan = prepared.plan
+    cost = "no QPU time" if plan.qpu_seconds == 0 else f"{seconds(plan.qpu_seconds)} of QPU time"
     return (
-        f"{prepared.samples:,} samples on {prepared.backend.name}: {plan['jobs']} jobs, "
-        f"{plan['executions']:,} executions, {plan['two_qubit_gates']} two-qubit gates a circuit, fidelity "
-        f"{plan['estimated_fidelity']:.2f}, {plan['qpu_seconds']:.0f} s of QPU time"
+        f"{counted(prepared.samples, 'sample')} on {prepared.backend.name}: {counted(plan.job_count, 'job')}, "
+        f"{plan.executions:,} executions, {plan.two_qubit_gates} two-qubit gates a circuit, fidelity "
+        f"{plan.estimated_fidelity:.2f}, {cost}"
     )
 
 

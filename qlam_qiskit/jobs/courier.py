@@ -94,6 +94,12 @@ class Courier:
             if job.state in states:
                 self._with_lease(job, self._plan_again)
 
+    def mention_ended(self) -> None:
+        """Count every job that ended without a result among the problems, also one that ended long ago."""
+        for job in self.jobs():
+            if job.state in (JobState.REFUSED, JobState.FAILED) and not any(job.id in said for said in self.problems):
+                self._complain(f"job {job.id} is {job.state}: {job.message}")
+
     def _settle_all(self) -> None:
         for job in self.jobs():
             if job.state is JobState.SENDING:

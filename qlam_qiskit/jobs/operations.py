@@ -87,6 +87,8 @@ def resume(
             courier.plan_again((JobState.REFUSED, JobState.FAILED) if failed else (JobState.REFUSED,))
         courier.send_missing()
         courier.collect()
+        if submission is not None:
+            courier.mention_ended()
         done.append(_summary(courier))
     return done
 
@@ -107,6 +109,8 @@ def fetch(
     for record in _chosen(ledger, submission):
         courier = _courier(ledger, record, policy, clock, report)
         courier.collect()
+        if submission is not None:
+            courier.mention_ended()
         done.append(_summary(courier))
     return done
 

@@ -176,6 +176,8 @@ class ServiceConnection:
         try:
             service = connect(self._spec)
         except BackendError as error:
+            if str(error).startswith(("credentials: ", "instance: ")):
+                raise LoginError(str(error), rejected=True) from None
             hint = "if the token is right, IBM Cloud's identity service may be down: try again later"
             raise LoginError(f"{error}; {hint}", rejected=True) from None
         never_post_twice(service)
