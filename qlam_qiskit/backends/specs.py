@@ -160,6 +160,10 @@ class IBMSpec(_DeviceSpec):
                 "fractional_gates cannot be combined with resilience_level: 2, which twirls gates",
             ),
             (self.zne and self.pec, "zne and pec cannot be combined"),
+            (
+                self.pec and self.resilience_level == 2,
+                "pec cannot be combined with resilience_level: 2, which extrapolates",
+            ),
             (self.zne_amplifier is not None and not self.zne, "zne_amplifier needs zne: true"),
             (
                 self.primitive == "sampler" and bool(self._estimator_only()),

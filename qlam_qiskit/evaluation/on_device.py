@@ -10,15 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
 from qlam_qiskit.backends import BackendSpec, OpenBackend, open_backend
 from qlam_qiskit.data import SequenceData, load_data
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.evaluation.measured import Measured
-from qlam_qiskit.jobs import Ledger, Submission, probabilities, results, show, submit, submit_pubs, wait
+from qlam_qiskit.jobs import Ledger, Submission, expectations, probabilities, show, submit, wait
 from qlam_qiskit.jobs.job_state import CLOSED
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.model.sampling import (
@@ -42,7 +40,6 @@ class Prepared:
     plan: Plan
     part: Part
     samples: int
-    estimator_pubs: list[EstimatorPub] | None = None  # sent in place of the plan's jobs where the entry asks for it
 
 
 def prepare(
@@ -64,19 +61,11 @@ def prepare(
     model.check_samples(len(split))
     opened = open_backend(spec, shots=shots, seed=folder.experiment().seed if seed is None else seed)
     tokens = torch.from_numpy(split.tokens(slice(None)))
-    pubs = sampler_pubs(model, tokens, opened.shots)
-    if getattr(spec, "primitive", "sampler") == "sampler":
-        return Prepared(folder, opened, make_plan(pubs, opened), part, len(split))
-    # An estimator runs one sample per execution; all Z strings share one basis, so that it costs what sampling would,
-    # times what the resilience level adds.
-    return Prepared(
-        folder,
-        opened,
-        make_plan(pubs, opened, tiles=1),
-        part,
-        len(split),
-        estimator_pubs(model, tokens, opened.isa, opened.shots),
-    )
+    if getattr(spec, "primitive", "sampler") == "estimator":
+        pubs = estimator_pubs(model, tokens, opened.isa, opened.shots)
+    else:
+        pubs = sampler_pubs(model, tokens, opened.shots)
+    return Prepared(folder, opened, make_plan(pubs, opened), part, len(split))
 
 
 def send(
@@ -100,11 +89,8 @@ def send(
         "part": prepared.part,
         "samples": prepared.samples,
         "shots": prepared.backend.shots,
-        "primitive": "sampler" if prepared.estimator_pubs is None else "estimator",
+        "primitive": getattr(prepared.backend.spec, "primitive", "sampler"),
     }
-    if prepared.estimator_pubs is not None:
-        jobs = [[pub] for pub in prepared.estimator_pubs]
-        return submit_pubs(jobs, prepared.backend, ledger, metadata=metadata, report=report)
     return submit(plan, prepared.backend, ledger, metadata=metadata, report=report)
 
 
@@ -131,8 +117,7 @@ def collect(
     if metadata["primitive"] == "estimator":
         if mitigate:
             raise ConfigurationError("--mitigate: an estimator mitigates by its own options, set in backends.yaml")
-        values = [np.asarray(job[0].data.evs) for job in results(ledger, record.id)]
-        readouts = readouts_from_expectations(model, values)
+        readouts = readouts_from_expectations(model, expectations(ledger, record.id))
     else:
         tables = probabilities(ledger, record.id, mitigate=mitigate, proper=False)
         readouts = readouts_from_probabilities(model, tables)

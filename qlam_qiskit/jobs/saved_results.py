@@ -45,6 +45,24 @@ def logical_results(ledger: Ledger, submission: str) -> list[SamplerPubResult]:
     return _placement(ledger.submission(submission)).collect(results(ledger, submission))
 
 
+def expectations(ledger: Ledger, submission: str) -> list[NDArray[np.float64]]:
+    """Return the expectation values of each pub that an estimator's plan was made of: (rows, observables).
+
+    Raises JobError as :func:`results`.
+    """
+    record = ledger.submission(submission)
+    answers = results(ledger, submission)
+    if "placement" not in record.details:  # an older submission: a job for each pub
+        return [np.asarray(job[0].data.evs) for job in answers]
+    placement = _placement(record)
+    values = [np.full(shape, np.nan) for shape in placement.shapes]
+    for job, tiles_of_job in zip(answers, placement.jobs, strict=True):
+        for answer, (tile,) in zip(job, tiles_of_job, strict=True):
+            rows = slice(tile.start, tile.start + tile.rows)
+            values[tile.pub][rows] = np.reshape(answer.data.evs, values[tile.pub][rows].shape)
+    return values
+
+
 def counts(ledger: Ledger, submission: str) -> list[NDArray[np.int64]]:
     """Return the counts of each logical pub: (rows, 2^n), index little-endian as in Qiskit.
 
