@@ -39,6 +39,9 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 
 def ask(question: str) -> bool:
     """Ask on a terminal; without one the answer is no, and nothing waits for it."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    return click.confirm(question, err=True)
+    return on_terminal() and click.confirm(question, err=True)
+
+
+def on_terminal() -> bool:
+    """Whether a person can read a question and answer it."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
