@@ -81,7 +81,8 @@ def _described(prepared: Prepared) -> Iterator[tuple[str, str]]:
     yield "executions", f"{plan.executions:,} in {counted(plan.job_count, 'job')}{tiles}"
     yield "payload", f"{plan.payload_mb:.1f} MB"
     left = "" if plan.allowance_s is None else f" of {seconds(plan.allowance_s)} left"
-    yield "QPU time", "none: it runs on this machine" if free else f"{seconds(plan.qpu_seconds)}{left}"
+    here = " on the device itself; none here" if prepared.backend.spec.kind == "fake" else ""
+    yield "QPU time", "none: it runs on this machine" if free else f"{seconds(plan.qpu_seconds)}{left}{here}"
     yield "verdict", _verdict(plan)
 
 

@@ -214,7 +214,7 @@ def _run(submission: Submission) -> str:
 def _qpu(submission: Submission) -> str:
     """Say the QPU time that the service has charged; what runs here costs none."""
     charged = [job.qpu_seconds for job in submission.jobs if job.qpu_seconds is not None]
-    return seconds(sum(charged)) if charged else "none yet" if submission.open else "none"
+    return seconds(sum(charged)) if charged else "-"
 
 
 def _tell(line: str) -> None:
