@@ -160,6 +160,8 @@ class _Key:
             mine.qubits == theirs.qubits
             and mine.clbits == theirs.clbits
             and mine.global_phase == theirs.global_phase
+            # Expressions may be equal although one of them has a parameter more.
+            and tuple(mine.parameters) == tuple(theirs.parameters)
             and mine.data == theirs.data
         )
 
