@@ -25,6 +25,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.model.normalization import ReadoutNormalization
 from qlam_qiskit.model.settings import ModelSettings, readout_steps
@@ -77,7 +78,11 @@ class QLAM(nn.Module):
         return self.classify(self.read(tokens, query))
 
     def read(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
-        """Return what the last layer reads, (B, R, H * Q * K)."""
+        """Return what the last layer reads, (B, R, H * Q * K); tokens of any real dtype are taken in the model's."""
+        if tokens.is_complex():
+            raise ConfigurationError(f"tokens are real numbers, not {str(tokens.dtype).removeprefix('torch.')}")
+        tokens = tokens.to(self.head.weight.dtype)
+        query = None if query is None else query.to(self.head.weight.dtype)
         for layer in self.layers:
             tokens = layer(tokens, query)
         return tokens
