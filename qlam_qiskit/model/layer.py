@@ -78,7 +78,8 @@ class MemoryLayer(nn.Module):
         """
         embedded = self.embedding(tokens)
         phi = self.encoder(embedded) * self.time_scales
-        return phi.reshape(*phi.shape[:2], self.registers, -1), self._queries(embedded, query)
+        network: MemoryNetwork = self.memory.neural_network
+        return phi.unflatten(-1, (self.registers, network.memory.num_inputs)), self._queries(embedded, query)
 
     @property
     def time_scales(self) -> torch.Tensor:

@@ -70,7 +70,9 @@ class AdjointEstimator(BaseEstimatorV2):
 def _pub_result(pub: EstimatorPub, values: list[float]) -> PubResult:
     evs = np.array(values, float).reshape(pub.shape)
     data = DataBin(evs=evs, stds=np.zeros(pub.shape), shape=pub.shape)
-    return PubResult(data, metadata={"target_precision": pub.precision or 0.0, "circuit_metadata": pub.circuit.metadata})
+    return PubResult(
+        data, metadata={"target_precision": pub.precision or 0.0, "circuit_metadata": pub.circuit.metadata}
+    )
 
 
 @dataclass

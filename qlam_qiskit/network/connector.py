@@ -52,8 +52,9 @@ def _graph_of_gradients(
     wanted = [part for part in arguments if part.requires_grad]
     if not wanted or len(cotangent) == 0:
         return [torch.zeros_like(part) if part.requires_grad else None for part in arguments]
-    values = network.execution.differentiable(*arguments)
-    found = iter(torch.autograd.grad(values, wanted, cotangent, create_graph=True, materialize_grads=True))
+    with torch.autocast(cotangent.device.type, enabled=False):
+        values = network.execution.differentiable(*arguments)
+        found = iter(torch.autograd.grad(values, wanted, cotangent, create_graph=True, materialize_grads=True))
     return [next(found) if part.requires_grad else None for part in arguments]
 
 
