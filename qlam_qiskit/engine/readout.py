@@ -24,8 +24,8 @@ class Readout:
     """K numbers y_k = sum_j M_kj p_j + m_k read from n qubits.
 
     ``kind`` "z_strings": y_k = <Z_{S_k}> for every set S_k of 1 to ``max_weight`` qubits. ``kind`` "probabilities":
-    y_j = 2^n p_j - 1 for every bitstring j: not the probability p_j itself, but its relative difference from that of the
-    uniform distribution, from -1 to 2^n - 1. p_j is (y_j + 1) / 2^n.
+    y_j = 2^n p_j - 1 for every bitstring j, from -1 to 2^n - 1: not the probability p_j = (y_j + 1) / 2^n itself, but
+    by how much, relatively, it differs from the uniform distribution's.
     """
 
     num_qubits: int

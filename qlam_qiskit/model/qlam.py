@@ -10,7 +10,7 @@
 | theta         | memory.weight       | trainable angles, the same at every step (theta = weight_scale * theta')       |
 | U(phi, theta) | MemoryCircuit       | the update: psi_t = U(phi_t, theta) psi_{t-1}, psi_0 = |0...0>                 |
 | alpha, V      | query angles        | a query and the basis it selects: alpha = W_q q + b_q, or learned              |
-| S_k, y_k      | Readout             | Pauli-Z strings: y_k = <psi_T| V^dagger Z_{S_k} V |psi_T>, or probabilities    |
+| S_k, y_k      | Readout             | Pauli-Z strings: y_k = <psi_T| V^dagger Z_{S_k} V |psi_T>, or 2^n p_j - 1      |
 | H, Q, R, K    |                     | registers, queries, readouts in time, numbers of one readout                   |
 
 Nothing measured is fed back into the angles: all angles of a sequence are known before it runs, so that the whole

@@ -83,7 +83,10 @@ class MemoryConnector(TorchConnector):
         self.weight_scale = weight_scale
 
     def forward(self, input_data: torch.Tensor | None = None, queries: torch.Tensor | None = None) -> torch.Tensor:
-        """Run the memory; see the class for shapes. Raises CircuitError for complex inputs or shapes that do not fit."""
+        """Run the memory; see the class for shapes.
+
+        Raises CircuitError for complex inputs, and for shapes that do not fit.
+        """
         network: MemoryNetwork = self.neural_network
         if input_data is None:
             input_data = self._weights.new_empty(1, 0)

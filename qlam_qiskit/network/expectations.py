@@ -100,7 +100,8 @@ class ExpectationCircuit:
     """A circuit compiled for expectation values; ``qubits`` lists those that gates act on, the others are left out.
 
     Resets and ``initialize`` of qubits that nothing has touched are the start state, or prepared by gates; measurements
-    that nothing follows on their qubits are left out, as expectation values are of the state before them. Raises CircuitError if it holds anything but unitary gates, or if they act on more qubits than the engine holds.
+    that nothing follows on their qubits are left out, as expectation values are of the state before them. Raises
+    CircuitError if it holds anything else but unitary gates, or if they act on more qubits than the engine holds.
     """
 
     def __init__(self, circuit: QuantumCircuit, dtype: str) -> None:

@@ -30,7 +30,7 @@ class MemoryNetwork(NeuralNetwork):
     steps
         Length of a sequence, T.
     readout
-        What is read; by default all bitstring probabilities.
+        What is read; by default 2^n p_j - 1 of every bitstring j, p_j its probability.
     registers, queries
         Registers side by side, H, and queries of each, Q.
     readout_steps

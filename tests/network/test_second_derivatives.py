@@ -1,4 +1,4 @@
-"""Derivatives of any order through the connector are those of the function: gradient penalties, Hessians, torch.func."""
+"""Derivatives of any order through the connector are the function's: gradient penalties, Hessians, torch.func."""
 
 import copy
 import pickle
@@ -14,7 +14,6 @@ from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network import ExactExecution, MemoryConnector, MemoryNetwork
 from qlam_qiskit.network.selection import BackendExecutions
-
 
 # torch.func.jacfwd loads torch code that torch itself has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
