@@ -4,11 +4,18 @@ The command line prints the message and leaves with the error's ``exit_status``;
 ``QlamError`` is a defect of this package and keeps its traceback.
 """
 
+from typing import Any
+
+from qlam_qiskit.redaction import hide
+
 
 class QlamError(Exception):
-    """The work failed for a reason the user can act on; exit status 1."""
+    """The work failed for a reason the user can act on; exit status 1. No message holds a credential."""
 
     exit_status = 1
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*(hide(value) if isinstance(value, str) else value for value in arguments))
 
 
 class ConfigurationError(QlamError):

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qlam_qiskit.cli.group import Group
 from qlam_qiskit.cli.options import as_json
+from qlam_qiskit.cli.tables import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +27,7 @@ _path = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def circuits() -> None:
     """List, draw and export memory circuits, and see what the exact engine makes of them.
 
@@ -48,13 +50,7 @@ def list_command(path: Path | None, as_json: bool) -> None:
         rows = [{"name": t.name, "summary": t.summary, "file": str(t.path)} for t in found.values()]
         click.echo(json.dumps({"circuits": rows}))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "summary", box=None)
-    for template in found.values():
-        table.add_row(template.name, template.summary)
-    Console().print(table)
+    print_table(("name", "summary"), [(template.name, template.summary) for template in found.values()])
 
 
 @circuits.command("draw")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from qlam_qiskit.cli import options
+from qlam_qiskit.cli.group import Group
+from qlam_qiskit.cli.tables import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.jobs import Submission
 
 
-@click.group()
+@click.group(cls=Group)
 def jobs() -> None:
     """List, fetch, resume and cancel submitted jobs.
 
@@ -132,18 +134,17 @@ def _print(submissions: Sequence[Submission], as_json: bool) -> None:
     if not submissions:
         click.echo("nothing here", err=True)
         return
-    from rich.console import Console
-    from rich.table import Column, Table
+    from rich.table import Column
 
     # An id is there to be copied: the other columns give way.
     identifier = Column("submission", no_wrap=True, min_width=max(len(submission.id) for submission in submissions))
-    table = Table(identifier, "created", "backend", "device", "jobs", box=None)
+    rows = []
     for submission in submissions:
         states = [str(job.state) for job in submission.jobs]
         tally = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-        device = str(submission.details.get("device"))
-        table.add_row(submission.id, _time(submission.created), submission.backend, device, tally)
-    Console().print(table)
+        device = submission.details.get("device")
+        rows.append((submission.id, _time(submission.created), submission.backend, device, tally))
+    print_table((identifier, "created", "backend", "device", "jobs"), rows)
 
 
 def _tell(line: str) -> None:
