@@ -98,7 +98,7 @@ def scrub(error: BaseException) -> None:
         seen.add(id(current))
         current.args = tuple(_hidden(value) for value in current.args)
         for name, value in list(vars(current).items()):
-            if name in ("request", "response"):  # of requests: their headers hold the token
+            if name in ("request", "response", "http_response"):  # of requests: their headers hold the token
                 setattr(current, name, None)
             elif isinstance(value, (str, bytes)):
                 setattr(current, name, _hidden(value))
@@ -131,13 +131,13 @@ def _secrets() -> set[str]:
 def _read_accounts() -> None:
     """Remember what is secret in Qiskit's file of saved accounts, when it has changed."""
     global _account_file
-    path = os.path.join(os.path.expanduser("~"), ".qiskit", "qiskit-ibm.json")  # noqa: PTH111, PTH118: runs for each text
+    path = Path("~/.qiskit/qiskit-ibm.json").expanduser()
     try:
-        version = (os.stat(path).st_mtime, path)  # noqa: PTH116
+        version = (path.stat().st_mtime, str(path))
         if version == _account_file:
             return
         _account_file = version
-        accounts = json.loads(Path(path).read_text(encoding="utf-8"))
+        accounts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return  # none, or a damaged one, in which nothing can be recognized; the patterns still apply
     for secret in _secret_values(accounts):

@@ -6,7 +6,6 @@ hold the client for ever. What a step finds is said without any credential in it
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import time
@@ -18,6 +17,7 @@ from typing import Any
 from qlam_qiskit.backends.opening import open_backend
 from qlam_qiskit.backends.specs import BackendSpec, ExactSpec, IBMSpec
 from qlam_qiskit.errors import BackendError, QlamError
+from qlam_qiskit.redaction import redact
 
 _DEADLINE_S = 14.0
 
@@ -93,9 +93,7 @@ def _work(spec: BackendSpec, found: queue.Queue[Step | None], run_engine: Callab
     except QlamError as error:
         found.put(Step("backend", False, str(error)))
     except Exception as error:
-        from qlam_qiskit.backends.ibm import redact
-
-        found.put(Step("backend", False, f"{type(error).__name__}: {redact(str(error))}"))
+        found.put(Step("backend", False, f"{type(error).__name__}: {redact(error)}"))
     finally:
         found.put(None)
 
@@ -133,9 +131,9 @@ def _ibm_steps(spec: IBMSpec) -> Iterator[Step]:
     from qlam_qiskit.backends import ibm
 
     yield _library("qiskit-ibm-runtime")
-    credentials = _credentials()
-    yield credentials
-    if not credentials.ok:
+    source = ibm.credentials()
+    yield Step("credentials", source is not None, source or ibm.NO_CREDENTIALS)
+    if source is None:
         return
     try:
         service = ibm.connect(spec)
@@ -143,13 +141,14 @@ def _ibm_steps(spec: IBMSpec) -> Iterator[Step]:
         # The client takes an identity service that does not answer for a wrong token.
         yield Step("instance", False, f"{error} (an outage of the service can look like this too)")
         return
-    crn = service.active_instance()
-    instance = next((entry for entry in service.instances() if entry["crn"] == crn), {})
+    crn = ibm.ask("asking for the instance", service.active_instance)
+    known = ibm.ask("listing the instances", service.instances)
+    instance = next((entry for entry in known if entry["crn"] == crn), {})
     plan = str(instance.get("plan", "unknown"))
     yield instance_step(spec, str(instance.get("name", "unnamed")), plan)
     try:
         device = ibm.find_device(spec.device, service=service, fractional_gates=spec.fractional_gates)
-        status = device.status()
+        status = ibm.ask(f"asking for the status of {device.name}", device.status)
     except BackendError as error:
         # The client takes a failed discovery for an account without devices.
         yield Step("device", False, f"{error} (an outage of the service can look like this too)")
@@ -159,18 +158,7 @@ def _ibm_steps(spec: IBMSpec) -> Iterator[Step]:
         bool(status.operational),
         f"{device.name}: {device.num_qubits} qubits, {status.status_msg}, {status.pending_jobs} jobs pending",
     )
-    yield _usage(service.usage())
-
-
-def _credentials() -> Step:
-    if os.environ.get("QISKIT_IBM_TOKEN"):
-        return Step("credentials", True, "from QISKIT_IBM_TOKEN")
-    from qiskit_ibm_runtime import QiskitRuntimeService
-
-    if QiskitRuntimeService.saved_accounts():
-        return Step("credentials", True, "from Qiskit's saved account")
-    remedy = "set QISKIT_IBM_TOKEN, or save an account once with QiskitRuntimeService.save_account(token=...)"
-    return Step("credentials", False, f"none found; {remedy}")
+    yield _usage(ibm.ask("asking for the usage", service.usage))
 
 
 def instance_step(spec: IBMSpec, name: str, plan: str) -> Step:

@@ -78,9 +78,12 @@ def draw_command(
         raise ConfigurationError(f"--out {out}: the name must end in .png, .svg or .pdf")
     import matplotlib as mpl
 
+    from qlam_qiskit.circuit_drawing import draw_with_matplotlib
+
     mpl.use("Agg")
     picture = BytesIO()
-    circuit.draw("mpl", style="clifford").savefig(picture, format=out.suffix[1:], bbox_inches="tight", dpi=150)
+    drawn = draw_with_matplotlib(circuit, style="clifford")
+    drawn.savefig(picture, format=out.suffix[1:], bbox_inches="tight", dpi=150)
     _write(out, picture.getvalue())
     click.echo(str(out))
 
@@ -210,10 +213,6 @@ def _load(name: str, qubits: int, options: tuple[str, ...], path: Path | None) -
 
 
 def _write(path: Path, content: bytes | str) -> None:
-    from qlam_qiskit.errors import QlamError
-    from qlam_qiskit.workspace import write_atomically
+    from qlam_qiskit.workspace import write_file
 
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise QlamError(f"{path}: cannot be written: {error.strerror or error}") from None
+    write_file(path, content)

@@ -32,7 +32,7 @@ class Door:
         if not isinstance(text, str):
             return self._stream.write(text)  # which says what it thinks of that
         shown = hide(text)
-        self._stream.write(shown if self._styled else _without_escapes(shown))
+        self._stream.write(shown if self._styled else plain(shown))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -69,11 +69,6 @@ def through_the_door() -> Iterator[None]:
     finally:
         sys.stdout, sys.stderr = streams
         logging.setLogRecordFactory(factory)
-
-
-def _without_escapes(text: str) -> str:
-    """Take out control sequences, but not the carriage return with which a line is written over."""
-    return "\r".join(plain(part) for part in text.split("\r"))
 
 
 def _redacting(factory: Any) -> Any:

@@ -65,6 +65,7 @@ def show_command(submission: str, as_json: bool) -> None:
 
 @jobs.command("fetch")
 @click.argument("submission", metavar="[ID]", required=False)
+@options.allow_factory
 @options.as_json
 @click.pass_context
 def fetch_command(context: click.Context, submission: str | None, as_json: bool) -> None:
@@ -84,6 +85,7 @@ def fetch_command(context: click.Context, submission: str | None, as_json: bool)
 @jobs.command("resume")
 @click.argument("submission", metavar="[ID]", required=False)
 @click.option("--failed", is_flag=True, help="Send the failed jobs of submission ID once more too.")
+@options.allow_factory
 @options.as_json
 @click.pass_context
 def resume_command(context: click.Context, submission: str | None, failed: bool, as_json: bool) -> None:
@@ -104,6 +106,7 @@ def resume_command(context: click.Context, submission: str | None, failed: bool,
 
 @jobs.command("cancel")
 @click.argument("submission", metavar="ID")
+@options.allow_factory
 @options.as_json
 @click.pass_context
 def cancel_command(context: click.Context, submission: str, as_json: bool) -> None:

@@ -64,7 +64,8 @@ class TrainingBar:
 def sample_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show how many samples are done; yields a function of (done, total)."""
     console = Console(stderr=True)
-    columns = (TextColumn(label, markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
+    text = TextColumn(label, markup=False)
+    columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
     with Progress(
         *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True
     ) as bar:

@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from qiskit import QuantumCircuit
 
+from qlam_qiskit.circuit_drawing import draw_with_matplotlib
 from qlam_qiskit.report.findings import Sample
 from qlam_qiskit.report.history import Evaluation, TrainingCurves
 from qlam_qiskit.report.style import INK, MUTED, PAPER, SERIES, WIDTH, drawing
@@ -137,11 +138,8 @@ def describe_evaluation(found: Evaluation) -> str:
 
 def draw_circuit(circuit: QuantumCircuit) -> Figure:
     """Draw one update of the memory with Qiskit's drawer."""
-    from matplotlib import pyplot as plt
-
     with drawing():
-        figure = circuit.draw("mpl", style="bw", fold=-1)
-        plt.close(figure)
+        figure = draw_with_matplotlib(circuit, style="bw", fold=-1)
         (axis,) = figure.axes
         place = axis.get_position()
         axis.set_position((0, 0, 1, 1))  # cut the drawer's wide margins off

@@ -21,7 +21,8 @@ import yaml
 from qlam_qiskit.configuration import check, read_yaml
 from qlam_qiskit.errors import ConfigurationError, RunError
 from qlam_qiskit.runs.experiment import Experiment
-from qlam_qiskit.workspace import workspace, write_atomically
+from qlam_qiskit.suggestions import did_you_mean
+from qlam_qiskit.workspace import append_line, make_private_folder, run_names, workspace, write_file
 
 
 class RunFolder:
@@ -52,7 +53,9 @@ class RunFolder:
         """Make a new folder for a run: ``out``, or one named after the experiment in the workspace."""
         for path in [out] if out else _numbered(workspace() / name):
             try:
-                path.mkdir(parents=True)
+                if out is None:
+                    make_private_folder(path.parent)
+                path.mkdir(parents=True, mode=0o700 if out is None else 0o777)
             except FileExistsError:
                 if out is None:
                     continue
@@ -64,8 +67,11 @@ class RunFolder:
                 raise ConfigurationError(f"{path}: cannot be made: {error.strerror}") from None
             break
         folder = cls(path)
-        (path / "checkpoints").mkdir()
-        write_atomically(path / "experiment.yaml", yaml.safe_dump(experiment.model_dump(), sort_keys=False))
+        try:
+            (path / "checkpoints").mkdir(exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written: {error.strerror}") from None
+        write_file(path / "experiment.yaml", yaml.safe_dump(experiment.model_dump(), sort_keys=False))
         return folder
 
     @classmethod
@@ -74,7 +80,8 @@ class RunFolder:
         for candidate in (path, workspace() / path):
             if (candidate / "experiment.yaml").is_file():
                 return cls(candidate)
-        raise RunError(f"{path}: not a run folder (it has no experiment.yaml)")
+        near = did_you_mean(path.name, run_names())
+        raise RunError(f"{path}: not a run folder (it has no experiment.yaml){near}")
 
     @classmethod
     def latest(cls, name: str) -> RunFolder:
@@ -106,7 +113,7 @@ class RunFolder:
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> None:
         """Write a JSON file of the run."""
-        write_atomically(self.path / name, json.dumps(values, indent=2) + "\n")
+        write_file(self.path / name, json.dumps(values, indent=2) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
         """Read the metrics of all finished epochs."""
@@ -119,12 +126,11 @@ class RunFolder:
     def keep_metrics(self, epochs: int) -> None:
         """Drop the metrics of epochs that will be trained again."""
         kept = [json.dumps(row) + "\n" for row in self.metrics() if row["epoch"] <= epochs]
-        write_atomically(self.path / "metrics.jsonl", "".join(kept))
+        write_file(self.path / "metrics.jsonl", "".join(kept))
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
         """Add one line to a JSON-lines file."""
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        append_line(self.path / name, json.dumps(row))
 
     def _read_json(self, name: str) -> dict[str, Any]:
         path = self.path / name

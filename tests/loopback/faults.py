@@ -18,6 +18,7 @@ ACTIONS = (
     "slow",  # wait ``seconds``, then carry the request out
     "merge",  # carry the request out, then merge ``payload`` into the JSON answer
     "before",  # call ``callback``, then carry the request out
+    "echo",  # answer with the HTTP status ``status`` and every credential in it; the request is not carried out
     "after",  # carry the request out, then call ``callback`` before answering
 )
 
