@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qlam_qiskit.cli import options
+from qlam_qiskit.cli import completion, options
 from qlam_qiskit.cli.group import Group
 from qlam_qiskit.cli.tables import print_table
 
@@ -49,7 +49,7 @@ def list_command(backends_file: Path | None, as_json: bool) -> None:
 
 
 @backends.command("show")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.backend_names)
 @options.backends_file
 @options.as_json
 def show_command(name: str | None, backends_file: Path | None, as_json: bool) -> None:
@@ -68,7 +68,7 @@ def show_command(name: str | None, backends_file: Path | None, as_json: bool) ->
 
 
 @backends.command("check")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.backend_names)
 @options.backends_file
 @options.as_json
 @click.pass_context

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qlam_qiskit.cli import completion
 from qlam_qiskit.cli.group import Group
 from qlam_qiskit.cli.options import as_json
 from qlam_qiskit.cli.tables import print_table
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.engine.describe import PlanDescription
     from qlam_qiskit.memory_circuit import MemoryCircuit
 
-_template = click.argument("name")
+_template = click.argument("name", shell_complete=completion.circuit_names)
 _qubits = click.option("--qubits", type=click.IntRange(1), default=4, show_default=True, help="Qubits n.")
 _options = click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the template.")
 _path = click.option(

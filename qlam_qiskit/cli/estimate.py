@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, part, shots
+from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, part, run, shots
 
 
 @click.command("estimate")
-@click.argument("run", type=click.Path(path_type=Path))
+@run
 @backend
 @backends_file
 @part

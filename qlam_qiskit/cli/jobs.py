@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qlam_qiskit.cli import options
+from qlam_qiskit.cli import completion, options
 from qlam_qiskit.cli.group import Group
 from qlam_qiskit.cli.tables import print_table
 
@@ -41,7 +41,7 @@ def list_command(as_json: bool) -> None:
 
 
 @jobs.command("show")
-@click.argument("submission", metavar="ID")
+@click.argument("submission", metavar="ID", shell_complete=completion.submission_ids)
 @options.as_json
 def show_command(submission: str, as_json: bool) -> None:
     """Show one submission: its jobs, what happened to them, and what was recorded; asks no service.
@@ -64,7 +64,7 @@ def show_command(submission: str, as_json: bool) -> None:
 
 
 @jobs.command("fetch")
-@click.argument("submission", metavar="[ID]", required=False)
+@click.argument("submission", metavar="[ID]", required=False, shell_complete=completion.submission_ids)
 @options.allow_factory
 @options.as_json
 @click.pass_context
@@ -83,7 +83,7 @@ def fetch_command(context: click.Context, submission: str | None, as_json: bool)
 
 
 @jobs.command("resume")
-@click.argument("submission", metavar="[ID]", required=False)
+@click.argument("submission", metavar="[ID]", required=False, shell_complete=completion.submission_ids)
 @click.option("--failed", is_flag=True, help="Send the failed jobs of submission ID once more too.")
 @options.allow_factory
 @options.as_json
@@ -105,7 +105,7 @@ def resume_command(context: click.Context, submission: str | None, failed: bool,
 
 
 @jobs.command("cancel")
-@click.argument("submission", metavar="ID")
+@click.argument("submission", metavar="ID", shell_complete=completion.submission_ids)
 @options.allow_factory
 @options.as_json
 @click.pass_context

@@ -8,12 +8,20 @@ from typing import Any
 
 import click
 
+from qlam_qiskit.cli import completion
+
 data_dir = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Holds a folder for each data set; default: QLAM_DATA, or your cache directory.",
 )
-backend = click.option("--backend", metavar="NAME", help="Where the memory runs: a name in backends.yaml.")
+backend = click.option(
+    "--backend",
+    metavar="NAME",
+    shell_complete=completion.backend_names,
+    help="Where the memory runs: a name in backends.yaml.",
+)
+run = click.argument("run", type=click.Path(path_type=Path), shell_complete=completion.run_names)
 
 
 def _allow(context: click.Context, option: click.Parameter, factories: tuple[str, ...]) -> None:
