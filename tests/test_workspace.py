@@ -33,7 +33,7 @@ def test_modes_follow_the_umask_or_are_private_or_stay():
     Path("a").chmod(0o640)
     write_atomically(Path("a"), "2")
     assert (mode("a"), Path("a").read_text()) == (0o640, "2")
-    assert sorted(os.listdir()) == ["a", "b", "c"]
+    assert sorted(path.name for path in Path().iterdir()) == ["a", "b", "c"]
 
 
 def test_a_symbolic_link_stays_and_its_file_is_replaced():

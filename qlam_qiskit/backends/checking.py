@@ -131,15 +131,16 @@ def _ibm_steps(spec: IBMSpec) -> Iterator[Step]:
     from qlam_qiskit.backends import ibm
 
     yield _library("qiskit-ibm-runtime")
-    source = ibm.credentials()
-    yield Step("credentials", source is not None, source or ibm.NO_CREDENTIALS)
-    if source is None:
+    credentials = Step("credentials", *ibm.credentials())
+    yield credentials
+    if not credentials.ok:
         return
     try:
         service = ibm.connect(spec)
     except BackendError as error:
         # The client takes an identity service that does not answer for a wrong token.
-        yield Step("instance", False, f"{error} (an outage of the service can look like this too)")
+        outage = "" if str(error).startswith("instance: ") else " (an outage of the service can look like this too)"
+        yield Step("instance", False, f"{str(error).removeprefix('instance: ')}{outage}")
         return
     crn = ibm.ask("asking for the instance", service.active_instance)
     known = ibm.ask("listing the instances", service.instances)

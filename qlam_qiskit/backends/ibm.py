@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,15 +22,18 @@ from qlam_qiskit.backends.specs import IBMSpec
 from qlam_qiskit.errors import BackendError
 from qlam_qiskit.redaction import redact, remember_secret, scrub
 
+_CRN = re.compile(r"crn:v1:[^:\s]*:[^:\s]*:quantum-computing:[^:\s]+:a/[^:\s]+:[^:\s]+:[^:\s]*:[^:\s]*")
+_NO_INSTANCE = (
+    "instance: {} is not the CRN of an instance (crn:v1:bluemix:public:quantum-computing:REGION:a/ACCOUNT:ID::); "
+    "copy it from the instances page of IBM Quantum into QISKIT_IBM_INSTANCE, the entry or the saved account"
+)
+
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
     from qiskit_ibm_runtime import Batch, IBMBackend, QiskitRuntimeService, Session
 
 AnswerT = TypeVar("AnswerT")
-NO_CREDENTIALS = (
-    "none found; set QISKIT_IBM_TOKEN, or save an account once with QiskitRuntimeService.save_account(token=...)"
-)
 
 
 @dataclass(frozen=True)
@@ -77,25 +81,43 @@ def open_ibm(spec: IBMSpec, shots: int, rng: np.random.Generator) -> IBMOpenBack
     return IBMOpenBackend(spec.name, spec, device, shots, rng)
 
 
+def credentials() -> tuple[bool, str]:
+    """Tell whether there are credentials, and where they come from or what to do; never what they are."""
+    if os.environ.get("QISKIT_IBM_TOKEN"):
+        return True, "from QISKIT_IBM_TOKEN"
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+    if ask("reading the saved accounts", QiskitRuntimeService.saved_accounts):
+        return True, "from Qiskit's saved account"
+    remedy = "set QISKIT_IBM_TOKEN, or save an account once with QiskitRuntimeService.save_account(token=...)"
+    return False, f"none found; {remedy}"
+
+
 def connect(spec: IBMSpec | None = None) -> QiskitRuntimeService:
     """Log in at the service with the environment's or the saved credentials; raises BackendError."""
     from qiskit_ibm_runtime import QiskitRuntimeService
 
     remember_tokens()
-    if credentials() is None:
-        raise BackendError(f"IBM Quantum: credentials: {NO_CREDENTIALS}")
+    found, said = credentials()
+    if not found:
+        raise BackendError(f"credentials: {said}")
     choices = {"channel": spec.channel, "instance": spec.instance} if spec is not None else {}
     # The client asks for an explicit instance on every start; one that is not named is meant to be chosen for
     # us.
     instance = choices.get("instance") or os.environ.get("QISKIT_IBM_INSTANCE")
     given = {key: value for key, value in {**choices, "instance": instance}.items() if value is not None}
+    _check_instance(instance)
     try:
         return ask("logging in", lambda: QiskitRuntimeService(**given))
     except BackendError as error:
         failure = error
-    if instance and not instance.startswith("crn:v") and "AttributeError" in str(failure):
-        raise BackendError(f"IBM Quantum: instance {instance!r} is neither a CRN (crn:v1:...) nor an instance's name")
-    raise failure
+    # The client takes an instance apart that is none; its name comes from a saved account then.
+    raise BackendError(_NO_INSTANCE.format("of the saved account")) if "AttributeError" in str(failure) else failure
+
+
+def _check_instance(instance: str | None) -> None:
+    if instance is not None and instance.startswith("crn:") and not _CRN.fullmatch(instance):
+        raise BackendError(_NO_INSTANCE.format(repr(redact(instance))))
 
 
 def find_device(
@@ -145,9 +167,11 @@ def uses_executor(spec: IBMSpec) -> bool:
 
 def runtime_options(spec: IBMSpec, kind: str, *, shots: int | None = None, tags: Sequence[str] = ()) -> dict[str, Any]:
     """Spell the entry's options as primitives take them; both generations read the same keys."""
+    # What the entry leaves open is for the resilience level to choose.
+    chosen = spec.twirling.model_fields_set
     twirling: dict[str, Any] = {
-        "enable_gates": spec.twirling.gates,
-        "enable_measure": spec.twirling.measure,
+        "enable_gates": spec.twirling.gates if "gates" in chosen else None,
+        "enable_measure": spec.twirling.measure if "measure" in chosen else None,
         "num_randomizations": spec.twirling.randomizations,
         "shots_per_randomization": spec.twirling.shots_per_randomization,
     }
@@ -181,15 +205,6 @@ def refuse_control_flow(spec: IBMSpec, circuit: QuantumCircuit) -> None:
         raise BackendError(f"backend {spec.name}: the service's estimator runs no circuits with control flow")
     if spec.dynamical_decoupling is not None:
         raise BackendError(f"backend {spec.name}: dynamical_decoupling cannot be combined with control flow")
-
-
-def credentials() -> str | None:
-    """Say where the credentials come from; None where there are none."""
-    if os.environ.get("QISKIT_IBM_TOKEN"):
-        return "from QISKIT_IBM_TOKEN"
-    from qiskit_ibm_runtime import QiskitRuntimeService
-
-    return "from Qiskit's saved account" if ask("reading the accounts", QiskitRuntimeService.saved_accounts) else None
 
 
 def remember_tokens() -> None:

@@ -8,7 +8,19 @@ from pathlib import Path
 import click
 
 from qlam_qiskit.cli import completion
-from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, part, run, sample_seed, shots, yes
+from qlam_qiskit.cli.options import (
+    as_json,
+    ask,
+    backend,
+    backends_file,
+    data_dir,
+    limit,
+    part,
+    run,
+    sample_seed,
+    shots,
+    yes,
+)
 
 
 @click.command("evaluate")
@@ -65,6 +77,7 @@ def evaluate_command(
                 seed=seed,
                 mitigate=mitigate,
                 anyway=yes,
+                confirm=ask,
                 data_dir=data_dir,
                 backends=backends_file,
                 progress=progress,

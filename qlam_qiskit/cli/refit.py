@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from qlam_qiskit.cli import completion
-from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, run, sample_seed, shots, yes
+from qlam_qiskit.cli.options import as_json, ask, backend, backends_file, data_dir, run, sample_seed, shots, yes
 
 
 @click.command("refit")
@@ -55,7 +55,14 @@ def refit_command(
 
     if (samples is None) == (submission is None):
         raise click.UsageError("give either --samples or --submission")
-    chosen = {"backend": backend, "backends": backends_file, "shots": shots, "seed": seed, "anyway": yes}
+    chosen = {
+        "backend": backend,
+        "backends": backends_file,
+        "shots": shots,
+        "seed": seed,
+        "anyway": yes,
+        "confirm": ask,
+    }
     with sample_bar("measuring") as progress:
         result = refit(
             run,
@@ -66,6 +73,8 @@ def refit_command(
             data_dir=data_dir,
             progress=progress,
             report=lambda line: click.echo(line, err=True),
+            anyway=yes,
+            confirm=ask,
             **chosen,
         )
     if as_json:

@@ -17,7 +17,7 @@ def print_table(columns: Sequence[str | Column], rows: Iterable[Sequence[object]
 
     from qlam_qiskit.redaction import hide, one_line
 
-    table = Table(*columns, box=None)
+    table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         # Credentials are looked for before lines are broken.
         table.add_row(*(Text(one_line(hide(str(cell)))) for cell in row))

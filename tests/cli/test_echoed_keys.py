@@ -47,7 +47,7 @@ SLOW = {
     ("submit", "runs/small", *ON_DEVICE, "--yes"): POSTING,
     ("jobs", "resume", "ID"): WORKING,
     ("evaluate", "runs/small", *ON_DEVICE, "--yes"): WORKING,
-    ("refit", "runs/small", "--backend", "heron", "--samples", "4", "--shots", "16", "--yes"): WORKING,
+    ("refit", "runs/small", "--backend", "heron", "--samples", "32", "--shots", "16", "--yes"): WORKING,
 }
 TURN = itertools.cycle(STATUSES)
 CASES = [(command, route, STATUSES) for command, routes in QUICK.items() for route in routes]
