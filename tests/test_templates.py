@@ -212,10 +212,8 @@ def test_a_template_cannot_end_the_program(write, source, capsys):
 
 
 def test_what_a_template_prints_is_no_output(write, capsys):
-    write(
-        "circuits/loud.py",
-        "print('loud')\n" + TEMPLATE.format(name="loud", summary="x").split("from __future__ import annotations")[1],
-    )
+    source = TEMPLATE.format(name="loud", summary="x")
+    write("circuits/loud.py", source.replace("    phi = ", "    print('loud')\n    phi = "))
     load_template("loud", 2)
     captured = capsys.readouterr()
     assert captured.out == "" and "loud" in captured.err
