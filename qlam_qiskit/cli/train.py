@@ -20,8 +20,9 @@ class _Train(click.Command):
         try:
             return super().parse_args(context, arguments)
         except click.NoSuchOption as error:
-            meant = _keys_like(error.option_name.lstrip("-").replace("-", "_"))
-            error.possibilities = [*(error.possibilities or ()), *(f"--set {key}=VALUE" for key in meant)]
+            # An option that is nearly one of the command is that one.
+            meant = [] if error.possibilities else _keys_like(error.option_name.lstrip("-").replace("-", "_"))
+            error.possibilities = error.possibilities or [f"--set {key}=VALUE" for key in meant]
             raise
 
 
