@@ -87,6 +87,14 @@ def override(values: dict[str, Any], assignments: tuple[str, ...], option: str =
     return result
 
 
+def dotted_keys(kind: type[BaseModel]) -> Iterator[str]:
+    """Yield every key that a configuration may have, with those of its sections as ``section.key``."""
+    for name, field in kind.model_fields.items():
+        yield name
+        for inner in _models_in(field.annotation):
+            yield from (f"{name}.{key}" for key in dotted_keys(inner))
+
+
 def _deep_copy(values: Any) -> Any:
     if not isinstance(values, dict):
         return values

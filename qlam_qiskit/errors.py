@@ -4,16 +4,24 @@ The command line prints the message and leaves with the error's ``exit_status``;
 ``QlamError`` is a defect of this package and keeps its traceback.
 """
 
+from typing import Any
+
+from qlam_qiskit.redaction import hide
+
 _LONGEST = 2000
 
 
 class QlamError(Exception):
     """The work failed for a reason the user can act on; exit status 1.
 
-    Its text is one line, whatever names and values it quotes: what cannot be printed is written as an escape.
+    Its text is one line without credentials, whatever names and values it quotes: what cannot be printed is written as
+    an escape.
     """
 
     exit_status = 1
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*(hide(value) if isinstance(value, str) else value for value in arguments))
 
     def __str__(self) -> str:
         """Return the message as one line."""

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import os
 import sys
+import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,11 @@ from typing import Any
 from qlam_qiskit.bundled import bundled_folder
 from qlam_qiskit.errors import CircuitError, ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.suggestions import did_you_mean
+
+# What a template may raise to leave with; it must not take the program along.
+_LEAVING = (Exception, SystemExit, KeyboardInterrupt)
+_LONGEST_FILE = 1_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -39,11 +47,20 @@ def find_templates(extra: Path | None = None) -> dict[str, TemplateFile]:
             if place is extra:
                 raise ConfigurationError(f"{extra}: no such file or folder of templates")
             continue
-        candidates = [place] if place.is_file() else sorted(place.glob("*.py"))
-        for path in candidates:
+        for path in _files(place):
             if not path.stem.startswith("_"):
-                found[path.stem] = TemplateFile(path.stem, path.resolve(), _summary(path))
+                # Path.resolve raises where a symbolic link leads to itself.
+                found[path.stem] = TemplateFile(path.stem, Path(os.path.realpath(path)), _summary(path))
     return found
+
+
+def _files(place: Path) -> list[Path]:
+    if not place.is_dir():
+        return [place]
+    try:
+        return sorted(place.glob("*.py"))
+    except OSError:
+        return []
 
 
 def load_template(
@@ -58,7 +75,8 @@ def load_template(
         extra, name = Path(name), Path(name).stem
     templates = find_templates(extra)
     if name not in templates:
-        raise ConfigurationError(f"unknown circuit template {name!r}; available: {', '.join(sorted(templates))}")
+        near = did_you_mean(name, templates)
+        raise ConfigurationError(f"unknown circuit template {name!r}; available: {', '.join(sorted(templates))}{near}")
     if num_qubits < 1:
         raise ConfigurationError(f"a memory has at least 1 qubit, not {num_qubits}")
     path = templates[name].path
@@ -66,17 +84,18 @@ def load_template(
     options = options or {}
     _check_options(name, build, options)
     try:
-        memory = build(num_qubits, **options)
+        with redirect_stdout(sys.stderr):
+            memory = build(num_qubits, **options)
     except (CircuitError, ConfigurationError):
         raise
-    except Exception as error:
+    except _LEAVING as error:
         raise CircuitError(f"{path}: build({num_qubits}) failed: {_said(error)}") from error
     if not isinstance(memory, MemoryCircuit):
         raise CircuitError(f"{path}: build must return a MemoryCircuit, not {type(memory).__name__}")
     return memory
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
@@ -85,10 +104,14 @@ def _load_build(path: Path) -> Callable[..., MemoryCircuit]:
     if specification is None or specification.loader is None:
         raise CircuitError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(specification)
+    if not path.is_file():  # a pipe would be waited for
+        raise CircuitError(f"{path}: cannot be imported: not a file")
     sys.modules[module.__name__] = module  # where dataclasses look up the file's annotations
     try:
-        specification.loader.exec_module(module)
-    except Exception as error:
+        with redirect_stdout(sys.stderr):
+            specification.loader.exec_module(module)
+    except _LEAVING as error:
+        del sys.modules[module.__name__]
         raise CircuitError(f"{path}: cannot be imported: {_said(error)}") from error
     build = getattr(module, "build", None)
     if not callable(build):
@@ -97,7 +120,10 @@ def _load_build(path: Path) -> Callable[..., MemoryCircuit]:
 
 
 def _check_options(name: str, build: Callable[..., MemoryCircuit], options: dict[str, Any]) -> None:
-    parameters = list(inspect.signature(build).parameters.values())[1:]
+    try:
+        parameters = list(inspect.signature(build).parameters.values())[1:]
+    except (TypeError, ValueError):  # a built-in type, for one, says nothing of its parameters
+        return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     valid = [parameter.name for parameter in parameters]
@@ -112,7 +138,12 @@ def _summary(path: Path) -> str:
     import ast
 
     try:
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-    except (SyntaxError, ValueError, OSError):
+        if not path.is_file() or path.stat().st_size > _LONGEST_FILE:
+            return "(cannot be read)"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the file's own syntax
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
         return "(cannot be read)"
-    return docstring.strip().splitlines()[0] if docstring else ""
+    lines = (docstring or "").strip().splitlines()
+    return lines[0] if lines else ""

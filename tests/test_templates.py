@@ -185,3 +185,54 @@ def test_a_template_with_a_measurement_is_refused_by_the_engine_with_its_place(w
     with pytest.raises(CircuitError) as error:
         ExactEngine(load_template("collapse", 2))
     assert r"'collapse', instruction 2: 'reset' on qubits [1]" in _said(error)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import sys; sys.exit(0)",
+        "raise SystemExit",
+        "raise KeyboardInterrupt",
+        "def build(n): raise SystemExit(0)",
+        "def build(n): raise KeyboardInterrupt",
+        "build = dict",
+        "build = print",
+        "build = 3",
+        "def build(): pass",
+        "def build(n): return 'no circuit'",
+        "def build(n): return build(n)",
+    ],
+)
+def test_a_template_cannot_end_the_program(write, source, capsys):
+    write("circuits/bad.py", source)
+    with pytest.raises(CircuitError, match=r"bad\.py: ") as raised:
+        load_template("bad", 2)
+    _said(raised)
+    assert capsys.readouterr().out == ""
+
+
+def test_what_a_template_prints_is_no_output(write, capsys):
+    source = TEMPLATE.format(name="loud", summary="x")
+    write("circuits/loud.py", source.replace("    phi = ", "    print('loud')\n    phi = "))
+    load_template("loud", 2)
+    captured = capsys.readouterr()
+    assert captured.out == "" and "loud" in captured.err
+
+
+def test_files_that_cannot_be_read_do_not_hide_the_others(write, tmp_path):
+    import os
+
+    write("circuits/mine.py")
+    write("circuits/blank.py", '"""   """')
+    write("circuits/deep.py", "(" * 5000)
+    (tmp_path / "circuits/loop.py").symlink_to("loop.py")
+    (tmp_path / "circuits/gone.py").symlink_to("nowhere.py")
+    (tmp_path / "circuits/folder.py").mkdir()
+    os.mkfifo(tmp_path / "circuits/pipe.py")
+    found = find_templates()
+    assert found["mine"].summary == "My circuit." and found["blank"].summary == ""
+    for name in ("deep", "loop", "gone", "folder", "pipe"):
+        assert found[name].summary == "(cannot be read)"
+        with pytest.raises(CircuitError, match=f"{name if name != 'gone' else 'nowhere'}.py: "):
+            load_template(name, 2)
+    assert load_template("mine", 2).num_qubits == 2

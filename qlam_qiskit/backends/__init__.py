@@ -4,6 +4,7 @@ This package knows nothing of models. Simulators and the service's client are im
 opened.
 """
 
+from qlam_qiskit.backends.allowance import allow_factory
 from qlam_qiskit.backends.opened import OpenBackend
 from qlam_qiskit.backends.opening import open_backend
 from qlam_qiskit.backends.registry import Registry, load_registry
@@ -28,6 +29,7 @@ __all__ = [
     "ProviderSpec",
     "Registry",
     "ServiceLimits",
+    "allow_factory",
     "load_registry",
     "make_spec",
     "open_backend",

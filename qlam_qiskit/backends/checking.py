@@ -17,6 +17,7 @@ from typing import Any
 from qlam_qiskit.backends.opening import open_backend
 from qlam_qiskit.backends.specs import BackendSpec, ExactSpec, IBMSpec
 from qlam_qiskit.errors import BackendError, QlamError
+from qlam_qiskit.redaction import redact
 
 _DEADLINE_S = 14.0
 
@@ -92,9 +93,7 @@ def _work(spec: BackendSpec, found: queue.Queue[Step | None], run_engine: Callab
     except QlamError as error:
         found.put(Step("backend", False, str(error)))
     except Exception as error:
-        from qlam_qiskit.backends.ibm import redact
-
-        found.put(Step("backend", False, f"{type(error).__name__}: {redact(str(error))}"))
+        found.put(Step("backend", False, f"{type(error).__name__}: {redact(error)}"))
     finally:
         found.put(None)
 
@@ -132,7 +131,7 @@ def _ibm_steps(spec: IBMSpec) -> Iterator[Step]:
     from qlam_qiskit.backends import ibm
 
     yield _library("qiskit-ibm-runtime")
-    credentials = _credentials()
+    credentials = Step("credentials", *ibm.credentials())
     yield credentials
     if not credentials.ok:
         return
@@ -143,13 +142,14 @@ def _ibm_steps(spec: IBMSpec) -> Iterator[Step]:
         outage = "" if str(error).startswith("instance: ") else " (an outage of the service can look like this too)"
         yield Step("instance", False, f"{str(error).removeprefix('instance: ')}{outage}")
         return
-    crn = service.active_instance()
-    instance = next((entry for entry in service.instances() if entry["crn"] == crn), {})
+    crn = ibm.ask("asking for the instance", service.active_instance)
+    known = ibm.ask("listing the instances", service.instances)
+    instance = next((entry for entry in known if entry["crn"] == crn), {})
     plan = str(instance.get("plan", "unknown"))
     yield instance_step(spec, str(instance.get("name", "unnamed")), plan)
     try:
         device = ibm.find_device(spec.device, service=service, fractional_gates=spec.fractional_gates)
-        status = device.status()
+        status = ibm.ask(f"asking for the status of {device.name}", device.status)
     except BackendError as error:
         # The client takes a failed discovery for an account without devices.
         yield Step("device", False, f"{error} (an outage of the service can look like this too)")
@@ -159,13 +159,7 @@ def _ibm_steps(spec: IBMSpec) -> Iterator[Step]:
         bool(status.operational),
         f"{device.name}: {device.num_qubits} qubits, {status.status_msg}, {status.pending_jobs} jobs pending",
     )
-    yield _usage(service.usage())
-
-
-def _credentials() -> Step:
-    from qlam_qiskit.backends import ibm
-
-    return Step("credentials", *ibm.credentials())
+    yield _usage(ibm.ask("asking for the usage", service.usage))
 
 
 def instance_step(spec: IBMSpec, name: str, plan: str) -> Step:

@@ -1,7 +1,7 @@
 """IBM Quantum: reaching the service, finding the device, and the service's primitives of either generation.
 
 Credentials come from the environment (``QISKIT_IBM_TOKEN``) or Qiskit's saved account, through Qiskit's own
-client; this module never reads them except to keep them out of messages.
+client; this module never reads them, but for keeping them out of messages.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ import importlib.util
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from qlam_qiskit import redaction
 from qlam_qiskit.backends.opened import OpenBackend
 from qlam_qiskit.backends.specs import IBMSpec
 from qlam_qiskit.errors import BackendError
+from qlam_qiskit.redaction import redact, remember_secret, scrub
 
 _CRN = re.compile(r"crn:v1:[^:\s]*:[^:\s]*:quantum-computing:[^:\s]+:a/[^:\s]+:[^:\s]+:[^:\s]*:[^:\s]*")
 _NO_INSTANCE = (
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
     from qiskit_ibm_runtime import Batch, IBMBackend, QiskitRuntimeService, Session
+
+AnswerT = TypeVar("AnswerT")
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,14 @@ class IBMOpenBackend(OpenBackend):
 
     def allowance_s(self) -> float | None:
         """Return what the instance's usage limit leaves, seconds; raises BackendError when it cannot be asked."""
-        with _service_errors("asking for the usage"):
-            usage = self.backend.service.usage()
+        usage = ask("asking for the usage", self.backend.service.usage)
         return 0.0 if usage.get("usage_limit_reached") else usage.get("usage_remaining_seconds")
 
     def close(self) -> None:
         """Close the batch or session if one was opened; jobs that were sent still run."""
         opened = self.__dict__.pop("mode", None)
         if opened is not None and opened is not self.backend:
-            with _service_errors("closing the batch or session"):
-                opened.close()
+            ask("closing the batch or session", opened.close)
 
     @cached_property
     def mode(self) -> IBMBackend | Batch | Session:
@@ -72,8 +71,8 @@ class IBMOpenBackend(OpenBackend):
             return self.backend
         from qiskit_ibm_runtime import Batch, Session
 
-        with _service_errors(f"opening a {self.spec.mode}"):
-            return (Batch if self.spec.mode == "batch" else Session)(backend=self.backend)
+        mode_class = Batch if self.spec.mode == "batch" else Session
+        return ask(f"opening a {self.spec.mode}", lambda: mode_class(backend=self.backend))
 
 
 def open_ibm(spec: IBMSpec, shots: int, rng: np.random.Generator) -> IBMOpenBackend:
@@ -88,7 +87,7 @@ def credentials() -> tuple[bool, str]:
         return True, "from QISKIT_IBM_TOKEN"
     from qiskit_ibm_runtime import QiskitRuntimeService
 
-    if QiskitRuntimeService.saved_accounts():
+    if ask("reading the saved accounts", QiskitRuntimeService.saved_accounts):
         return True, "from Qiskit's saved account"
     remedy = "set QISKIT_IBM_TOKEN, or save an account once with QiskitRuntimeService.save_account(token=...)"
     return False, f"none found; {remedy}"
@@ -98,8 +97,8 @@ def connect(spec: IBMSpec | None = None) -> QiskitRuntimeService:
     """Log in at the service with the environment's or the saved credentials; raises BackendError."""
     from qiskit_ibm_runtime import QiskitRuntimeService
 
-    with _service_errors("reading the saved accounts"):
-        found, said = credentials()
+    remember_tokens()
+    found, said = credentials()
     if not found:
         raise BackendError(f"credentials: {said}")
     choices = {"channel": spec.channel, "instance": spec.instance} if spec is not None else {}
@@ -108,12 +107,12 @@ def connect(spec: IBMSpec | None = None) -> QiskitRuntimeService:
     instance = choices.get("instance") or os.environ.get("QISKIT_IBM_INSTANCE")
     given = {key: value for key, value in {**choices, "instance": instance}.items() if value is not None}
     _check_instance(instance)
-    with _service_errors("logging in"):
-        try:
-            return QiskitRuntimeService(**given)
-        except AttributeError:
-            # The client takes an instance apart that is none; its name comes from a saved account then.
-            raise BackendError(_NO_INSTANCE.format("of the saved account")) from None
+    try:
+        return ask("logging in", lambda: QiskitRuntimeService(**given))
+    except BackendError as error:
+        failure = error
+    # The client takes an instance apart that is none; its name comes from a saved account then.
+    raise BackendError(_NO_INSTANCE.format("of the saved account")) if "AttributeError" in str(failure) else failure
 
 
 def _check_instance(instance: str | None) -> None:
@@ -125,11 +124,17 @@ def find_device(
     name: str, *, service: QiskitRuntimeService | None = None, fractional_gates: bool = False
 ) -> IBMBackend:
     """Return the device ``name`` with its calibration; ``least_busy`` is the one with the shortest queue."""
-    service = connect() if service is None else service
-    with _service_errors(f"finding device {name}"):
+    chosen = connect() if service is None else service
+
+    def find() -> IBMBackend:
         if name == "least_busy":
-            return service.least_busy(use_fractional_gates=fractional_gates)
-        return service.backend(name, use_fractional_gates=fractional_gates)
+            return chosen.least_busy(use_fractional_gates=fractional_gates)
+        return chosen.backend(name, use_fractional_gates=fractional_gates)
+
+    device = ask(f"finding device {name}", find)
+    # Asked for now: the client would ask when a circuit is transpiled, where nobody expects the service to fail.
+    ask(f"reading the calibration of {device.name}", lambda: device.target)
+    return device
 
 
 def runtime_primitive(
@@ -202,27 +207,41 @@ def refuse_control_flow(spec: IBMSpec, circuit: QuantumCircuit) -> None:
         raise BackendError(f"backend {spec.name}: dynamical_decoupling cannot be combined with control flow")
 
 
-def redact(text: object) -> str:
-    """Turn ``text`` into one line without credentials, those of Qiskit's saved accounts among them."""
+def remember_tokens() -> None:
+    """Have every key and token of the client hidden from now on: those it sends, and those it is given in return."""
+    from ibm_cloud_sdk_core import IAMTokenManager
+
+    original = IAMTokenManager.request_token
+    if getattr(original, "remembers", False):
+        return
+
+    @wraps(original)
+    def request_token(manager: IAMTokenManager) -> dict[str, Any]:
+        remember_secret(manager.apikey)
+        try:
+            answer = original(manager)
+        except Exception as error:
+            scrub(error)  # the client prints it in a warning
+            manager.request_time = 0  # lest the client wait for a minute before it tries again
+            raise
+        if isinstance(answer, dict):
+            for name in ("access_token", "refresh_token", "delegated_refresh_token"):
+                remember_secret(answer.get(name))
+        return answer
+
+    request_token.remembers = True
+    IAMTokenManager.request_token = request_token
+
+
+def ask(doing: str, request: Callable[[], AnswerT]) -> AnswerT:
+    """Make a request to the service; raises BackendError, which holds no credential and no other exception."""
     try:
-        from qiskit_ibm_runtime import QiskitRuntimeService
-
-        for account in QiskitRuntimeService.saved_accounts().values():
-            redaction.remember_secret(str(account.get("token", "")))
-    except Exception:
-        # A damaged account file holds nothing that could be recognized; the patterns still apply.
-        return redaction.redact(text)
-    return redaction.redact(text)
-
-
-@contextmanager
-def _service_errors(doing: str) -> Iterator[None]:
-    try:
-        yield
+        return request()
     except BackendError:
         raise
     except Exception as error:
-        raise BackendError(f"IBM Quantum: {doing} failed: {type(error).__name__}: {redact(str(error))}") from None
+        message = f"IBM Quantum: {doing} failed: {type(error).__name__}: {redact(error)}"
+    raise BackendError(message)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

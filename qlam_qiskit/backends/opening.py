@@ -6,13 +6,16 @@ Qiskit's simulators and the service's client are imported here only when a kind 
 from __future__ import annotations
 
 import importlib
+from operator import attrgetter
 
 import numpy as np
 
+from qlam_qiskit.backends.allowance import VARIABLE, may_run
 from qlam_qiskit.backends.devices import fake_device
 from qlam_qiskit.backends.opened import IdealAer, OpenBackend
 from qlam_qiskit.backends.specs import AerSpec, BackendSpec, ExactSpec, FakeSpec, IBMSpec, ProviderSpec
 from qlam_qiskit.errors import BackendError, ConfigurationError
+from qlam_qiskit.redaction import scrub
 
 
 def open_backend(spec: BackendSpec, *, shots: int | None = None, seed: int | None = None) -> OpenBackend:
@@ -69,20 +72,27 @@ def _simulated(
 def _provided(spec: ProviderSpec, shots: int | None, rng: np.random.Generator) -> OpenBackend:
     from qiskit.providers import BackendV2
 
+    if not may_run(spec.factory):
+        raise ConfigurationError(
+            f"backend {spec.name}: factory {spec.factory} is not allowed to run; if you trust it, say --allow-factory "
+            f"{spec.factory} or set {VARIABLE}={spec.factory}"
+        )
     module, _, function = spec.factory.partition(":")
     try:
-        factory = getattr(importlib.import_module(module), function)
+        factory = attrgetter(function)(importlib.import_module(module))
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"backend {spec.name}: factory {spec.factory}: no module named {error.name!r} is installed"
         ) from None
     except AttributeError:
         raise ConfigurationError(f"backend {spec.name}: factory {spec.factory}: {module} has no {function}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        scrub(error)
         raise BackendError(f"backend {spec.name}: importing {module} failed: {_said(error)}") from error
     try:
         backend = factory(**spec.options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        scrub(error)
         raise BackendError(f"backend {spec.name}: factory {spec.factory} failed: {_said(error)}") from error
     if not isinstance(backend, BackendV2):
         raise BackendError(
@@ -91,5 +101,5 @@ def _provided(spec: ProviderSpec, shots: int | None, rng: np.random.Generator) -
     return OpenBackend(spec.name, spec, backend, shots, rng)
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

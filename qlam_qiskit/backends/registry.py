@@ -18,6 +18,7 @@ from typing import Any
 from qlam_qiskit.backends.specs import BackendSpec, make_spec
 from qlam_qiskit.configuration import at_line, read_yaml
 from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.suggestions import did_you_mean
 
 _SECRET_KEY = re.compile(r"token|api_?key|password|passwd|secret|credential|authorization|bearer", re.IGNORECASE)
 # An IBM Cloud API key, a JSON web token, an Authorization header.
@@ -38,6 +39,7 @@ class Registry:
         if name not in self.backends:
             raise ConfigurationError(
                 f"no backend named {name!r} in {self.source}; there are: {', '.join(self.backends)}"
+                f"{did_you_mean(name, self.backends)}"
             )
         return self.backends[name]
 

@@ -186,7 +186,10 @@ class IBMSpec(_DeviceSpec):
 
 
 class ProviderSpec(_Spec):
-    """Any other ``BackendV2``: ``factory`` is ``package.module:callable``, ``options`` its keywords."""
+    """Any other ``BackendV2``: ``factory`` is ``package.module:callable``, ``options`` its keywords.
+
+    The factory runs only when it was allowed; see :func:`qlam_qiskit.backends.allow_factory`.
+    """
 
     kind: Literal["provider"]
     factory: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]

@@ -9,7 +9,10 @@ from importlib import import_module
 import click
 
 from qlam_qiskit import __version__
+from qlam_qiskit.cli.door import open_door
+from qlam_qiskit.cli.group import Group
 from qlam_qiskit.errors import QlamError
+from qlam_qiskit.redaction import one_line
 
 # Command -> where it is defined.
 _COMMANDS = {
@@ -30,7 +33,7 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(Group):
     """A group whose commands are imported one by one, and none to say which there are."""
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -56,8 +59,22 @@ def main() -> None:
     """Run the command line; a failure the user can act on is one line on stderr and exit status 1 or 2."""
     # torch's idle threads would otherwise spin on the cores that the engine's threads compute on.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    open_door()
     try:
         qlam(prog_name="qlam")
     except QlamError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {one_line(error)}", err=True)
         sys.exit(error.exit_status)
+    except Exception as error:
+        # The service's client asks the service at unexpected places too; its errors are no defects of this package.
+        if not _from_client(error):
+            raise
+        from qlam_qiskit.jobs.faults import explain
+
+        click.echo(f"Error: IBM Quantum: {one_line(explain(error).message)}", err=True)
+        sys.exit(1)
+
+
+def _from_client(error: Exception) -> bool:
+    modules = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return bool(modules & {"qiskit_ibm_runtime", "requests", "urllib3", "ibm_cloud_sdk_core"})

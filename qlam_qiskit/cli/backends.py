@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qlam_qiskit.cli import options
+from qlam_qiskit.cli import completion, options
+from qlam_qiskit.cli.group import Group
+from qlam_qiskit.cli.tables import print_table
 
 if TYPE_CHECKING:
     from qlam_qiskit.backends import ExactSpec
 
 
-@click.group()
+@click.group(cls=Group)
 def backends() -> None:
     """List, show and check the backends of the registry.
 
@@ -37,20 +39,17 @@ def list_command(backends_file: Path | None, as_json: bool) -> None:
         entries = [_plain(spec) for spec in registry.backends.values()]
         click.echo(json.dumps({"file": str(registry.source), "default": registry.default, "backends": entries}))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "kind", "device", "shots", box=None)
+    rows = []
     for name, spec in registry.backends.items():
         shown = f"{name} (default)" if name == registry.default else name
         device = getattr(spec, "device", None) or getattr(spec, "noise", None) or getattr(spec, "factory", "")
-        table.add_row(shown, spec.kind, device, "exact" if spec.shots is None else f"{spec.shots:,}")
-    Console(markup=False, emoji=False).print(table)
+        rows.append((shown, spec.kind, device, "exact" if spec.shots is None else f"{spec.shots:,}"))
+    print_table(("name", "kind", "device", "shots"), rows)
     click.echo(f"from {registry.source}", err=True)
 
 
 @backends.command("show")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.backend_names)
 @options.backends_file
 @options.as_json
 def show_command(name: str | None, backends_file: Path | None, as_json: bool) -> None:
@@ -74,7 +73,7 @@ def show_command(name: str | None, backends_file: Path | None, as_json: bool) ->
 
 
 @backends.command("check")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.backend_names)
 @options.backends_file
 @options.as_json
 @click.pass_context

@@ -6,11 +6,14 @@ import json
 
 import click
 
+from qlam_qiskit.cli import completion
 from qlam_qiskit.cli.options import as_json
 
 
 @click.command("bench")
-@click.option("--template", default="ring", show_default=True, help="Memory circuit.")
+@click.option(
+    "--template", default="ring", show_default=True, shell_complete=completion.circuit_names, help="Memory circuit."
+)
 @click.option("--qubits", type=click.IntRange(1, 16), default=8, show_default=True, help="Qubits n.")
 @click.option("--steps", type=click.IntRange(1, 1_000_000), default=784, show_default=True, help="Steps T.")
 @click.option("--batch", type=click.IntRange(1, 1_000_000), default=64, show_default=True, help="Sequences at once.")

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qlam_qiskit.cli import completion
+from qlam_qiskit.cli.group import Group
 from qlam_qiskit.cli.options import as_json
+from qlam_qiskit.cli.tables import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.engine.describe import PlanDescription
     from qlam_qiskit.memory_circuit import MemoryCircuit
 
-_template = click.argument("name")
+_template = click.argument("name", shell_complete=completion.circuit_names)
 _qubits = click.option("--qubits", type=click.IntRange(1, 100), default=4, show_default=True, help="Qubits n.")
 _options = click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the template.")
 _path = click.option(
@@ -25,7 +28,7 @@ _path = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def circuits() -> None:
     """List, draw and export memory circuits, and see what the exact engine makes of them.
 
@@ -48,13 +51,7 @@ def list_command(path: Path | None, as_json: bool) -> None:
         rows = [{"name": t.name, "summary": t.summary, "file": str(t.path)} for t in found.values()]
         click.echo(json.dumps({"circuits": rows}))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "summary", box=None)
-    for template in found.values():
-        table.add_row(template.name, template.summary)
-    Console(markup=False, emoji=False).print(table)
+    print_table(("name", "summary"), [(template.name, template.summary) for template in found.values()])
 
 
 @circuits.command("draw")
@@ -82,11 +79,12 @@ def draw_command(
         raise ConfigurationError(f"--out {out}: the name must end in .png, .svg or .pdf")
     import matplotlib as mpl
 
-    mpl.use("Agg")
-    from qlam_qiskit.report.figures import drawn
+    from qlam_qiskit.circuit_drawing import draw_with_matplotlib
 
+    mpl.use("Agg")
     picture = BytesIO()
-    drawn(circuit, style="clifford").savefig(picture, format=out.suffix[1:], bbox_inches="tight", dpi=150)
+    drawn = draw_with_matplotlib(circuit, style="clifford")
+    drawn.savefig(picture, format=out.suffix[1:], bbox_inches="tight", dpi=150)
     _write(out, picture.getvalue())
     click.echo(str(out))
 
@@ -216,10 +214,6 @@ def _load(name: str, qubits: int, options: tuple[str, ...], path: Path | None) -
 
 
 def _write(path: Path, content: bytes | str) -> None:
-    from qlam_qiskit.errors import QlamError
-    from qlam_qiskit.workspace import write_atomically
+    from qlam_qiskit.workspace import write_file
 
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise QlamError(f"{path}: cannot be written: {error.strerror or error}") from None
+    write_file(path, content)

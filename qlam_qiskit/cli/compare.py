@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
+from qlam_qiskit.cli import completion
 from qlam_qiskit.cli.options import as_json, data_dir
 
 _MOST_SEEDS = 1000
 
 
 @click.command("compare")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.comparison_names)
 @data_dir
 @click.option("--models", metavar="A,B", help="Only these models of the comparison.")
 @click.option("--seeds", metavar="SEEDS", help="Exactly these seeds, such as 0-2 or 0,5; default: the comparison's.")

@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from qlam_qiskit.cli import options
+from qlam_qiskit.cli.group import Group
+from qlam_qiskit.cli.tables import print_table
 
 
-@click.group()
+@click.group(cls=Group)
 def data() -> None:
     """List and download data sets.
 
@@ -34,14 +36,13 @@ def list_command(data_dir: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"datasets": [asdict(info) for info in datasets]}))
         return
-    from rich.console import Console
-    from rich.table import Column, Table
+    from rich.table import Column
 
-    table = Table("name", "what", "train", "test", Column("where", overflow="fold"), box=None)
+    rows = []
     for info in datasets:
         sizes = ("" if count is None else f"{count:,}" for count in (info.train, info.test))
-        table.add_row(info.name, info.description, *sizes, info.problem or info.location)
-    Console(markup=False, emoji=False).print(table)
+        rows.append((info.name, info.description, *sizes, info.problem or info.location))
+    print_table(("name", "what", "train", "test", Column("where", overflow="fold")), rows)
 
 
 @data.command("fetch")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, part, shots
+from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, part, run, shots
 from qlam_qiskit.words import counted, seconds
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _FAINT = 0.1
 
 
 @click.command("estimate")
-@click.argument("run", type=click.Path(path_type=Path))
+@run
 @backend
 @backends_file
 @part

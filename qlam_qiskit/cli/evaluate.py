@@ -7,11 +7,24 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, ask, backend, backends_file, data_dir, limit, part, sample_seed, shots, yes
+from qlam_qiskit.cli import completion
+from qlam_qiskit.cli.options import (
+    as_json,
+    ask,
+    backend,
+    backends_file,
+    data_dir,
+    limit,
+    part,
+    run,
+    sample_seed,
+    shots,
+    yes,
+)
 
 
 @click.command("evaluate")
-@click.argument("run", type=click.Path(path_type=Path))
+@run
 @backend
 @backends_file
 @shots
@@ -19,7 +32,12 @@ from qlam_qiskit.cli.options import as_json, ask, backend, backends_file, data_d
 @limit
 @sample_seed
 @click.option("--mitigate", is_flag=True, help="Undo readout errors by the device's calibration.")
-@click.option("--submission", metavar="ID", help="Score what was submitted before, from its saved results.")
+@click.option(
+    "--submission",
+    metavar="ID",
+    shell_complete=completion.submission_ids,
+    help="Score what was submitted before, from its saved results.",
+)
 @yes
 @data_dir
 @as_json

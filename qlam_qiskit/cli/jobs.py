@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qlam_qiskit.cli import options
+from qlam_qiskit.cli import completion, options
+from qlam_qiskit.cli.group import Group
+from qlam_qiskit.cli.tables import print_table
 from qlam_qiskit.words import counted, seconds, span
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 _MOST_NOTES = 5
 
 
-@click.group()
+@click.group(cls=Group)
 def jobs() -> None:
     """List, fetch, resume and cancel submitted jobs.
 
@@ -45,7 +47,7 @@ def list_command(as_json: bool) -> None:
 
 
 @jobs.command("show")
-@click.argument("submission", metavar="ID")
+@click.argument("submission", metavar="ID", shell_complete=completion.submission_ids)
 @options.as_json
 def show_command(submission: str, as_json: bool) -> None:
     """Show one submission: its jobs, what happened to them, and what was recorded; asks no service.
@@ -66,7 +68,8 @@ def show_command(submission: str, as_json: bool) -> None:
 
 
 @jobs.command("fetch")
-@click.argument("submission", metavar="[ID]", required=False)
+@click.argument("submission", metavar="[ID]", required=False, shell_complete=completion.submission_ids)
+@options.allow_factory
 @options.as_json
 @click.pass_context
 def fetch_command(context: click.Context, submission: str | None, as_json: bool) -> None:
@@ -84,8 +87,9 @@ def fetch_command(context: click.Context, submission: str | None, as_json: bool)
 
 
 @jobs.command("resume")
-@click.argument("submission", metavar="[ID]", required=False)
+@click.argument("submission", metavar="[ID]", required=False, shell_complete=completion.submission_ids)
 @click.option("--failed", is_flag=True, help="Send the failed jobs of submission ID once more too.")
+@options.allow_factory
 @options.as_json
 @click.pass_context
 def resume_command(context: click.Context, submission: str | None, failed: bool, as_json: bool) -> None:
@@ -105,7 +109,8 @@ def resume_command(context: click.Context, submission: str | None, failed: bool,
 
 
 @jobs.command("cancel")
-@click.argument("submission", metavar="ID")
+@click.argument("submission", metavar="ID", shell_complete=completion.submission_ids)
+@options.allow_factory
 @options.as_json
 @click.pass_context
 def cancel_command(context: click.Context, submission: str, as_json: bool) -> None:
@@ -136,13 +141,11 @@ def _print(submissions: Sequence[Submission], as_json: bool) -> None:
     if not submissions:
         click.echo("nothing here", err=True)
         return
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
+    from rich.table import Column
 
     # An id is there to be copied: the other columns give way.
     identifier = Column("submission", no_wrap=True, min_width=max(len(submission.id) for submission in submissions))
-    table = Table(
+    columns = (
         identifier,
         Column("run", overflow="fold"),
         Column("device", overflow="fold"),
@@ -150,21 +153,22 @@ def _print(submissions: Sequence[Submission], as_json: bool) -> None:
         Column("jobs", overflow="fold"),
         Column("QPU", justify="right", no_wrap=True),
         Column("age", justify="right", no_wrap=True),
-        box=None,
-        pad_edge=False,
     )
+    rows = []
     for submission in submissions:
         samples = submission.details.get("metadata", {}).get("samples")
-        table.add_row(
-            submission.id,
-            Text(_run(submission)),
-            Text(str(submission.details.get("device"))),
-            "" if samples is None else f"{samples:,}",
-            Text(_state(submission)),
-            _qpu(submission),
-            span(time.time() - submission.created),
+        rows.append(
+            (
+                submission.id,
+                _run(submission),
+                submission.details.get("device"),
+                "" if samples is None else f"{samples:,}",
+                _state(submission),
+                _qpu(submission),
+                span(time.time() - submission.created),
+            )
         )
-    Console(markup=False, emoji=False).print(table)
+    print_table(columns, rows)
 
 
 def _described(submission: Submission, events: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -3,22 +3,62 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+
+from qlam_qiskit.cli import completion
 
 data_dir = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Holds a folder for each data set; default: QLAM_DATA, or your cache directory.",
 )
-backend = click.option("--backend", metavar="NAME", help="Where the memory runs: a name in backends.yaml.")
-backends_file = click.option(
-    "--backends",
-    "backends_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Backend registry; default: QLAM_BACKENDS, ./backends.yaml, or the built-in one.",
+backend = click.option(
+    "--backend",
+    metavar="NAME",
+    shell_complete=completion.backend_names,
+    help="Where the memory runs: a name in backends.yaml.",
 )
+run = click.argument("run", type=click.Path(path_type=Path), shell_complete=completion.run_names)
+
+
+def _allow(context: click.Context, option: click.Parameter, factories: tuple[str, ...]) -> None:
+    if not factories:
+        return
+    from qlam_qiskit.backends.allowance import allow_factory, withdraw_factory
+
+    for factory in factories:
+        try:
+            allow_factory(factory)
+        except ValueError as error:
+            raise click.BadParameter(str(error), context, option) from None
+        context.call_on_close(lambda factory=factory: withdraw_factory(factory))
+
+
+allow_factory = click.option(
+    "--allow-factory",
+    multiple=True,
+    metavar="MODULE:FUNCTION",
+    expose_value=False,
+    callback=_allow,
+    help="Let this factory of a backend of kind provider run; also QLAM_ALLOW_FACTORY.",
+)
+
+
+def backends_file(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --backends and --allow-factory."""
+    option = click.option(
+        "--backends",
+        "backends_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Backend registry; default: QLAM_BACKENDS, ./backends.yaml, or the built-in one.",
+    )
+    return option(allow_factory(command))
+
+
 shots = click.option("--shots", type=click.IntRange(1, 10_000_000), help="Shots of each circuit execution.")
 limit = click.option("--limit", type=click.IntRange(1), help="Take the first N samples only.")
 part = click.option(

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, backends_file, data_dir, limit
+from qlam_qiskit.cli import completion
+from qlam_qiskit.cli.options import as_json, backends_file, data_dir, limit, run
 from qlam_qiskit.cli.report import noise, samples
 
 
 @click.command("plot")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("figures", nargs=-1, metavar="[FIGURE]...")
+@run
+@click.argument("figures", nargs=-1, metavar="[FIGURE]...", shell_complete=completion.figure_names)
 @click.option("--format", "kind", type=click.Choice(["png", "svg", "pdf"]), default="png", show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Their folder; default: RUN/figures.")
 @limit

@@ -23,10 +23,10 @@ class TrainingBar:
     """Reports training, unless ``quiet``: a bar while it runs, a line for each epoch that has finished."""
 
     def __init__(self, epochs: int, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=quiet)
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=quiet)
         self._epochs = epochs
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             TextColumn("loss {task.fields[loss]:.4f}  accuracy {task.fields[accuracy]:.2%}"),
             TextColumn("left"),
@@ -64,7 +64,13 @@ class TrainingBar:
 def sample_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show how many samples are done; yields a function of (done, total)."""
     console = Console(stderr=True)
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
+    columns = (
+        TextColumn(label, markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+    )
     bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True)
     task = bar.add_task(label, total=None)
 

@@ -7,18 +7,24 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, ask, backend, backends_file, data_dir, sample_seed, shots, yes
+from qlam_qiskit.cli import completion
+from qlam_qiskit.cli.options import as_json, ask, backend, backends_file, data_dir, run, sample_seed, shots, yes
 
 
 @click.command("refit")
-@click.argument("run", type=click.Path(path_type=Path))
+@run
 @backend
 @backends_file
 @click.option("--samples", type=click.IntRange(1), help="Take the first N training samples.")
 @shots
 @sample_seed
 @click.option("--mitigate", is_flag=True, help="Undo readout errors by the device's calibration.")
-@click.option("--submission", metavar="ID", help="Take what an earlier refit sent, from its saved results.")
+@click.option(
+    "--submission",
+    metavar="ID",
+    shell_complete=completion.submission_ids,
+    help="Take what an earlier refit sent, from its saved results.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The new run's folder; default: RUN-refit-BACKEND.")
 @yes
 @data_dir

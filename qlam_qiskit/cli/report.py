@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, backends_file, data_dir, limit
+from qlam_qiskit.cli.options import as_json, backends_file, data_dir, limit, run
 
 samples = click.option(
     "--samples", type=click.IntRange(1, 50), default=6, show_default=True, help="Test samples to look at closely."
@@ -23,7 +23,7 @@ noise = click.option(
 
 
 @click.command("report")
-@click.argument("run", type=click.Path(path_type=Path))
+@run
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The page; default: RUN/report.html.")
 @limit
 @samples
@@ -78,7 +78,7 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
 
     mpl.use("Agg")
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         tasks = {}
 

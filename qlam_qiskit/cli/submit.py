@@ -7,11 +7,23 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, ask, backend, backends_file, data_dir, limit, part, sample_seed, shots, yes
+from qlam_qiskit.cli.options import (
+    as_json,
+    ask,
+    backend,
+    backends_file,
+    data_dir,
+    limit,
+    part,
+    run,
+    sample_seed,
+    shots,
+    yes,
+)
 
 
 @click.command("submit")
-@click.argument("run", type=click.Path(path_type=Path))
+@run
 @backend
 @backends_file
 @part

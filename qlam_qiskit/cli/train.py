@@ -8,12 +8,38 @@ from pathlib import Path
 
 import click
 
+from qlam_qiskit.cli import completion
 from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir
 from qlam_qiskit.errors import QlamError
 
 
-@click.command("train")
-@click.argument("experiment")
+class _Train(click.Command):
+    """Says of an option that does not exist, such as --epochs, which key of the experiment was probably meant."""
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        try:
+            return super().parse_args(context, arguments)
+        except click.NoSuchOption as error:
+            # An option that is nearly one of the command is that one.
+            meant = [] if error.possibilities else _keys_like(error.option_name.lstrip("-").replace("-", "_"))
+            error.possibilities = error.possibilities or [f"--set {key}=VALUE" for key in meant]
+            raise
+
+
+def _keys_like(name: str) -> list[str]:
+    from difflib import get_close_matches
+
+    from qlam_qiskit.configuration import dotted_keys
+    from qlam_qiskit.runs.experiment import Experiment
+
+    keys: dict[str, str] = {}
+    for key in dotted_keys(Experiment):
+        keys.setdefault(key.rpartition(".")[2], key)
+    return [keys[match] for match in get_close_matches(name, keys, n=1, cutoff=0.75)]
+
+
+@click.command("train", cls=_Train)
+@click.argument("experiment", shell_complete=completion.experiment_names)
 @backend
 @backends_file
 @data_dir

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from qlam_qiskit.compare.planning import Job
 from qlam_qiskit.train import Interrupted
+from qlam_qiskit.workspace import make_private_folder
 
 _POLL_SECONDS = 0.5
 
@@ -24,7 +25,7 @@ def claimed(job: Job, runs: Path, *, wait: bool, should_stop: Callable[[], bool]
     Raises Interrupted when ``should_stop`` says so while waiting.
     """
     folder = runs / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     with (folder / f"{job.name}-{job.fingerprint[:8]}").open("w") as file:
         while not (mine := _lock(file.fileno())) and wait:
             if should_stop():

@@ -8,6 +8,7 @@ from qlam_qiskit.bundled import bundled_folder
 from qlam_qiskit.compare.settings import Comparison
 from qlam_qiskit.configuration import check, read_yaml
 from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.suggestions import did_you_mean
 
 
 def find_comparisons() -> dict[str, Path]:
@@ -25,6 +26,8 @@ def load_comparison(name: str) -> Comparison:
     else:
         found = find_comparisons()
         if name not in found:
-            raise ConfigurationError(f"unknown comparison {name!r}; available: {', '.join(sorted(found)) or 'none'}")
+            listed = ", ".join(sorted(found)) or "none"
+            near = did_you_mean(name, found)
+            raise ConfigurationError(f"unknown comparison {name!r}; available: {listed}{near}")
         path = found[name]
     return check(Comparison, read_yaml(path), str(path))

@@ -16,7 +16,7 @@ from qlam_qiskit.compare.records import Records
 from qlam_qiskit.compare.settings import Comparison
 from qlam_qiskit.compare.tables import Table, make_table, to_markdown, write_tables
 from qlam_qiskit.errors import ConfigurationError
-from qlam_qiskit.workspace import write_atomically
+from qlam_qiskit.workspace import write_file
 
 BEGIN, END = "<!-- comparisons: generated from results/ -->", "<!-- end of comparisons -->"
 
@@ -70,7 +70,7 @@ def main() -> None:
         write_tables(comparison, name, Records(root / "results" / name))
     for page, make in PAGES.items():
         path = root / page
-        write_atomically(path, updated(path.read_text(encoding="utf-8"), make(root / "results")))
+        write_file(path, updated(path.read_text(encoding="utf-8"), make(root / "results")))
 
 
 if __name__ == "__main__":

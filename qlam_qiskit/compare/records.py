@@ -15,7 +15,7 @@ from qlam_qiskit.configuration import check
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.runs.records import ComparisonRecord, FinalRecord, read_json
 from qlam_qiskit.train import Experiment
-from qlam_qiskit.workspace import write_atomically
+from qlam_qiskit.workspace import write_file
 
 
 class Records:
@@ -45,7 +45,6 @@ class Records:
     def write(self, job: Job, values: dict[str, Any]) -> None:
         """Keep a record, with what it is of."""
         path = self.path(job)
-        path.parent.mkdir(parents=True, exist_ok=True)
         record = {
             "case": job.case,
             "model": job.model,
@@ -55,7 +54,7 @@ class Records:
             "experiment": job.experiment.model_dump(exclude_none=True),
             **values,
         }
-        write_atomically(path, json.dumps(record, indent=1) + "\n")
+        write_file(path, json.dumps(record, indent=1) + "\n", parents=True)
 
     def runs(self) -> list[dict[str, Any]]:
         """Read the records of all finished runs, by file name."""

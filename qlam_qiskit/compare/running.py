@@ -17,7 +17,7 @@ from qlam_qiskit.compare.training import Bench, run_final, run_trial
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.train import Interrupted, Reporter
-from qlam_qiskit.workspace import workspace, write_atomically
+from qlam_qiskit.workspace import workspace, write_file
 
 # Follows the training of one job: entered when it starts.
 Follow = Callable[[Job], AbstractContextManager[Reporter]]
@@ -72,9 +72,8 @@ def compare(
     """
     choice.check(comparison)
     runner = _Runner(comparison, name, follow, Records(out), choice, data_dir, say, should_stop)
-    out.mkdir(parents=True, exist_ok=True)
     resolved = dump_yaml(comparison.model_dump(exclude_none=True))
-    write_atomically(out / "comparison.yaml", resolved)
+    write_file(out / "comparison.yaml", resolved, parents=True)
     try:
         with training_process(comparison.threads):
             for case in comparison.cases():

@@ -10,7 +10,7 @@ from qlam_qiskit.compare.records import Records, unpack
 from qlam_qiskit.compare.settings import Comparison, Contestant, Figure, SearchSettings
 from qlam_qiskit.compare.statistics import mean_and_deviation, paired_t, sign_test
 from qlam_qiskit.errors import RunError
-from qlam_qiskit.workspace import write_atomically
+from qlam_qiskit.workspace import write_file
 
 Table: TypeAlias = list[dict[str, Any]]
 
@@ -18,8 +18,8 @@ Table: TypeAlias = list[dict[str, Any]]
 def write_tables(comparison: Comparison, name: str, records: Records) -> None:
     """Write table.json and table.md beside the records."""
     table = make_table(comparison, records)
-    write_atomically(records.folder / "table.json", json.dumps(table, indent=1) + "\n")
-    write_atomically(records.folder / "table.md", to_markdown(comparison, name, table))
+    write_file(records.folder / "table.json", json.dumps(table, indent=1) + "\n")
+    write_file(records.folder / "table.md", to_markdown(comparison, name, table))
 
 
 def make_table(comparison: Comparison, records: Records) -> Table:

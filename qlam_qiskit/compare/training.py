@@ -22,7 +22,7 @@ from qlam_qiskit.runs.loading import load_run
 from qlam_qiskit.train import Reporter, RunFolder, train
 from qlam_qiskit.train.running import has_begun
 from qlam_qiskit.train.trainer import Trainer
-from qlam_qiskit.workspace import write_atomically
+from qlam_qiskit.workspace import make_private_folder, write_file
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Bench:
     def registry(self) -> Path:
         """Write a registry of the exact engine alone, so that no file of the user's changes what is trained."""
         path = self.runs / "backends.yaml"
-        self.runs.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.runs)
         entry = f"{{kind: exact, threads: {self.threads}}}"
-        write_atomically(path, f"default: exact\nbackends:\n  exact: {entry}\n")
+        write_file(path, f"default: exact\nbackends:\n  exact: {entry}\n")
         return path
 
     def executions(self) -> BackendExecutions:

@@ -157,7 +157,7 @@ def _write(measured: Measured, head: Head, record: dict[str, Any], out: Path | N
     path = out or _free_place(source.path, measured.backend)
     building = RunFolder(Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")))
     try:
-        building.path.chmod(0o755)
+        building.path.chmod(source.path.stat().st_mode & 0o777)
         for name in ("experiment.yaml", "metrics.jsonl"):
             shutil.copy(source.path / name, building.path)
         building.write_json("run.json", {**source.description(), "refit": record})

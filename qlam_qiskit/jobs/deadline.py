@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from qlam_qiskit.jobs.faults import DeadlineError
-from qlam_qiskit.redaction import redact
+from qlam_qiskit.redaction import redact, scrub
 
 _log = logging.getLogger(__name__)
 _HEARTBEAT_SECONDS = 10.0
@@ -33,6 +33,7 @@ def call_with_deadline(
         try:
             answers.put((work(), None))
         except BaseException as error:
+            scrub(error)
             answers.put((None, error))
 
     ends = time.monotonic() + seconds

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,6 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from qiskit import QuantumCircuit
 
+from qlam_qiskit.circuit_drawing import draw_with_matplotlib
 from qlam_qiskit.report.findings import Sample
 from qlam_qiskit.report.history import Evaluation, TrainingCurves
 from qlam_qiskit.report.style import INK, MUTED, PAPER, SERIES, WIDTH, drawing
@@ -137,25 +136,10 @@ def describe_evaluation(found: Evaluation) -> str:
     return f"{shots}, {found.accuracy.samples:,} samples"
 
 
-def drawn(circuit: QuantumCircuit, **options: Any) -> Figure:
-    """Draw a circuit with Qiskit's drawer, whose formulas are left as they are where a name in them is none."""
-    with mpl.rc_context({"text.parse_math": True}):
-        figure = circuit.draw("mpl", **options)
-        try:
-            figure.draw_without_rendering()
-        except ValueError:
-            mpl.rcParams["text.parse_math"] = False
-            figure = circuit.draw("mpl", **options)
-    return figure
-
-
 def draw_circuit(circuit: QuantumCircuit) -> Figure:
     """Draw one update of the memory with Qiskit's drawer."""
-    from matplotlib import pyplot as plt
-
     with drawing():
-        figure = drawn(circuit, style="bw", fold=-1)
-        plt.close(figure)
+        figure = draw_with_matplotlib(circuit, style="bw", fold=-1)
         (axis,) = figure.axes
         place = axis.get_position()
         axis.set_position((0, 0, 1, 1))  # cut the drawer's wide margins off

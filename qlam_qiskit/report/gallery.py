@@ -17,6 +17,7 @@ from qlam_qiskit.report.figures import (
 )
 from qlam_qiskit.report.findings import Attention, Findings, LeftOut, Sample
 from qlam_qiskit.report.memory_figures import draw_attention, draw_memory, draw_readouts
+from qlam_qiskit.suggestions import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def chosen(names: Sequence[str]) -> tuple[str, ...]:
     """Check names of figures; none means all. Raises ConfigurationError listing the valid ones."""
     for name in names:
         if name not in _DRAWN:
-            raise ConfigurationError(f"unknown figure {name!r}; available: {', '.join(FIGURES)}")
+            near = did_you_mean(name, FIGURES)
+            raise ConfigurationError(f"unknown figure {name!r}; available: {', '.join(FIGURES)}{near}")
     return tuple(dict.fromkeys(names)) or FIGURES
 
 

@@ -19,7 +19,7 @@ from qlam_qiskit.report.gallery import FIGURES, Absent, Picture, chosen, picture
 from qlam_qiskit.report.memory_figures import MOST_PANELS, MOST_REGISTERS
 from qlam_qiskit.report.style import as_file, as_inline_svg
 from qlam_qiskit.report.summary import Headline
-from qlam_qiskit.workspace import write_atomically
+from qlam_qiskit.workspace import write_file
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def build_report(path: Path, *, out: Path | None = None, data_dir: Path | None =
         else:
             drawn[found.name][found.sample] = _inline(found)
             titles.append(found.title)
-    _write(out, _page(findings, drawn, left_out))
+    write_file(out, _page(findings, drawn, left_out))
     return Written((out,), tuple(titles), left_out)
 
 
@@ -73,7 +73,7 @@ def write_figures(
     for found in pictures(findings, asked):
         if isinstance(found, Picture):
             files.append(out / f"{found.title}.{kind}")
-            _write(files[-1], as_file(found.figure, kind))
+            write_file(files[-1], as_file(found.figure, kind), parents=True)
             titles.append(found.title)
         elif names:
             raise QlamError(f"{found.name}: {found.reason}")
@@ -125,11 +125,3 @@ def _seconds(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _write(path: Path, content: bytes | str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
-    except OSError as error:
-        raise QlamError(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 
 from qlam_qiskit.errors import RunError
-from qlam_qiskit.workspace import write_atomically
+from qlam_qiskit.workspace import write_file
 
 _FORMAT = "qlam-checkpoint-1"
 
@@ -40,7 +40,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {name: tensor.detach().contiguous() for name, tensor in checkpoint.tensors.items()}
     state = json.dumps(checkpoint.state, sort_keys=True)
     metadata = {"format": _FORMAT, "state": state, "digest": _digest(tensors, state)}
-    write_atomically(path, save(tensors, metadata))
+    write_file(path, save(tensors, metadata))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -8,6 +8,7 @@ from qlam_qiskit.bundled import bundled_folder
 from qlam_qiskit.configuration import check, override, read_yaml
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.runs.experiment import Experiment
+from qlam_qiskit.suggestions import did_you_mean
 
 
 def find_experiments() -> dict[str, Path]:
@@ -40,5 +41,6 @@ def experiment_path(name: str) -> Path:
         return Path(name)
     found = find_experiments()
     if name not in found:
-        raise ConfigurationError(f"unknown experiment {name!r}; available: {', '.join(sorted(found))}")
+        near = did_you_mean(name, found)
+        raise ConfigurationError(f"unknown experiment {name!r}; available: {', '.join(sorted(found))}{near}")
     return found[name]

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from qlam_qiskit.configuration import one_line
 from qlam_qiskit.errors import RunError
+from qlam_qiskit.workspace import append_line
 
 _MOST_BYTES = 2**26
 
@@ -174,15 +175,9 @@ def read_lines(path: Path, kind: type[Record]) -> Iterator[dict[str, Any]]:
         yield _checked(values, kind, f"{path}, line {number}")
 
 
-def append_line(path: Path, values: dict[str, Any]) -> None:
+def append_record(path: Path, values: dict[str, Any]) -> None:
     """Add a record to a JSON-lines file, on a line of its own even where the last one was cut short."""
-    with path.open("a+b") as file:
-        if file.tell():
-            file.seek(-1, 2)
-            cut = file.read(1) != b"\n"
-        else:
-            cut = False
-        file.write(b"\n" * cut + json.dumps(values).encode() + b"\n")
+    append_line(path, json.dumps(values))
 
 
 def _read(path: Path) -> bytes:

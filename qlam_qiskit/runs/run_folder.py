@@ -25,11 +25,12 @@ from qlam_qiskit.runs.records import (
     EvaluationRecord,
     RunDescription,
     RunResult,
-    append_line,
+    append_record,
     read_json,
     read_lines,
 )
-from qlam_qiskit.workspace import workspace, write_atomically
+from qlam_qiskit.suggestions import did_you_mean
+from qlam_qiskit.workspace import make_private_folder, run_names, workspace, write_file
 
 
 class RunFolder:
@@ -60,7 +61,9 @@ class RunFolder:
         """Make a new folder for a run: ``out``, or one named after the experiment in the workspace."""
         for path in [out] if out else _numbered(workspace() / name):
             try:
-                path.mkdir(parents=True)
+                if out is None:
+                    make_private_folder(path.parent)
+                path.mkdir(parents=True, mode=0o700 if out is None else 0o777)
             except FileExistsError:
                 if out is None:
                     continue
@@ -72,8 +75,11 @@ class RunFolder:
                 raise ConfigurationError(f"{path}: cannot be made: {error.strerror}") from None
             break
         folder = cls(path)
-        (path / "checkpoints").mkdir()
-        write_atomically(path / "experiment.yaml", dump_yaml(experiment.model_dump()))
+        try:
+            (path / "checkpoints").mkdir(exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written: {error.strerror}") from None
+        write_file(path / "experiment.yaml", dump_yaml(experiment.model_dump()))
         return folder
 
     @classmethod
@@ -82,7 +88,8 @@ class RunFolder:
         for candidate in (path, workspace() / path):
             if (candidate / "experiment.yaml").is_file():
                 return cls(candidate)
-        raise RunError(f"{path}: not a run folder (it has no experiment.yaml)")
+        near = did_you_mean(path.name, run_names())
+        raise RunError(f"{path}: not a run folder (it has no experiment.yaml){near}")
 
     @classmethod
     def latest(cls, name: str) -> RunFolder:
@@ -115,7 +122,7 @@ class RunFolder:
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> None:
         """Write a JSON file of the run."""
-        write_atomically(self.path / name, json.dumps(values, indent=2) + "\n")
+        write_file(self.path / name, json.dumps(values, indent=2) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
         """Read the metrics of all finished epochs."""
@@ -131,11 +138,11 @@ class RunFolder:
     def keep_metrics(self, epochs: int) -> None:
         """Drop the metrics of epochs that will be trained again."""
         kept = [json.dumps(row) + "\n" for row in self.metrics() if row["epoch"] <= epochs]
-        write_atomically(self.path / "metrics.jsonl", "".join(kept))
+        write_file(self.path / "metrics.jsonl", "".join(kept))
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
         """Add one line to a JSON-lines file."""
-        append_line(self.path / name, dict(row))
+        append_record(self.path / name, dict(row))
 
 
 def _numbered(path: Path) -> Iterator[Path]:

@@ -1,7 +1,10 @@
 """Opened backends: every kind runs circuits, is exact where it can be, and repeats itself under a seed."""
 
+import sys
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import SparsePauliOp, hellinger_fidelity
@@ -9,6 +12,7 @@ from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeTorino
 
 from qlam_qiskit.backends import load_registry, make_spec, open_backend
+from qlam_qiskit.cli import qlam
 from qlam_qiskit.errors import BackendError, ConfigurationError
 
 BUILT_IN = [name for name, spec in load_registry().backends.items() if spec.kind != "exact"]
@@ -175,10 +179,13 @@ def provider(tmp_path, monkeypatch):
         "from qiskit_aer import AerSimulator\n"
         "def make(method='automatic'): return AerSimulator(method=method)\n"
         "def wrong(): return 3\n"
-        "def failing(): raise OSError('no route')\n",
+        "def failing(): raise OSError('no route')\n"
+        "def leaving(): raise SystemExit(0)\n",
         encoding="utf-8",
     )
     monkeypatch.syspath_prepend(str(tmp_path))
+    names = ("make", "wrong", "failing", "leaving", "absent")
+    monkeypatch.setenv("QLAM_ALLOW_FACTORY", ",".join(["no_such_provider:make", *(f"my_provider:{n}" for n in names)]))
     return "my_provider"
 
 
@@ -195,6 +202,7 @@ def test_a_providers_factory_gets_the_options_and_its_backend_runs(provider):
     [
         ("my_provider:wrong", BackendError, "returned int, not a BackendV2"),
         ("my_provider:failing", BackendError, "OSError: no route"),
+        ("my_provider:leaving", BackendError, "SystemExit: 0"),
         ("my_provider:absent", ConfigurationError, "my_provider has no absent"),
         ("no_such_provider:make", ConfigurationError, "no module named 'no_such_provider'"),
     ],
@@ -202,3 +210,54 @@ def test_a_providers_factory_gets_the_options_and_its_backend_runs(provider):
 def test_a_factory_that_fails_says_how(provider, factory, error, message):
     with pytest.raises(error, match=message):
         open_backend(_spec(kind="provider", factory=factory))
+
+
+@pytest.fixture
+def strangers(tmp_path, monkeypatch):
+    """Make a folder with a registry and a module of a stranger's; ``ran`` appears when any of its code has run."""
+    (tmp_path / "strange.py").write_text(
+        "from pathlib import Path\nfrom qiskit_aer import AerSimulator\nPath('ran').touch()\n"
+        "class Kept:\n    make = AerSimulator\n",
+        encoding="utf-8",
+    )
+    entries = "a: {kind: provider, factory: 'strange:AerSimulator'}, b: {kind: provider, factory: 'strange:Kept.make'}"
+    system = "s: {kind: provider, factory: 'os:system', options: {command: 'touch ran'}}"
+    (tmp_path / "backends.yaml").write_text(f"default: a\nbackends: {{{entries}, {system}}}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "strange", raising=False)
+    return tmp_path / "ran"
+
+
+@pytest.mark.parametrize("name", ["a", "b", "s"])
+def test_a_strangers_factory_does_not_run_by_itself(strangers, name):
+    result = CliRunner().invoke(qlam, ["backends", "check", name])
+    assert result.exit_code == 1 and not strangers.exists()
+    assert "is not allowed to run; if you trust it, say --allow-factory" in result.stdout
+    with pytest.raises(ConfigurationError, match="QLAM_ALLOW_FACTORY="):
+        open_backend(load_registry().spec(name))
+    other = CliRunner().invoke(qlam, ["backends", "check", name, "--allow-factory", "os:getcwd"])
+    assert other.exit_code == 1 and not strangers.exists()
+
+
+def test_a_factory_that_is_allowed_runs(strangers, monkeypatch):
+    allowed = CliRunner().invoke(qlam, ["backends", "check", "b", "--allow-factory", "strange:Kept.make"])
+    assert allowed.exit_code == 0, allowed.output
+    assert strangers.exists()
+    with pytest.raises(ConfigurationError, match="not allowed"):
+        open_backend(load_registry().spec("b"))  # the flag was for that command
+    monkeypatch.setenv("QLAM_ALLOW_FACTORY", "x:y, strange:AerSimulator")
+    assert open_backend(load_registry().spec("a")).name == "a"
+
+
+def test_an_installed_package_may_offer_a_factory(strangers, tmp_path):
+    package = tmp_path / "offer-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: offer\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[qlam.backends]\nanything = strange:AerSimulator\n")
+    assert open_backend(load_registry().spec("a")).name == "a"
+
+
+def test_an_allowance_is_written_as_module_and_function():
+    result = CliRunner().invoke(qlam, ["backends", "list", "--allow-factory", "everything"])
+    assert result.exit_code == 2 and "'everything' is not written as package.module:callable" in result.stderr

@@ -20,6 +20,7 @@ ACTIONS = (
     "wrong",  # carry the request out, then alter the result: ``payload`` says ``{"how": ...}``, see wrong_results
     "another",  # carry the request out, then answer with the result of another job that has one
     "before",  # call ``callback``, then carry the request out
+    "echo",  # answer with the HTTP status ``status`` and every credential in it; the request is not carried out
     "after",  # carry the request out, then call ``callback`` before answering
 )
 

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 from loopback import routes, wrong_results
+from loopback.echo import echo
 from loopback.faults import Fault
 from loopback.state import LoopbackState
 
@@ -98,6 +99,9 @@ class _Handler(BaseHTTPRequestHandler):
         action = fault.action
         if action == "status":
             self._write(_scripted_error(fault))
+            return
+        if action == "echo":
+            self._write(echo(self.state, request, fault.status))
             return
         if action == "reset":
             self._reset()

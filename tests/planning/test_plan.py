@@ -75,7 +75,8 @@ def test_a_fake_device_costs_as_the_device_and_runs_one_sample_per_execution(tho
     "backend",
     [{"kind": "aer"}, {"kind": "aer", "shots": 3000}, {"kind": "provider", "factory": "qiskit_aer:AerSimulator"}],
 )
-def test_simulators_without_a_device_run_what_they_are_given(backend):
+def test_simulators_without_a_device_run_what_they_are_given(backend, monkeypatch):
+    monkeypatch.setenv("QLAM_ALLOW_FACTORY", "qiskit_aer:AerSimulator")
     pub = samples(sequence("line", 3, 2), 130)
     simulator = opened(**backend)
     plan = make_plan([pub], simulator)

@@ -7,7 +7,7 @@ import pytest
 
 from qlam_qiskit.compare.records import Records, pack, unpack
 from qlam_qiskit.errors import RunError
-from qlam_qiskit.runs.records import ComparisonRecord, FinalRecord, append_line, read_json
+from qlam_qiskit.runs.records import ComparisonRecord, FinalRecord, append_record, read_json
 from qlam_qiskit.runs.run_folder import RunFolder
 
 DESCRIPTION = {
@@ -111,7 +111,7 @@ def test_each_evaluation_stands_alone(folder):
     folder.append("evaluations.jsonl", later)
     folder.append("evaluations.jsonl", later)
     assert folder.evaluations() == [EVALUATION, later, later]
-    append_line(folder.path / "new.jsonl", later)
+    append_record(folder.path / "new.jsonl", later)
     assert (folder.path / "new.jsonl").read_text() == json.dumps(later) + "\n"
 
 

@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from qlam_qiskit.jobs.faults import LoginError, http_code
-from qlam_qiskit.redaction import redact, remember_secret
+from qlam_qiskit.redaction import redact, remember_secret, scrub
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import QiskitRuntimeService
@@ -74,6 +74,7 @@ def log_in(service: QiskitRuntimeService, *, again: bool = False) -> None:
         try:
             remember_secret(manager.get_token())
         except Exception as error:
+            scrub(error)
             code = http_code(error) or getattr(error, "code", None)
             if isinstance(code, int) and 400 <= code < 500:
                 advice = "renew QISKIT_IBM_TOKEN or the saved account, then run `qlam jobs resume`"
