@@ -39,11 +39,17 @@ def find_templates(extra: Path | None = None) -> dict[str, TemplateFile]:
             if place is extra:
                 raise ConfigurationError(f"{extra}: no such file or folder of templates")
             continue
-        candidates = [place] if place.is_file() else sorted(place.glob("*.py"))
-        for path in candidates:
-            if not path.stem.startswith("_"):
-                found[path.stem] = TemplateFile(path.stem, path.resolve(), _summary(path))
+        found |= _found_in(place)
     return found
+
+
+def _found_in(place: Path) -> dict[str, TemplateFile]:
+    paths = [place] if place.is_file() else sorted(place.glob("*.py"))
+    return {
+        path.stem: TemplateFile(path.stem, path.resolve(), _summary(path))
+        for path in paths
+        if not path.stem.startswith("_")
+    }
 
 
 def load_template(
@@ -56,14 +62,21 @@ def load_template(
     """
     if name.endswith(".py"):
         extra, name = Path(name), Path(name).stem
-    templates = find_templates(extra)
+    return _build(find_templates(extra), name, num_qubits, options or {})
+
+
+def load_installed_template(name: str, num_qubits: int, options: dict[str, Any] | None = None) -> MemoryCircuit:
+    """Build a template that came with the package, whatever else bears its name; raises as :func:`load_template`."""
+    return _build(_found_in(bundled_folder("circuits")), name, num_qubits, options or {})
+
+
+def _build(templates: dict[str, TemplateFile], name: str, num_qubits: int, options: dict[str, Any]) -> MemoryCircuit:
     if name not in templates:
         raise ConfigurationError(f"unknown circuit template {name!r}; available: {', '.join(sorted(templates))}")
     if num_qubits < 1:
         raise ConfigurationError(f"a memory has at least 1 qubit, not {num_qubits}")
     path = templates[name].path
     build = _load_build(path)
-    options = options or {}
     _check_options(name, build, options)
     try:
         memory = build(num_qubits, **options)

@@ -35,9 +35,11 @@ def estimate_command(
     """
     from qlam_qiskit.backends import load_registry
     from qlam_qiskit.evaluation.on_device import prepare
+    from qlam_qiskit.runs import SavedRun
 
+    opened = SavedRun.open(run, data_dir)
     spec = load_registry(backends_file).spec(backend)
-    prepared = prepare(run, spec, part=part, limit=limit, shots=shots, data_dir=data_dir)
+    prepared = prepare(opened, spec, part=part, limit=limit, shots=shots)
     with prepared.backend:
         plan = {**prepared.plan.to_json(), "samples": prepared.samples}
     if as_json:

@@ -45,13 +45,16 @@ def evaluate_command(
     """
     from qlam_qiskit.cli.progress import sample_bar
     from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission
+    from qlam_qiskit.runs import SavedRun
 
+    say = lambda line: click.echo(line, err=True)  # noqa: E731
+    opened = SavedRun.open(run, data_dir)
     if submission is not None:
-        result = evaluate_submission(run, submission, mitigate=mitigate, data_dir=data_dir)
+        result = evaluate_submission(opened, submission, mitigate=mitigate, report=say)
     else:
         with sample_bar("evaluating") as progress:
             result = evaluate(
-                run,
+                opened,
                 backend=backend,
                 shots=shots,
                 part=part,
@@ -59,10 +62,9 @@ def evaluate_command(
                 seed=seed,
                 mitigate=mitigate,
                 anyway=yes,
-                data_dir=data_dir,
                 backends=backends_file,
                 progress=progress,
-                report=lambda line: click.echo(line, err=True),
+                report=say,
             )
     if as_json:
         click.echo(json.dumps(result))

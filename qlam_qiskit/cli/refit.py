@@ -46,18 +46,19 @@ def refit_command(
     """
     from qlam_qiskit.cli.progress import sample_bar
     from qlam_qiskit.evaluation.refit import refit
+    from qlam_qiskit.runs import SavedRun
 
     if (samples is None) == (submission is None):
         raise click.UsageError("give either --samples or --submission")
+    opened = SavedRun.open(run, data_dir)
     chosen = {"backend": backend, "backends": backends_file, "shots": shots, "seed": seed, "anyway": yes}
     with sample_bar("measuring") as progress:
         result = refit(
-            run,
+            opened,
             samples=samples,
             submission=submission,
             mitigate=mitigate,
             out=out,
-            data_dir=data_dir,
             progress=progress,
             report=lambda line: click.echo(line, err=True),
             **chosen,

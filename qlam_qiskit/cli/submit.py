@@ -43,9 +43,11 @@ def submit_command(
     from qlam_qiskit.backends import load_registry
     from qlam_qiskit.evaluation.on_device import prepare, send, summary
     from qlam_qiskit.jobs import Ledger
+    from qlam_qiskit.runs import SavedRun
 
+    opened = SavedRun.open(run, data_dir)
     spec = load_registry(backends_file).spec(backend)
-    prepared = prepare(run, spec, part=part, limit=limit, shots=shots, seed=seed, data_dir=data_dir)
+    prepared = prepare(opened, spec, part=part, limit=limit, shots=shots, seed=seed)
     click.echo(summary(prepared), err=True)
     with prepared.backend, Ledger() as ledger:
         submission = send(prepared, ledger, anyway=yes, report=lambda line: click.echo(line, err=True))

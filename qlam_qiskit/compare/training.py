@@ -18,7 +18,8 @@ from qlam_qiskit.compare.records import environment, pack
 from qlam_qiskit.data import SequenceData, Split, load_data, validation_split
 from qlam_qiskit.network.selection import BackendExecutions
 from qlam_qiskit.runs.building import build_model
-from qlam_qiskit.runs.loading import load_run
+from qlam_qiskit.runs.predictions import outputs
+from qlam_qiskit.runs.saved_run import SavedRun
 from qlam_qiskit.train import Reporter, RunFolder, train
 from qlam_qiskit.train.running import has_begun
 from qlam_qiskit.train.trainer import Trainer
@@ -55,7 +56,7 @@ def run_trial(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[
     path = _folder(job, bench)
     folder = RunFolder.open(path) if path.exists() else RunFolder.create(experiment, job.training_name, path)
     trainer = Trainer(model, training, validation, experiment.training, experiment.seed, folder)
-    if has_begun(folder, model, data, experiment.backend):
+    if has_begun(folder, model, data, bench.executions().spec):
         trainer.resume()
     trainer.run(reporter, should_stop)
     return {
@@ -80,7 +81,8 @@ def run_final(
         resume=path.exists(),
         should_stop=should_stop,
     )
-    correct = _correct(load_run(folder, data, bench.executions()), data.test, job.experiment.training.batch_size)
+    model = SavedRun(folder, bench.data_dir, data).model(bench.executions())
+    correct = _correct(model, data.test, job.experiment.training.batch_size)
     kept = ("task", "test_loss", "validation_accuracy", "best_epoch", "parameters", "train_seconds")
     return {
         **{key: result[key] for key in kept},
@@ -104,10 +106,5 @@ def _folder(job: Job, bench: Bench) -> Path:
 
 def _correct(model: torch.nn.Module, split: Split, batch_size: int) -> np.ndarray:
     """Return which answers a model gets right, bool (N, M)."""
-    labels = split.labels.reshape(len(split), -1)
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(split), batch_size):
-            tokens = split.tokens(slice(start, start + batch_size))
-            parts.append(model(torch.from_numpy(tokens)).argmax(-1).numpy())
-    return np.concatenate(parts) == labels
+    answers = [logits.argmax(-1).numpy() for _, logits in outputs(model, split, batch_size)]
+    return np.concatenate(answers) == split.labels.reshape(len(split), -1)

@@ -15,12 +15,10 @@ import torch
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
 from qlam_qiskit.backends import BackendSpec, OpenBackend, open_backend
-from qlam_qiskit.data import SequenceData, load_data
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.evaluation.measured import Measured
 from qlam_qiskit.jobs import Ledger, Submission, probabilities, results, show, submit, submit_pubs, wait
 from qlam_qiskit.jobs.job_state import CLOSED
-from qlam_qiskit.model import QLAM
 from qlam_qiskit.model.sampling import (
     estimator_pubs,
     readouts_from_expectations,
@@ -28,15 +26,14 @@ from qlam_qiskit.model.sampling import (
     sampler_pubs,
 )
 from qlam_qiskit.planning.plan import Plan, make_plan
-from qlam_qiskit.runs.loading import Part, load_qlam, part_of
-from qlam_qiskit.runs.run_folder import RunFolder
+from qlam_qiskit.runs.saved_run import Part, SavedRun
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A run's first samples of one part of its data, planned for a backend."""
 
-    folder: RunFolder
+    run: SavedRun
     backend: OpenBackend
     plan: Plan
     part: Part
@@ -45,31 +42,30 @@ class Prepared:
 
 
 def prepare(
-    path: Path,
+    run: SavedRun | Path | str,
     spec: BackendSpec,
     *,
     part: Part = "test",
     limit: int | None = None,
     shots: int | None = None,
     seed: int | None = None,
-    data_dir: Path | None = None,
 ) -> Prepared:
     """Plan the first ``limit`` samples of a part of a run's data for a backend, without sending anything."""
     if spec.kind == "exact":
         raise ConfigurationError(f"backend {spec.name!r} is exact and runs no circuits; choose another --backend")
-    folder = RunFolder.open(path)
-    model, data = _load(folder, data_dir)
-    split = part_of(folder, data, part).subset(slice(limit))
+    run = SavedRun.open(run)
+    model = run.qlam()
+    split = run.part(part, limit)
     model.check_samples(len(split))
-    opened = open_backend(spec, shots=shots, seed=folder.experiment().seed if seed is None else seed)
+    opened = open_backend(spec, shots=shots, seed=run.experiment.seed if seed is None else seed)
     tokens = torch.from_numpy(split.tokens(slice(None)))
     pubs = sampler_pubs(model, tokens, opened.shots)
     if getattr(spec, "primitive", "sampler") == "sampler":
-        return Prepared(folder, opened, make_plan(pubs, opened), part, len(split))
+        return Prepared(run, opened, make_plan(pubs, opened), part, len(split))
     # An estimator runs one sample per execution; all Z strings share one basis, so that it costs what sampling would,
     # times what the resilience level adds.
     return Prepared(
-        folder,
+        run,
         opened,
         make_plan(pubs, opened, tiles=1),
         part,
@@ -86,8 +82,8 @@ def send(
     if not plan.fits and not anyway:
         raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same")
     metadata = {
-        "run": str(prepared.folder.path),
-        "weights": prepared.folder.weights_digest(),
+        "run": str(prepared.run.path),
+        "weights": prepared.run.folder.weights_digest(),
         "part": prepared.part,
         "samples": prepared.samples,
         "shots": prepared.backend.shots,
@@ -99,26 +95,24 @@ def send(
     return submit(plan, prepared.backend, ledger, metadata=metadata, report=report)
 
 
-def collect(
-    path: Path, submission: str, ledger: Ledger, *, mitigate: bool = False, data_dir: Path | None = None
-) -> Measured:
+def collect(run: SavedRun | Path | str, submission: str, ledger: Ledger, *, mitigate: bool = False) -> Measured:
     """Return what a run's submission measured; asks no service.
 
     ``mitigate`` undoes readout errors as far as the device's calibration knows them. Raises QlamError when a result is
     missing, or the submission is of another run whose circuits are not this one's.
     """
     (record,) = show(ledger, submission)
-    folder = RunFolder.open(path)
+    run = SavedRun.open(run)
     metadata = record.details.get("metadata", {})
     # A refitted run has the circuits of the run that it is of, and may score what that one sent.
-    refitted_of = folder.description().get("refit", {}).get("weights")
-    if metadata.get("weights") not in {folder.weights_digest(), refitted_of} - {None}:
+    refitted_of = run.folder.description().get("refit", {}).get("weights")
+    if metadata.get("weights") not in {run.folder.weights_digest(), refitted_of} - {None}:
         raise QlamError(
-            f"submission {record.id} is of {metadata.get('run', 'no run')}, not of the weights in {folder.path}"
+            f"submission {record.id} is of {metadata.get('run', 'no run')}, not of the weights in {run.path}"
         )
-    model, data = _load(folder, data_dir)
+    model = run.qlam()
     part = metadata.get("part", "test")
-    split = part_of(folder, data, part).subset(slice(metadata["samples"]))
+    split = run.part(part, metadata["samples"])
     if metadata["primitive"] == "estimator":
         if mitigate:
             raise ConfigurationError("--mitigate: an estimator mitigates by its own options, set in backends.yaml")
@@ -128,7 +122,7 @@ def collect(
         tables = probabilities(ledger, record.id, mitigate=mitigate, proper=False)
         readouts = readouts_from_probabilities(model, tables)
     origin = {"mitigated": mitigate, "submission": record.id}
-    return Measured(folder, model, data.task, part, split, readouts, record.backend, metadata["shots"], origin)
+    return Measured(run, model, part, split, readouts, record.backend, metadata["shots"], origin)
 
 
 def run_on_device(
@@ -162,8 +156,3 @@ def summary(prepared: Prepared) -> str:
         f"{plan['executions']:,} executions, {plan['two_qubit_gates']} two-qubit gates a circuit, fidelity "
         f"{plan['estimated_fidelity']:.2f}, {plan['qpu_seconds']:.0f} s of QPU time"
     )
-
-
-def _load(folder: RunFolder, data_dir: Path | None) -> tuple[QLAM, SequenceData]:
-    data = load_data(folder.experiment().data, data_dir)
-    return load_qlam(folder, data), data

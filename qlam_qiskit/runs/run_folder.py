@@ -1,7 +1,8 @@
-"""A run's folder: what was asked for, how it went, and the weights; all of it JSON, YAML or safetensors.
+"""A run's folder: what was asked for, how it went, and the weights; all of it JSON, YAML, QPY or safetensors.
 
 experiment.yaml     the experiment, every key written out
-run.json            the task, the model's shape, the circuit's fingerprint, versions
+run.json            the task, the model's shape, the circuit's fingerprint, the backend, versions
+circuits.qpy        the memory's circuit: update and query
 metrics.jsonl       one line for each finished epoch
 checkpoints/        last.safetensors and best.safetensors
 result.json         the test set's accuracy, written when training has finished
@@ -39,6 +40,11 @@ class RunFolder:
     def best(self) -> Path:
         """The checkpoint that is evaluated."""
         return self.path / "checkpoints" / "best.safetensors"
+
+    @property
+    def circuit(self) -> Path:
+        """The memory's circuit, which a baseline lacks."""
+        return self.path / "circuits.qpy"
 
     def weights_digest(self) -> str:
         """Hash the checkpoint that is evaluated, so that results can be matched to it wherever the folder lies."""

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from qlam_qiskit.backends import BackendSpec, load_registry
-from qlam_qiskit.baselines import count_parameters
+from qlam_qiskit.baselines import Baseline, count_parameters
 from qlam_qiskit.data import SequenceData, load_data, validation_split
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.network.selection import BackendExecutions
 from qlam_qiskit.runs.building import build_model, check_description, describe
 from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
+from qlam_qiskit.runs.circuit_file import write_circuit
 from qlam_qiskit.runs.experiment import Experiment
 from qlam_qiskit.runs.run_folder import RunFolder
 from qlam_qiskit.train.distributed import ALONE, Ranks
@@ -56,11 +57,13 @@ def train(
         training, validation = validation_split(data.train, fraction, experiment.seed)
     folder = ranks.from_first(lambda: _choose_folder(experiment, name, out, resume, ranks))
     if (result := ranks.from_first(folder.result)) is not None:
+        if not folder.circuit.exists():
+            ranks.from_first(lambda: has_begun(folder, model, data, spec))
         return folder, result
     trainer = Trainer(
         model, training, validation, experiment.training, experiment.seed, folder, executions.generators, ranks
     )
-    if ranks.from_first(lambda: has_begun(folder, model, data, spec.name)):
+    if ranks.from_first(lambda: has_begun(folder, model, data, spec)):
         trainer.resume()
     trainer.run(reporter, should_stop)
     return folder, _test(folder, model, data, trainer, experiment, spec.name, ranks)
@@ -114,13 +117,22 @@ def _clear_unfinished(folder: Path) -> None:
         (folder / "checkpoints").rmdir()
 
 
-def has_begun(folder: RunFolder, model: QLAM, data: SequenceData, backend: str) -> bool:
+def has_begun(folder: RunFolder, model: QLAM | Baseline, data: SequenceData, spec: BackendSpec) -> bool:
     """Whether a run has a checkpoint to go on from; one that has none, being new or killed early, is described."""
     if folder.last.exists():
         check_description(folder, model, data)
+        if isinstance(model, QLAM) and not folder.circuit.exists():  # a run from before circuits were kept
+            folder.write_json("run.json", {**folder.description(), **_keep_circuit(folder, model)})
         return True
-    folder.write_json("run.json", {**describe(model, data), "backend": backend, "versions": _versions()})
+    description = {**describe(model, data), **_keep_circuit(folder, model)}
+    folder.write_json("run.json", {**description, "backend": spec.name, "versions": _versions()})
     return False
+
+
+def _keep_circuit(folder: RunFolder, model: QLAM | Baseline) -> dict[str, str]:
+    if not isinstance(model, QLAM):
+        return {}
+    return {"circuit_digest": write_circuit(folder.circuit, model.layers[0].memory.neural_network.memory)}
 
 
 def _folder_to_resume(experiment: Experiment, name: str, out: Path | None) -> RunFolder:
