@@ -49,6 +49,10 @@ class TrainingBar:
         label = f"epoch {epoch}/{self._epochs}"
         self._progress.update(self._task, completed=done, total=total, description=label, loss=loss, accuracy=accuracy)
 
+    def say(self, line: str) -> None:
+        """Print a line beside the bar."""
+        self._console.print(line, markup=False)
+
     def epoch(self, metrics: dict[str, Any]) -> None:
         """Print an epoch's line."""
         line = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,11 +53,14 @@ def run_trial(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[
     model = build_model(experiment.model, data, bench.executions(), experiment.seed)
     training, validation = validation_split(data.train, experiment.training.validation_fraction, experiment.seed)
     path = _folder(job, bench)
-    folder = RunFolder.open(path) if path.exists() else RunFolder.create(experiment, job.training_name, path)
+    begun = path.exists() and not RunFolder(path).is_vacant()
+    folder = RunFolder.open(path) if begun else RunFolder.create(experiment, job.training_name, path)
     trainer = Trainer(model, training, validation, experiment.training, experiment.seed, folder)
-    if has_begun(folder, model, data, bench.executions().spec):
-        trainer.resume()
-    trainer.run(reporter, should_stop)
+    with folder.locked(), folder.written():
+        folder.sweep()
+        if has_begun(folder, model, data, bench.executions().spec):
+            trainer.resume()
+        trainer.run(reporter, should_stop)
     return {
         "validation_accuracy": max(row["validation_accuracy"] for row in folder.metrics()),
         "parameters": count_parameters(model),
@@ -96,12 +98,9 @@ def run_final(
 
 
 def _folder(job: Job, bench: Bench) -> Path:
-    """Return a job's run folder; what a process killed while making it has left is removed."""
+    """Return a job's run folder."""
     runs = bench.runs / "search" if job.stage == "trial" else bench.runs
-    path = runs / f"{job.training_name}-{job.fingerprint[:8]}"
-    if path.exists() and not (path / "experiment.yaml").exists():
-        shutil.rmtree(path)
-    return path
+    return runs / f"{job.training_name}-{job.fingerprint[:8]}"
 
 
 def _correct(model: torch.nn.Module, split: Split, batch_size: int) -> np.ndarray:

@@ -4,7 +4,7 @@ experiment.yaml     the experiment, every key written out
 run.json            the task, the model's shape, the circuit's fingerprint, the backend, versions
 circuits.qpy        the memory's circuit: update and query
 metrics.jsonl       one line for each finished epoch
-checkpoints/        last.safetensors and best.safetensors
+checkpoints/        last.safetensors and best.safetensors; while it trains, previous.safetensors
 result.json         the test set's accuracy, written when training has finished
 evaluations.jsonl   one line for each later evaluation
 """
@@ -13,16 +13,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from qlam_qiskit.configuration import check, read_yaml
 from qlam_qiskit.errors import ConfigurationError, RunError
 from qlam_qiskit.runs.experiment import Experiment
 from qlam_qiskit.workspace import workspace, write_atomically
+
+_LOCK = ".lock"
 
 
 class RunFolder:
@@ -35,6 +40,11 @@ class RunFolder:
     def last(self) -> Path:
         """The newest checkpoint, from which training resumes."""
         return self.path / "checkpoints" / "last.safetensors"
+
+    @property
+    def previous(self) -> Path:
+        """The checkpoint before the newest, kept until training ends."""
+        return self.path / "checkpoints" / "previous.safetensors"
 
     @property
     def best(self) -> Path:
@@ -55,24 +65,77 @@ class RunFolder:
 
     @classmethod
     def create(cls, experiment: Experiment, name: str, out: Path | None) -> RunFolder:
-        """Make a new folder for a run: ``out``, or one named after the experiment in the workspace."""
+        """Make a new folder for a run: ``out``, or one named after the experiment in the workspace.
+
+        Whatever kills or fails this leaves a folder in which nothing was begun, which is then taken for a new one.
+        Raises ConfigurationError when the folder is in use or cannot be made.
+        """
         for path in [out] if out else _numbered(workspace() / name):
-            try:
-                path.mkdir(parents=True)
-            except FileExistsError:
-                if out is None:
-                    continue
-                if not path.is_dir() or any(path.iterdir()):
-                    raise ConfigurationError(
-                        f"{path}: already exists; continue it with --resume, or choose another --out"
-                    ) from None
-            except OSError as error:
-                raise ConfigurationError(f"{path}: cannot be made: {error.strerror}") from None
-            break
-        folder = cls(path)
-        (path / "checkpoints").mkdir()
-        write_atomically(path / "experiment.yaml", yaml.safe_dump(experiment.model_dump(), sort_keys=False))
-        return folder
+            folder = cls(path)
+            with folder.written():
+                try:
+                    path.mkdir(parents=True, exist_ok=True)
+                except FileExistsError:  # a file
+                    taken = True
+                else:
+                    taken = not folder.is_vacant()
+            if not taken:
+                folder._make(experiment)
+                return folder
+            if out is not None:
+                break
+        raise ConfigurationError(f"{path}: already exists; continue it with --resume, or choose another --out")
+
+    def _make(self, experiment: Experiment) -> None:
+        with self.locked(), self.written():
+            if not self.is_vacant():
+                raise ConfigurationError(f"{self.path}: another process has just begun a run here")
+            self.sweep()
+            (self.path / "checkpoints").mkdir(exist_ok=True)
+            # Last of all: without this file nothing was begun.
+            write_atomically(self.path / "experiment.yaml", yaml.safe_dump(experiment.model_dump(), sort_keys=False))
+
+    def is_vacant(self) -> bool:
+        """Whether nothing was begun in the folder, which there is: it holds nothing, or what a killed process left."""
+        if not self.path.is_dir():
+            return False
+        left = {_LOCK, "checkpoints"}
+        return all(
+            path.name in left or path.name.startswith(".experiment.yaml.") for path in self.path.iterdir()
+        ) and not any((self.path / "checkpoints").glob("[!.]*"))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training here meanwhile; raises RunError when one is. It ends with its process."""
+        lock = FileLock(self.path / _LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunError(f"{self.path}: another process is training this run; wait for it, or stop it") from None
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def written(self) -> Iterator[None]:
+        """Turn a full disk, a missing right and the like into one line."""
+        try:
+            yield
+        except (ConnectionError, TimeoutError):
+            raise  # of a backend
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+
+    def sweep(self) -> None:
+        """Remove what processes left that were killed while they wrote a file; for whoever holds the lock."""
+        names = ("experiment.yaml", "run.json", self.circuit.name, "metrics.jsonl", "result.json")
+        checkpoints = (self.last, self.previous, self.best)
+        for path in (*(self.path / name for name in names), *checkpoints):
+            for leftover in path.parent.glob(f".{path.name}.*"):
+                leftover.unlink(missing_ok=True)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -84,7 +147,7 @@ class RunFolder:
 
     @classmethod
     def latest(cls, name: str) -> RunFolder:
-        """Open the newest run of an experiment in the workspace; raises RunError when there is none."""
+        """Return the newest run of an experiment in the workspace, begun or not; raises RunError when there is none."""
         newest = None
         for path in _numbered(workspace() / name):
             if not path.exists():
@@ -92,7 +155,7 @@ class RunFolder:
             newest = path
         if newest is None:
             raise RunError(f"no run of {name!r} to resume in {workspace()}")
-        return cls.open(newest)
+        return cls(newest)
 
     def experiment(self) -> Experiment:
         """Read the experiment that the run was started with."""
@@ -128,9 +191,13 @@ class RunFolder:
         write_atomically(self.path / "metrics.jsonl", "".join(kept))
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
-        """Add one line to a JSON-lines file."""
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        """Add one line to a JSON-lines file, whatever the file ends with."""
+        with (self.path / name).open("a+b") as file:
+            start = b""
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                start = b"" if file.read(1) == b"\n" else b"\n"
+            file.write(start + json.dumps(row).encode() + b"\n")
 
     def _read_json(self, name: str) -> dict[str, Any]:
         path = self.path / name
@@ -146,11 +213,11 @@ class RunFolder:
         if not path.exists():
             return []
         rows = []
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_bytes().split(b"\n"):
             try:
                 rows.append(json.loads(line))
             except ValueError:
-                break  # the last line of a process that was killed while writing it
+                continue  # a process was killed while writing it; the other lines stand for themselves
         return rows
 
 
