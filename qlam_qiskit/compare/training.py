@@ -97,6 +97,11 @@ def run_final(
     }
 
 
+def is_finished(job: Job, bench: Bench) -> bool:
+    """Whether a final run was trained to its end already."""
+    return RunFolder(_folder(job, bench)).result() is not None
+
+
 def _folder(job: Job, bench: Bench) -> Path:
     """Return a job's run folder."""
     runs = bench.runs / "search" if job.stage == "trial" else bench.runs
