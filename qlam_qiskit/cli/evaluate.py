@@ -44,18 +44,16 @@ def evaluate_command(
     Example: qlam evaluate runs/digits --backend aer_shots --shots 4096 --limit 200
     """
     from qlam_qiskit.cli.progress import sample_bar
-    from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission
-    from qlam_qiskit.runs import SavedRun
+    from qlam_qiskit.run import Run
 
     say = lambda line: click.echo(line, err=True)  # noqa: E731
-    opened = SavedRun.open(run, data_dir)
+    opened = Run.open(run, data_dir)
     if submission is not None:
-        result = evaluate_submission(opened, submission, mitigate=mitigate, report=say)
+        result = opened.score(submission, mitigate=mitigate, report=say)
     else:
         with sample_bar("evaluating") as progress:
-            result = evaluate(
-                opened,
-                backend=backend,
+            result = opened.evaluate(
+                backend,
                 shots=shots,
                 part=part,
                 limit=limit,

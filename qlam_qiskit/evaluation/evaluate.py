@@ -68,9 +68,8 @@ def measure(
             raise ConfigurationError(f"--mitigate: backend {spec.name!r} is no device with a calibration of its own")
         return _measure_here(run, spec, part, shots, limit, seed, progress)
     prepared = prepare(run, spec, part=part, shots=shots, limit=limit, seed=seed)
-    with Ledger() as ledger:
-        submission = run_on_device(prepared, ledger, anyway=anyway, progress=progress, report=report)
-        return collect(run, submission, ledger, mitigate=mitigate)
+    submission = run_on_device(prepared, anyway=anyway, progress=progress, report=report)
+    return measure_submission(run, submission, mitigate=mitigate)
 
 
 def measure_submission(run: SavedRun | Path | str, submission: str, *, mitigate: bool = False) -> Measured:

@@ -40,6 +40,65 @@ class Prepared:
     samples: int
     estimator_pubs: list[EstimatorPub] | None = None  # sent in place of the plan's jobs where the entry asks for it
 
+    def __str__(self) -> str:
+        return summary(self)
+
+    def submit(self, *, anyway: bool = False, report: Callable[[str], None] = lambda line: None) -> Sent:
+        """Record the plan in the ledger and send it.
+
+        Parameters
+        ----------
+        anyway
+            Send even what is over the entry's ``max_qpu_seconds`` or under its ``min_fidelity``.
+        report
+            Hears what happens meanwhile.
+
+        Raises
+        ------
+        QlamError
+            When the plan does not fit, or could not be sent; what was recorded stays in the ledger.
+        """
+        with Ledger() as ledger:
+            return Sent(send(self, ledger, anyway=anyway, report=report).id, self.backend)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was sent: the submission's id, by which any process finds it again, and the backend, which is open."""
+
+    id: str
+    backend: OpenBackend
+
+    def wait(
+        self,
+        timeout: float | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> Sent:
+        """Follow all jobs to their end, and save their results.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; None waits as long as it takes.
+        progress
+            Hears how many jobs of how many have ended.
+        report
+            Hears what happens meanwhile.
+
+        Raises
+        ------
+        JobError
+            After ``timeout``, or when nothing moves because of a problem; the jobs live on.
+        """
+
+        def follow(state: Submission) -> None:
+            progress(sum(job.state in CLOSED for job in state.jobs), len(state.jobs))
+
+        with Ledger() as ledger:
+            wait(ledger, self.id, timeout=timeout, progress=follow, report=report, backend=self.backend)
+        return self
+
 
 def prepare(
     run: SavedRun | Path | str,
@@ -127,7 +186,6 @@ def collect(run: SavedRun | Path | str, submission: str, ledger: Ledger, *, miti
 
 def run_on_device(
     prepared: Prepared,
-    ledger: Ledger,
     *,
     anyway: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -138,14 +196,13 @@ def run_on_device(
     ``progress`` hears how many jobs of how many have ended.
     """
     report(summary(prepared))
+    progress(0, _jobs(prepared))
     with prepared.backend:
-        submission = send(prepared, ledger, anyway=anyway, report=report)
+        return prepared.submit(anyway=anyway, report=report).wait(progress=progress, report=report).id
 
-        def follow(state: Submission) -> None:
-            progress(sum(job.state in CLOSED for job in state.jobs), len(state.jobs))
 
-        wait(ledger, submission.id, progress=follow, report=report)
-    return submission.id
+def _jobs(prepared: Prepared) -> int:
+    return len(prepared.plan.jobs if prepared.estimator_pubs is None else prepared.estimator_pubs)
 
 
 def summary(prepared: Prepared) -> str:
