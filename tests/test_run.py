@@ -32,13 +32,16 @@ def loads(monkeypatch):
         (on_device, "open_backend"),
         (backend_record, "open_backend"),
     ):
-
-        def counted(*given, _name=name, _real=getattr(module, name), **named):
-            counts[_name] = counts.get(_name, 0) + 1
-            return _real(*given, **named)
-
-        monkeypatch.setattr(module, name, counted)
+        monkeypatch.setattr(module, name, counting(getattr(module, name), counts))
     return counts
+
+
+def counting(function, counts):
+    def counted(*given, **named):
+        counts[function.__name__] = counts.get(function.__name__, 0) + 1
+        return function(*given, **named)
+
+    return counted
 
 
 ONCE = {"load_data": 1, "build_model": 1, "read_circuit": 1, "open_backend": 1}

@@ -54,16 +54,19 @@ def write_circuit(path: Path, memory: MemoryCircuit) -> str:
     """Write a memory circuit into a file; returns the file's digest."""
     data = circuit_bytes(memory)
     write_atomically(path, data)
-    return _digest(data)
+    return digest(data)
 
 
-def read_circuit(path: Path, digest: str | None) -> MemoryCircuit:
-    """Read a memory circuit from a file of this ``digest``; raises RunError for anything else that the file may be."""
+def read_circuit(path: Path, expected: str | None) -> MemoryCircuit:
+    """Read a memory circuit from a file of the ``expected`` digest; raises RunError whatever else the file may be."""
+    if not path.is_file():
+        raise RunError(f"{path}: cannot be read: not a file")
     try:
-        data = path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b""
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES)
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from None
-    if _digest(data) != digest:
+    if digest(data) != expected:
         raise RunError(f"{path}: damaged: its contents do not match their digest in run.json")
     try:
         _check_headers(data)
@@ -129,7 +132,8 @@ def _names(parameters: tuple[Parameter, ...]) -> list[str]:
     return [parameter.name for parameter in parameters]
 
 
-def _digest(data: bytes) -> str:
+def digest(data: bytes) -> str:
+    """Hash a file's contents."""
     return hashlib.sha256(data).hexdigest()
 
 

@@ -129,6 +129,10 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{self.path}: cannot be written: {error.strerror or error}") from None
 
+    def unlock_file(self) -> None:
+        """Remove the lock's file, for whoever holds the lock and removes the folder."""
+        (self.path / _LOCK).unlink(missing_ok=True)
+
     def sweep(self) -> None:
         """Remove what processes left that were killed while they wrote a file; for whoever holds the lock."""
         names = ("experiment.yaml", "run.json", self.circuit.name, "metrics.jsonl", "result.json")
