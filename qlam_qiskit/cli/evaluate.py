@@ -43,7 +43,7 @@ def evaluate_command(
 
     Example: qlam evaluate runs/digits --backend aer_shots --shots 4096 --limit 200
     """
-    from qlam_qiskit.cli.progress import sample_bar
+    from qlam_qiskit.cli.progress import SampleBar
     from qlam_qiskit.run import Run
 
     say = lambda line: click.echo(line, err=True)  # noqa: E731
@@ -51,7 +51,7 @@ def evaluate_command(
     if submission is not None:
         result = opened.score(submission, mitigate=mitigate, report=say)
     else:
-        with sample_bar("evaluating") as progress:
+        with SampleBar("evaluating") as bar:
             result = opened.evaluate(
                 backend,
                 shots=shots,
@@ -61,8 +61,8 @@ def evaluate_command(
                 mitigate=mitigate,
                 anyway=yes,
                 backends=backends_file,
-                progress=progress,
-                report=say,
+                progress=bar.progress,
+                report=bar.say,
             )
     if as_json:
         click.echo(json.dumps(result))

@@ -64,16 +64,37 @@ class TrainingBar:
         self._console.print(f"{line}  {metrics['seconds']:.1f} s")
 
 
-@contextmanager
-def sample_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how many samples are done; yields a function of (done, total)."""
-    console = Console(stderr=True)
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True
-    ) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+class SampleBar:
+    """Shows how many samples, or jobs of a device, are done, and lines beside it; a context manager."""
+
+    def __init__(self, label: str) -> None:
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        columns = (
+            TextColumn(label),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("gone,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+        )
+        self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal, transient=True)
+        self._task = self._bar.add_task(label, total=None, visible=False)
+
+    def __enter__(self) -> SampleBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def progress(self, done: int, total: int) -> None:
+        """Move the bar, which is not shown before there is a total."""
+        self._bar.update(self._task, completed=done, total=total, visible=True)
+
+    def say(self, line: str) -> None:
+        """Print a line of its own above the bar."""
+        self._console.print(line, markup=False)
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def refit_command(
 
     Example: qlam refit runs/mnist_rows --backend fake_torino --samples 1000
     """
-    from qlam_qiskit.cli.progress import sample_bar
+    from qlam_qiskit.cli.progress import SampleBar
     from qlam_qiskit.evaluation.refit import refit
     from qlam_qiskit.runs import SavedRun
 
@@ -52,15 +52,15 @@ def refit_command(
         raise click.UsageError("give either --samples or --submission")
     opened = SavedRun.open(run, data_dir)
     chosen = {"backend": backend, "backends": backends_file, "shots": shots, "seed": seed, "anyway": yes}
-    with sample_bar("measuring") as progress:
+    with SampleBar("measuring") as bar:
         result = refit(
             opened,
             samples=samples,
             submission=submission,
             mitigate=mitigate,
             out=out,
-            progress=progress,
-            report=lambda line: click.echo(line, err=True),
+            progress=bar.progress,
+            report=bar.say,
             **chosen,
         )
     if as_json:
