@@ -27,6 +27,7 @@ class Run(SavedRun):
         seed: int | None = None,
         mitigate: bool = False,
         anyway: bool = False,
+        confirm: Callable[[str], bool] = lambda question: False,
         backends: Path | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
         report: Callable[[str], None] = lambda line: None,
@@ -47,6 +48,8 @@ class Run(SavedRun):
             Undo readout errors by the device's calibration.
         anyway
             Send even what is over the entry's ``max_qpu_seconds`` or under its ``min_fidelity``.
+        confirm
+            Puts a question to a person, who may allow the same; returns the answer.
         backends
             The registry's file.
         progress
@@ -73,6 +76,7 @@ class Run(SavedRun):
             seed=seed,
             mitigate=mitigate,
             anyway=anyway,
+            confirm=confirm,
             backends=backends,
             progress=progress,
             report=report,

@@ -50,7 +50,7 @@ ONCE = {"load_data": 1, "build_model": 1, "read_circuit": 1, "open_backend": 1}
 def test_a_plan_is_submitted_followed_and_scored_and_everything_loaded_once(path, loads):
     trained = Run.open(path)
     plan = trained.plan("device", limit=12)
-    assert str(plan).startswith("12 samples on device: 1 jobs, ")
+    assert str(plan).startswith("12 samples on device: 1 job, ")
     submission = plan.submit()
     heard = []
     assert submission.wait(progress=lambda *done: heard.append(done)) is submission

@@ -79,18 +79,18 @@ class SampleBar:
             TextColumn("left"),
         )
         self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal, transient=True)
-        self._task = self._bar.add_task(label, total=None, visible=False)
+        self._task = self._bar.add_task(label, total=None)
 
     def __enter__(self) -> SampleBar:
-        self._bar.start()
-        return self
+        return self  # the bar starts with the first progress: a question may have to be asked before
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def progress(self, done: int, total: int) -> None:
         """Move the bar, which is not shown before there is a total."""
-        self._bar.update(self._task, completed=done, total=total, visible=True)
+        self._bar.start()
+        self._bar.update(self._task, completed=done, total=total)
 
     def say(self, line: str) -> None:
         """Print a line of its own above the bar."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, sample_seed, shots, yes
+from qlam_qiskit.cli.options import as_json, ask, backend, backends_file, data_dir, sample_seed, shots, yes
 
 
 @click.command("refit")
@@ -51,7 +51,14 @@ def refit_command(
     if (samples is None) == (submission is None):
         raise click.UsageError("give either --samples or --submission")
     opened = SavedRun.open(run, data_dir)
-    chosen = {"backend": backend, "backends": backends_file, "shots": shots, "seed": seed, "anyway": yes}
+    chosen = {
+        "backend": backend,
+        "backends": backends_file,
+        "shots": shots,
+        "seed": seed,
+        "anyway": yes,
+        "confirm": ask,
+    }
     with SampleBar("measuring") as bar:
         result = refit(
             opened,

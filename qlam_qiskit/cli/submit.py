@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, part, sample_seed, shots, yes
+from qlam_qiskit.cli.options import as_json, ask, backend, backends_file, data_dir, limit, part, sample_seed, shots, yes
 
 
 @click.command("submit")
@@ -42,15 +42,16 @@ def submit_command(
     """
     from qlam_qiskit.jobs import Ledger, show
     from qlam_qiskit.run import Run
+    from qlam_qiskit.words import counted
 
     tell = lambda line: click.echo(line, err=True)  # noqa: E731
     opened = Run.open(run, data_dir)
     plan = opened.plan(backend, part=part, limit=limit, shots=shots, seed=seed, backends=backends_file)
     tell(str(plan))
     with plan.backend, Ledger() as ledger:
-        (submission,) = show(ledger, plan.submit(anyway=yes, report=tell).id)
+        (submission,) = show(ledger, plan.submit(anyway=yes, confirm=ask, report=tell).id)
     state = submission.to_json()
     if as_json:
         click.echo(json.dumps(state))
     else:
-        click.echo(f"{state['submission']}: {len(state['jobs'])} jobs on {state['backend']}")
+        click.echo(f"{state['submission']}: {counted(len(state['jobs']), 'job')} on {state['backend']}")

@@ -51,6 +51,7 @@ def measure(
     seed: int | None = None,
     mitigate: bool = False,
     anyway: bool = False,
+    confirm: Callable[[str], bool] = lambda question: False,
     backends: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     report: Callable[[str], None] = lambda line: None,
@@ -68,7 +69,7 @@ def measure(
             raise ConfigurationError(f"--mitigate: backend {spec.name!r} is no device with a calibration of its own")
         return _measure_here(run, spec, part, shots, limit, seed, progress)
     prepared = prepare(run, spec, part=part, shots=shots, limit=limit, seed=seed)
-    submission = run_on_device(prepared, anyway=anyway, progress=progress, report=report)
+    submission = run_on_device(prepared, anyway=anyway, confirm=confirm, progress=progress, report=report)
     return measure_submission(run, submission, mitigate=mitigate)
 
 

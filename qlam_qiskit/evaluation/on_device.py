@@ -10,14 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
 from qlam_qiskit.backends import BackendSpec, OpenBackend, open_backend
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.evaluation.measured import Measured
-from qlam_qiskit.jobs import Ledger, Submission, probabilities, results, show, submit, submit_pubs, wait
+from qlam_qiskit.jobs import Ledger, Submission, expectations, probabilities, show, submit, wait
 from qlam_qiskit.jobs.job_state import CLOSED
 from qlam_qiskit.model.sampling import (
     estimator_pubs,
@@ -27,6 +25,7 @@ from qlam_qiskit.model.sampling import (
 )
 from qlam_qiskit.planning.plan import Plan, make_plan
 from qlam_qiskit.runs.saved_run import Part, SavedRun
+from qlam_qiskit.words import counted, seconds
 
 
 @dataclass(frozen=True)
@@ -38,18 +37,25 @@ class Prepared:
     plan: Plan
     part: Part
     samples: int
-    estimator_pubs: list[EstimatorPub] | None = None  # sent in place of the plan's jobs where the entry asks for it
 
     def __str__(self) -> str:
         return summary(self)
 
-    def submit(self, *, anyway: bool = False, report: Callable[[str], None] = lambda line: None) -> Sent:
+    def submit(
+        self,
+        *,
+        anyway: bool = False,
+        confirm: Callable[[str], bool] = lambda question: False,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> Sent:
         """Record the plan in the ledger and send it.
 
         Parameters
         ----------
         anyway
             Send even what is over the entry's ``max_qpu_seconds`` or under its ``min_fidelity``.
+        confirm
+            Puts a question to a person, who may allow the same; returns the answer.
         report
             Hears what happens meanwhile.
 
@@ -59,7 +65,7 @@ class Prepared:
             When the plan does not fit, or could not be sent; what was recorded stays in the ledger.
         """
         with Ledger() as ledger:
-            return Sent(send(self, ledger, anyway=anyway, report=report).id, self.backend)
+            return Sent(send(self, ledger, anyway=anyway, confirm=confirm, report=report).id, self.backend)
 
 
 @dataclass(frozen=True)
@@ -118,40 +124,42 @@ def prepare(
     model.check_samples(len(split))
     opened = open_backend(spec, shots=shots, seed=run.experiment.seed if seed is None else seed)
     tokens = torch.from_numpy(split.tokens(slice(None)))
-    pubs = sampler_pubs(model, tokens, opened.shots)
-    if getattr(spec, "primitive", "sampler") == "sampler":
-        return Prepared(run, opened, make_plan(pubs, opened), part, len(split))
-    # An estimator runs one sample per execution; all Z strings share one basis, so that it costs what sampling would,
-    # times what the resilience level adds.
-    return Prepared(
-        run,
-        opened,
-        make_plan(pubs, opened, tiles=1),
-        part,
-        len(split),
-        estimator_pubs(model, tokens, opened.isa, opened.shots),
-    )
+    if getattr(spec, "primitive", "sampler") == "estimator":
+        pubs = estimator_pubs(model, tokens, opened.isa, opened.shots)
+    else:
+        pubs = sampler_pubs(model, tokens, opened.shots)
+    return Prepared(run, opened, make_plan(pubs, opened), part, len(split))
+
+
+def check_allowed(prepared: Prepared, anyway: bool, confirm: Callable[[str], bool]) -> None:
+    """Raise QlamError when a plan does not fit, unless ``anyway``, or ``confirm`` returns a person's yes."""
+    plan = prepared.plan
+    if not plan.fits and not anyway and not confirm(f"{'; '.join(plan.reasons)}. Send it all the same?"):
+        raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same")
 
 
 def send(
-    prepared: Prepared, ledger: Ledger, *, anyway: bool = False, report: Callable[[str], None] = print
+    prepared: Prepared,
+    ledger: Ledger,
+    *,
+    anyway: bool = False,
+    confirm: Callable[[str], bool] = lambda question: False,
+    report: Callable[[str], None] = print,
 ) -> Submission:
-    """Record a plan in the ledger and send it; raises QlamError when it does not fit, unless ``anyway``."""
-    plan = prepared.plan
-    if not plan.fits and not anyway:
-        raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same")
+    """Record a plan in the ledger and send it; raises QlamError when it does not fit.
+
+    Unless ``anyway``, or a person answers the question that ``confirm`` puts with yes.
+    """
+    check_allowed(prepared, anyway, confirm)
     metadata = {
         "run": str(prepared.run.path),
         "weights": prepared.run.folder.weights_digest(),
         "part": prepared.part,
         "samples": prepared.samples,
         "shots": prepared.backend.shots,
-        "primitive": "sampler" if prepared.estimator_pubs is None else "estimator",
+        "primitive": getattr(prepared.backend.spec, "primitive", "sampler"),
     }
-    if prepared.estimator_pubs is not None:
-        jobs = [[pub] for pub in prepared.estimator_pubs]
-        return submit_pubs(jobs, prepared.backend, ledger, metadata=metadata, report=report)
-    return submit(plan, prepared.backend, ledger, metadata=metadata, report=report)
+    return submit(prepared.plan, prepared.backend, ledger, metadata=metadata, report=report)
 
 
 def collect(run: SavedRun | Path | str, submission: str, ledger: Ledger, *, mitigate: bool = False) -> Measured:
@@ -175,8 +183,7 @@ def collect(run: SavedRun | Path | str, submission: str, ledger: Ledger, *, miti
     if metadata["primitive"] == "estimator":
         if mitigate:
             raise ConfigurationError("--mitigate: an estimator mitigates by its own options, set in backends.yaml")
-        values = [np.asarray(job[0].data.evs) for job in results(ledger, record.id)]
-        readouts = readouts_from_expectations(model, values)
+        readouts = readouts_from_expectations(model, expectations(ledger, record.id))
     else:
         tables = probabilities(ledger, record.id, mitigate=mitigate, proper=False)
         readouts = readouts_from_probabilities(model, tables)
@@ -188,6 +195,7 @@ def run_on_device(
     prepared: Prepared,
     *,
     anyway: bool = False,
+    confirm: Callable[[str], bool] = lambda question: False,
     progress: Callable[[int, int], None] = lambda done, total: None,
     report: Callable[[str], None] = lambda line: None,
 ) -> str:
@@ -196,20 +204,18 @@ def run_on_device(
     ``progress`` hears how many jobs of how many have ended.
     """
     report(summary(prepared))
-    progress(0, _jobs(prepared))
     with prepared.backend:
-        return prepared.submit(anyway=anyway, report=report).wait(progress=progress, report=report).id
-
-
-def _jobs(prepared: Prepared) -> int:
-    return len(prepared.plan.jobs if prepared.estimator_pubs is None else prepared.estimator_pubs)
+        check_allowed(prepared, anyway, confirm)
+        progress(0, len(prepared.plan.jobs))
+        return prepared.submit(anyway=True, report=report).wait(progress=progress, report=report).id
 
 
 def summary(prepared: Prepared) -> str:
     """Say what a plan costs in one line."""
-    plan = prepared.plan.to_json()
+    plan = prepared.plan
+    cost = "no QPU time" if plan.qpu_seconds == 0 else f"{seconds(plan.qpu_seconds)} of QPU time"
     return (
-        f"{prepared.samples:,} samples on {prepared.backend.name}: {plan['jobs']} jobs, "
-        f"{plan['executions']:,} executions, {plan['two_qubit_gates']} two-qubit gates a circuit, fidelity "
-        f"{plan['estimated_fidelity']:.2f}, {plan['qpu_seconds']:.0f} s of QPU time"
+        f"{counted(prepared.samples, 'sample')} on {prepared.backend.name}: {counted(plan.job_count, 'job')}, "
+        f"{plan.executions:,} executions, {plan.two_qubit_gates} two-qubit gates a circuit, fidelity "
+        f"{plan.estimated_fidelity:.2f}, {cost}"
     )

@@ -166,6 +166,6 @@ def test_the_command_prints_one_json_object(run, capsys):
     qlam(["refit", str(run), "--backend", "device", "--samples", "40", "--json"], standalone_mode=False)
     captured = capsys.readouterr()
     assert json.loads(captured.out)["samples"] == 40
-    assert "40 samples on device: 1 jobs" in captured.err
+    assert "40 samples on device: 1 job," in captured.err
     qlam(["refit", str(run), "--backend", "exact", "--samples", "40"], standalone_mode=False)
     assert "40 training samples on exact" in capsys.readouterr().out
