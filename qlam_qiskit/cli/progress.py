@@ -89,8 +89,8 @@ class SampleBar:
 
     def progress(self, done: int, total: int) -> None:
         """Move the bar, which is not shown before there is a total."""
-        self._bar.start()
         self._bar.update(self._task, completed=done, total=total)
+        self._bar.start()
 
     def say(self, line: str) -> None:
         """Print a line of its own above the bar."""

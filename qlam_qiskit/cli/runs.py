@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from qlam_qiskit.runs.overview import Overview
 
 _run = click.argument("run", type=click.Path(path_type=Path))
-_UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
 
 
 @click.group()
@@ -49,15 +48,15 @@ def list_command(as_json: bool) -> None:
     from rich.table import Column, Table
     from rich.text import Text
 
+    from qlam_qiskit.words import span
+
     name = Column("run", no_wrap=True, min_width=max(len(run.name) for run in found))
     numbers = (Column(title, justify="right") for title in ("accuracy", "parameters", "evaluations", "age"))
     table = Table(name, "task", *numbers, box=None, pad_edge=False)
     for run in found:
         task = run.task or run.problem or ""
         parameters = "" if run.parameters is None else f"{run.parameters:,}"
-        table.add_row(
-            Text(run.name), Text(task), _accuracy(run), parameters, str(run.evaluations or ""), _duration(run.age)
-        )
+        table.add_row(Text(run.name), Text(task), _accuracy(run), parameters, str(run.evaluations or ""), span(run.age))
     Console(highlight=False).print(table)
 
 
@@ -164,10 +163,3 @@ def _accuracy(run: Overview) -> str:
     if run.accuracy is not None:
         return f"{run.accuracy:.2%}"
     return "damaged" if run.problem else f"epoch {run.epochs}"
-
-
-def _duration(seconds: float) -> str:
-    for name, size in _UNITS:
-        if seconds >= size:
-            return f"{seconds / size:.0f} {name}"
-    return f"{seconds:.0f} s"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from qlam_qiskit.compare.planning import Job
 from qlam_qiskit.compare.settings import Comparison
+from qlam_qiskit.words import span
 
 
 class Countdown:
@@ -73,15 +74,9 @@ class Countdown:
         if not samples:
             return text
         left = sum(count * self._samples[kind] for kind, count in self._left.items())
-        return f"{text}, about {_duration((left + self._samples[self._kind(job)]) * seconds / samples)} left"
+        return f"{text}, about {span((left + self._samples[self._kind(job)]) * seconds / samples)} left"
 
     def _kind(self, job: Job) -> str:
         if job.stage != "final":
             return job.stage
         return "first" if job.experiment.seed == self._comparison.seeds[0] or not self.contenders else "further"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
