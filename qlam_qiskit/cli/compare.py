@@ -16,6 +16,8 @@ from qlam_qiskit.cli.options import as_json, data_dir
 if TYPE_CHECKING:
     from qlam_qiskit.compare import Comparison
 
+_MOST_SEEDS = 1000
+
 
 @click.command("compare")
 @click.argument("name")
@@ -54,6 +56,7 @@ def compare_command(
     """
     from qlam_qiskit.cli.progress import interruptible
     from qlam_qiskit.compare import Choice, check_records, compare, load_comparison
+    from qlam_qiskit.compare.tables import make_table, to_markdown
 
     comparison = load_comparison(name)
     stem = Path(name).stem
@@ -67,15 +70,14 @@ def compare_command(
         if checking:
             found = check_records(comparison, stem, _named, tolerance=tolerance, **shared)
         else:
-            compare(comparison, stem, _follow, **shared)
-            found = json.loads((out / "table.json").read_text())
+            found = make_table(comparison, compare(comparison, stem, _follow, **shared))
     if as_json:
         click.echo(json.dumps({"comparison": stem, "checked" if checking else "table": found}))
     elif not checking and sys.stdout.isatty():
         _print_table(comparison, found)
         click.echo(f"{out / 'table.md'} says under what budget, and names its sources")
     elif not checking:
-        click.echo((out / "table.md").read_text(), nl=False)
+        click.echo(to_markdown(comparison, stem, found), nl=False)
 
 
 def _print_table(comparison: Comparison, table: list[dict[str, Any]]) -> None:
@@ -138,5 +140,7 @@ def _parse_seeds(text: str | None) -> list[int] | None:
             found = range(0)
         if not found:
             raise ConfigurationError(f"--seeds {text}: expected numbers and ranges, such as 0-2 or 0,5")
+        if found[-1] - found[0] + len(seeds) >= _MOST_SEEDS:
+            raise ConfigurationError(f"--seeds {text}: more than {_MOST_SEEDS:,} seeds")
         seeds.extend(seed for seed in found if seed not in seeds)
     return seeds

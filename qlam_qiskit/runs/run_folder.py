@@ -13,18 +13,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
 from qlam_qiskit.configuration import check, read_yaml
 from qlam_qiskit.errors import ConfigurationError, RunError
+from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.runs.experiment import Experiment
+from qlam_qiskit.runs.records import (
+    EpochMetrics,
+    EvaluationRecord,
+    RunDescription,
+    RunResult,
+    append_line,
+    read_json,
+    read_lines,
+)
 from qlam_qiskit.workspace import workspace, write_atomically
 
 _LOCK = ".lock"
@@ -93,7 +101,7 @@ class RunFolder:
             self.sweep()
             (self.path / "checkpoints").mkdir(exist_ok=True)
             # Last of all: without this file nothing was begun.
-            write_atomically(self.path / "experiment.yaml", yaml.safe_dump(experiment.model_dump(), sort_keys=False))
+            write_atomically(self.path / "experiment.yaml", dump_yaml(experiment.model_dump()))
 
     def is_vacant(self) -> bool:
         """Whether nothing was begun in the folder, which there is: it holds nothing, or what a killed process left."""
@@ -171,11 +179,12 @@ class RunFolder:
 
     def description(self) -> dict[str, Any]:
         """Read run.json."""
-        return self._read_json("run.json")
+        return read_json(self.path / "run.json", RunDescription)
 
     def result(self) -> dict[str, Any] | None:
         """Read result.json; None while training has not finished."""
-        return self._read_json("result.json") if (self.path / "result.json").exists() else None
+        path = self.path / "result.json"
+        return read_json(path, RunResult) if path.exists() else None
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> None:
         """Write a JSON file of the run."""
@@ -183,11 +192,14 @@ class RunFolder:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Read the metrics of all finished epochs."""
-        return self._read_lines("metrics.jsonl")
+        rows = list(read_lines(self.path / "metrics.jsonl", EpochMetrics))
+        if any(row.keys() != rows[0].keys() for row in rows):
+            raise RunError(f"{self.path / 'metrics.jsonl'}: damaged: its lines differ in their keys")
+        return rows
 
     def evaluations(self) -> list[dict[str, Any]]:
         """Read the evaluations of the run, the oldest first."""
-        return self._read_lines("evaluations.jsonl")
+        return list(read_lines(self.path / "evaluations.jsonl", EvaluationRecord))
 
     def keep_metrics(self, epochs: int) -> None:
         """Drop the metrics of epochs that will be trained again."""
@@ -195,34 +207,8 @@ class RunFolder:
         write_atomically(self.path / "metrics.jsonl", "".join(kept))
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
-        """Add one line to a JSON-lines file, whatever the file ends with."""
-        with (self.path / name).open("a+b") as file:
-            start = b""
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                start = b"" if file.read(1) == b"\n" else b"\n"
-            file.write(start + json.dumps(row).encode() + b"\n")
-
-    def _read_json(self, name: str) -> dict[str, Any]:
-        path = self.path / name
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise RunError(f"{path}: missing; the run folder is not complete") from None
-        except ValueError:
-            raise RunError(f"{path}: damaged: not JSON") from None
-
-    def _read_lines(self, name: str) -> list[dict[str, Any]]:
-        path = self.path / name
-        if not path.exists():
-            return []
-        rows = []
-        for line in path.read_bytes().split(b"\n"):
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                continue  # a process was killed while writing it; the other lines stand for themselves
-        return rows
+        """Add one line to a JSON-lines file."""
+        append_line(self.path / name, dict(row))
 
 
 def _numbered(path: Path) -> Iterator[Path]:

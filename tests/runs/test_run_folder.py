@@ -183,13 +183,18 @@ def test_where_only_the_best_weights_are_sound_they_are_continued_and_it_is_said
 
 def test_a_record_that_was_cut_hides_no_other(tmp_path):
     folder = RunFolder(tmp_path)
-    for name, read in (("evaluations.jsonl", folder.evaluations), ("metrics.jsonl", folder.metrics)):
-        (tmp_path / name).write_bytes(b'{"epoch": 1}\n{"epoch": 2, "train_lo')
-        folder.append(name, {"epoch": 3})
-        folder.append(name, {"epoch": 4})
-        assert [row["epoch"] for row in read()] == [1, 3, 4]
-        (tmp_path / name).write_bytes(b'{"epoch": 1}\n\xff\xfe\x00{\n{"epoch": 5}')
-        assert [row["epoch"] for row in read()] == [1, 5]
+    evaluation = {"accuracy": 0.5, "backend": "exact", "shots": None}
+    for name, read, key, rest in (
+        ("evaluations.jsonl", folder.evaluations, "samples", evaluation),
+        ("metrics.jsonl", folder.metrics, "epoch", {"train_loss": 0.1, "train_accuracy": 0.5}),
+    ):
+        rows = [json.dumps({key: number, **rest}).encode() for number in range(1, 4)]
+        (tmp_path / name).write_bytes(rows[0] + b"\n" + rows[1][:15])
+        folder.append(name, {key: 3, **rest})
+        folder.append(name, {key: 4, **rest})
+        assert [row[key] for row in read()] == [1, 3, 4]
+        (tmp_path / name).write_bytes(rows[0] + b"\n\xff\xfe\x00{\n" + rows[2])
+        assert [row[key] for row in read()] == [1, 3]
 
 
 REGISTRY = (

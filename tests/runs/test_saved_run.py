@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from qlam_qiskit.errors import ConfigurationError, RunError
 from qlam_qiskit.evaluation.evaluate import evaluate
+from qlam_qiskit.plain_yaml import dump_yaml, parse_yaml
 from qlam_qiskit.runs import SavedRun
 from qlam_qiskit.train import load_experiment, train
 
@@ -77,9 +77,9 @@ def test_no_template_is_executed_to_look_at_a_run(own_run, run):
 @pytest.mark.parametrize("template", ["PATH", "own"])
 def test_a_strangers_folder_names_a_file_and_it_is_not_executed(own_run, run, template):
     age(own_run)
-    values = yaml.safe_load((own_run / "experiment.yaml").read_text())
+    values = parse_yaml((own_run / "experiment.yaml").read_text())
     values["model"]["circuit"]["template"] = str(Path("circuits/own.py").resolve()) if template == "PATH" else "own"
-    (own_run / "experiment.yaml").write_text(yaml.safe_dump(values))
+    (own_run / "experiment.yaml").write_text(dump_yaml(values))
     for command in ("evaluate", "report", "estimate"):
         status, out, err = run(command, own_run, *(["--backend", "fake_torino"] if command == "estimate" else []))
         assert (status, out) == (1, "")
