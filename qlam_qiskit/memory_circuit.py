@@ -6,6 +6,7 @@ A template is a file that defines ``build(num_qubits, ...) -> MemoryCircuit``; s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -25,6 +26,8 @@ from qiskit.circuit.library import get_standard_gate_name_mapping
 from qlam_qiskit.errors import CircuitError, ConfigurationError
 
 MOST_PHASED_STEPS = 8
+
+_AUTOMATIC_NAME = re.compile(r"^circuit-\d+(-\d+)*$")  # a running number, which differs from process to process
 
 
 def local_rotation(num_qubits: int, name: str = "alpha") -> tuple[QuantumCircuit, ParameterVector]:
@@ -207,7 +210,8 @@ def _describe(circuit: QuantumCircuit) -> Iterable[str]:
 def _describe_operation(operation: Operation, qubits: Sequence[int]) -> Iterable[str]:
     parameters = getattr(operation, "params", [])
     matrices = [parameter.tobytes().hex() for parameter in parameters if isinstance(parameter, np.ndarray)]
-    yield f"{operation.name} {qubits} {matrices or [str(parameter) for parameter in parameters]}"
+    name = _AUTOMATIC_NAME.sub("circuit", operation.name)
+    yield f"{name} {qubits} {matrices or [str(parameter) for parameter in parameters]}"
     if _is_standard(operation) or matrices:
         return
     if isinstance(operation, AnnotatedOperation):

@@ -47,11 +47,17 @@ def find_templates(extra: Path | None = None) -> dict[str, TemplateFile]:
             if place is extra:
                 raise ConfigurationError(f"{extra}: no such file or folder of templates")
             continue
-        for path in _files(place):
-            if not path.stem.startswith("_"):
-                # Path.resolve raises where a symbolic link leads to itself.
-                found[path.stem] = TemplateFile(path.stem, Path(os.path.realpath(path)), _summary(path))
+        found |= _found_in(place)
     return found
+
+
+def _found_in(place: Path) -> dict[str, TemplateFile]:
+    # Path.resolve raises where a symbolic link leads to itself.
+    return {
+        path.stem: TemplateFile(path.stem, Path(os.path.realpath(path)), _summary(path))
+        for path in _files(place)
+        if not path.stem.startswith("_")
+    }
 
 
 def _files(place: Path) -> list[Path]:
@@ -73,7 +79,15 @@ def load_template(
     """
     if name.endswith(".py"):
         extra, name = Path(name), Path(name).stem
-    templates = find_templates(extra)
+    return _build(find_templates(extra), name, num_qubits, options or {})
+
+
+def load_installed_template(name: str, num_qubits: int, options: dict[str, Any] | None = None) -> MemoryCircuit:
+    """Build a template that came with the package, whatever else bears its name; raises as :func:`load_template`."""
+    return _build(_found_in(bundled_folder("circuits")), name, num_qubits, options or {})
+
+
+def _build(templates: dict[str, TemplateFile], name: str, num_qubits: int, options: dict[str, Any]) -> MemoryCircuit:
     if name not in templates:
         near = did_you_mean(name, templates)
         raise ConfigurationError(f"unknown circuit template {name!r}; available: {', '.join(sorted(templates))}{near}")
@@ -81,7 +95,6 @@ def load_template(
         raise ConfigurationError(f"a memory has at least 1 qubit, not {num_qubits}")
     path = templates[name].path
     build = _load_build(path)
-    options = options or {}
     _check_options(name, build, options)
     try:
         with redirect_stdout(sys.stderr):

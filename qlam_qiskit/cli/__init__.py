@@ -22,6 +22,7 @@ _COMMANDS = {
     "submit": "submit:submit_command",
     "refit": "refit:refit_command",
     "jobs": "jobs:jobs",
+    "runs": "runs:runs",
     "report": "report:report_command",
     "plot": "plot:plot_command",
     "compare": "compare:compare_command",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qlam_qiskit.cli import completion
 from qlam_qiskit.cli.options import as_json, data_dir
+
+if TYPE_CHECKING:
+    from qlam_qiskit.compare import Comparison
 
 _MOST_SEEDS = 1000
 
@@ -65,20 +69,55 @@ def compare_command(
             "out": out, "choice": choice, "data_dir": data_dir, "say": say, "should_stop": asked,
         }  # fmt: skip
         if checking:
-            found = check_records(comparison, stem, _follow, tolerance=tolerance, **shared)
+            found = check_records(comparison, stem, _named, tolerance=tolerance, **shared)
         else:
             found = make_table(comparison, compare(comparison, stem, _follow, **shared))
     if as_json:
         click.echo(json.dumps({"comparison": stem, "checked" if checking else "table": found}))
+    elif not checking and sys.stdout.isatty():
+        _print_table(comparison, found)
+        click.echo(f"{out / 'table.md'} says under what budget, and names its sources")
     elif not checking:
         click.echo(to_markdown(comparison, stem, found), nl=False)
+
+
+def _print_table(comparison: Comparison, table: list[dict[str, Any]]) -> None:
+    """Draw a comparison's table for a terminal: accuracies of one task below each other."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from qlam_qiskit.compare.tables import format_percent, sentence
+
+    console = Console(highlight=False, markup=False)
+    for entry in table:
+        numbers = (Column(title, justify="right") for title in ("test accuracy, %", "parameters", "seeds", "s a run"))
+        title = f"{entry['task']} {entry['case']}".strip()
+        drawn = Table(title, *numbers, box=None, pad_edge=False)
+        for row in entry["rows"]:
+            drawn.add_row(
+                comparison.models[row["model"]].label,
+                format_percent(row["test_accuracy"], row["deviation"]),
+                f"{row['parameters']:,}",
+                str(len(row["seeds"])),
+                f"{row['train_seconds']:.0f}",
+            )
+        console.print(drawn)
+        if entry["test"]:
+            console.print(sentence(comparison, entry))
+        console.print()
+
+
+@contextmanager
+def _named(job: Any) -> Iterator[Any]:
+    click.echo(job.name, err=True)
+    with _follow(job) as bar:
+        yield bar
 
 
 @contextmanager
 def _follow(job: Any) -> Iterator[Any]:
     from qlam_qiskit.cli.progress import TrainingBar
 
-    click.echo(job.name, err=True)
     with TrainingBar(job.experiment.training.epochs) as bar:
         yield bar
 

@@ -48,11 +48,9 @@ def estimate_command(
 
     Example: qlam estimate runs/mnist_rows --backend fake_torino --limit 1000
     """
-    from qlam_qiskit.backends import load_registry
-    from qlam_qiskit.evaluation.on_device import prepare
+    from qlam_qiskit.run import Run
 
-    spec = load_registry(backends_file).spec(backend)
-    prepared = prepare(run, spec, part=part, limit=limit, shots=shots, data_dir=data_dir)
+    prepared = Run.open(run, data_dir).plan(backend, part=part, limit=limit, shots=shots, backends=backends_file)
     with prepared.backend:
         plan = {**prepared.plan.to_json(), "samples": prepared.samples}
     if as_json:

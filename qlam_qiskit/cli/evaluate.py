@@ -61,16 +61,17 @@ def evaluate_command(
 
     Example: qlam evaluate runs/digits --backend aer_shots --shots 4096 --limit 200
     """
-    from qlam_qiskit.cli.progress import sample_bar
-    from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission
+    from qlam_qiskit.cli.progress import SampleBar
+    from qlam_qiskit.run import Run
 
+    say = lambda line: click.echo(line, err=True)  # noqa: E731
+    opened = Run.open(run, data_dir)
     if submission is not None:
-        result = evaluate_submission(run, submission, mitigate=mitigate, data_dir=data_dir)
+        result = opened.score(submission, mitigate=mitigate, report=say)
     else:
-        with sample_bar("evaluating") as progress:
-            result = evaluate(
-                run,
-                backend=backend,
+        with SampleBar("evaluating") as bar:
+            result = opened.evaluate(
+                backend,
                 shots=shots,
                 part=part,
                 limit=limit,
@@ -78,10 +79,9 @@ def evaluate_command(
                 mitigate=mitigate,
                 anyway=yes,
                 confirm=ask,
-                data_dir=data_dir,
                 backends=backends_file,
-                progress=progress,
-                report=lambda line: click.echo(line, err=True),
+                progress=bar.progress,
+                report=bar.say,
             )
     if as_json:
         click.echo(json.dumps(result))

@@ -44,17 +44,18 @@ def plot_command(
     """
     from qlam_qiskit.cli.report import stages
     from qlam_qiskit.report import write_figures
+    from qlam_qiskit.runs import SavedRun
 
+    opened = SavedRun.open(run, data_dir)
     with stages() as progress:
         written = write_figures(
-            run,
+            opened,
             figures,
             kind=kind,
             out=out,
             limit=limit,
             samples=samples,
             noise=noise,
-            data_dir=data_dir,
             backends=backends_file,
             progress=progress,
         )

@@ -49,6 +49,10 @@ class TrainingBar:
         label = f"epoch {epoch}/{self._epochs}"
         self._progress.update(self._task, completed=done, total=total, description=label, loss=loss, accuracy=accuracy)
 
+    def say(self, line: str) -> None:
+        """Print a line beside the bar."""
+        self._console.print(line, markup=False)
+
     def epoch(self, metrics: dict[str, Any]) -> None:
         """Print an epoch's line."""
         line = (
@@ -60,28 +64,37 @@ class TrainingBar:
         self._console.print(f"{line}  {metrics['seconds']:.1f} s")
 
 
-@contextmanager
-def sample_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how many samples are done; yields a function of (done, total)."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn(label, markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-    )
-    bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True)
-    task = bar.add_task(label, total=None)
+class SampleBar:
+    """Shows how many samples, or jobs of a device, are done, and lines beside it; a context manager."""
 
-    def move(done: int, total: int) -> None:
-        bar.start()  # not before: a question may have to be asked first
-        bar.update(task, completed=done, total=total)
+    def __init__(self, label: str) -> None:
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        columns = (
+            TextColumn(label, markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("gone,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+        )
+        self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal, transient=True)
+        self._task = self._bar.add_task(label, total=None)
 
-    try:
-        yield move
-    finally:
-        bar.stop()
+    def __enter__(self) -> SampleBar:
+        return self  # the bar starts with the first progress: a question may have to be asked before
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def progress(self, done: int, total: int) -> None:
+        """Move the bar, which is not shown before there is a total."""
+        self._bar.update(self._task, completed=done, total=total)
+        self._bar.start()
+
+    def say(self, line: str) -> None:
+        """Print a line of its own above the bar."""
+        self._console.print(line, markup=False)
 
 
 @contextmanager

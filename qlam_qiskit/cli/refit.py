@@ -50,11 +50,13 @@ def refit_command(
 
     Example: qlam refit runs/mnist_rows --backend fake_torino --samples 1000
     """
-    from qlam_qiskit.cli.progress import sample_bar
+    from qlam_qiskit.cli.progress import SampleBar
     from qlam_qiskit.evaluation.refit import refit
+    from qlam_qiskit.runs import SavedRun
 
     if (samples is None) == (submission is None):
         raise click.UsageError("give either --samples or --submission")
+    opened = SavedRun.open(run, data_dir)
     chosen = {
         "backend": backend,
         "backends": backends_file,
@@ -63,18 +65,15 @@ def refit_command(
         "anyway": yes,
         "confirm": ask,
     }
-    with sample_bar("measuring") as progress:
+    with SampleBar("measuring") as bar:
         result = refit(
-            run,
+            opened,
             samples=samples,
             submission=submission,
             mitigate=mitigate,
             out=out,
-            data_dir=data_dir,
-            progress=progress,
-            report=lambda line: click.echo(line, err=True),
-            anyway=yes,
-            confirm=ask,
+            progress=bar.progress,
+            report=bar.say,
             **chosen,
         )
     if as_json:

@@ -48,15 +48,16 @@ def report_command(
     Example: qlam report runs/mnist_rows --noise FakeTorino --data-dir data
     """
     from qlam_qiskit.report import build_report
+    from qlam_qiskit.runs import SavedRun
 
+    opened = SavedRun.open(run, data_dir)
     with stages() as progress:
         written = build_report(
-            run,
+            opened,
             out=out,
             limit=limit,
             samples=samples,
             noise=noise,
-            data_dir=data_dir,
             backends=backends_file,
             progress=progress,
         )

@@ -52,16 +52,16 @@ def submit_command(
 
     Example: qlam submit runs/mnist_rows --backend fake_torino --limit 100
     """
-    from qlam_qiskit.backends import load_registry
-    from qlam_qiskit.evaluation.on_device import prepare, send, summary
-    from qlam_qiskit.jobs import Ledger
+    from qlam_qiskit.jobs import Ledger, show
+    from qlam_qiskit.run import Run
     from qlam_qiskit.words import counted
 
-    spec = load_registry(backends_file).spec(backend)
-    prepared = prepare(run, spec, part=part, limit=limit, shots=shots, seed=seed, data_dir=data_dir)
-    click.echo(summary(prepared), err=True)
-    with prepared.backend, Ledger() as ledger:
-        submission = send(prepared, ledger, anyway=yes, confirm=ask, report=lambda line: click.echo(line, err=True))
+    tell = lambda line: click.echo(line, err=True)  # noqa: E731
+    opened = Run.open(run, data_dir)
+    plan = opened.plan(backend, part=part, limit=limit, shots=shots, seed=seed, backends=backends_file)
+    tell(str(plan))
+    with plan.backend, Ledger() as ledger:
+        (submission,) = show(ledger, plan.submit(anyway=yes, confirm=ask, report=tell).id)
     state = submission.to_json()
     if as_json:
         click.echo(json.dumps(state))

@@ -83,6 +83,7 @@ def train_command(
                     backends=backends_file,
                     resume=resume,
                     should_stop=asked,
+                    say=bar.say,
                     ranks=ranks,
                 )
         except QlamError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from qlam_qiskit.compare.process import training_process
 from qlam_qiskit.compare.records import Records, environment, unpack
 from qlam_qiskit.compare.running import EVERYTHING, Choice, Follow
 from qlam_qiskit.compare.settings import Comparison
-from qlam_qiskit.compare.training import Bench, run_final
+from qlam_qiskit.compare.training import Bench, is_finished, run_final
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.train import Interrupted
 from qlam_qiskit.workspace import workspace
@@ -31,7 +32,8 @@ def check_records(
 ) -> list[dict[str, Any]]:
     """Train the recorded runs of ``out`` again and compare them, writing nothing there; the search is not repeated.
 
-    The runs are kept in the workspace's folder ``check``, from which an interrupted check continues. Raises
+    Everything is trained afresh, in the workspace's folder ``check``; only a check that was interrupted is continued,
+    and ``say`` names what it had finished. Raises
     ConfigurationError when a record is not what the comparison says now, and QlamError when a test accuracy differs by
     more than ``tolerance`` percentage points, or at zero tolerance when any metric or any answer differs.
     """
@@ -46,6 +48,10 @@ def check_records(
     ]
     if not recorded:
         raise ConfigurationError(f"{out}: no recorded runs to check")
+    runs = workspace() / "check" / name
+    ended = runs / "ended"
+    if ended.exists():
+        shutil.rmtree(runs)
     plans = {case.name: Plan(comparison, case, data_dir) for case in comparison.cases()}
     found = []
     for old in recorded:
@@ -54,8 +60,9 @@ def check_records(
         plan = plans[old["case"]]
         job = plan.final(old["model"], old["multiplier"], old["seed"])
         records.find(job)
-        found.append(_compare(job, old, plan, name, follow, data_dir, should_stop))
+        found.append(_compare(job, old, plan, Bench(runs, data_dir, comparison.threads), follow, say, should_stop))
         say(_sentence(found[-1]))
+    ended.touch()
     different = [one["run"] for one in found if not _agrees(one, tolerance)]
     if different:
         raise QlamError(f"{len(different)} of {len(found)} runs differ from {out}: {', '.join(different)}")
@@ -66,12 +73,13 @@ def _compare(
     job: Job,
     old: dict[str, Any],
     plan: Plan,
-    name: str,
+    bench: Bench,
     follow: Follow,
-    data_dir: Path | None,
+    say: Callable[[str], None],
     should_stop: Callable[[], bool],
 ) -> dict[str, Any]:
-    bench = Bench(workspace() / "check" / name, data_dir, plan.comparison.threads)
+    if is_finished(job, bench):
+        say(f"{job.name}: trained before this check was interrupted")
     try:
         with training_process(plan.comparison.threads), follow(job) as reporter:
             new = run_final(job, plan.data, bench, reporter, should_stop)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from qlam_qiskit.compare.claims import claimed
+from qlam_qiskit.compare.countdown import Countdown
 from qlam_qiskit.compare.planning import Job, Plan
 from qlam_qiskit.compare.process import training_process
 from qlam_qiskit.compare.records import Records
@@ -74,13 +75,17 @@ def compare(
     runner = _Runner(comparison, name, follow, Records(out), choice, data_dir, say, should_stop)
     resolved = dump_yaml(comparison.model_dump(exclude_none=True))
     write_file(out / "comparison.yaml", resolved, parents=True)
+    plans = [Plan(comparison, case, data_dir) for case in comparison.cases() if choice.includes(case.name)]
+    models = choice.models or list(comparison.models)
+    runner.countdown = Countdown(comparison, models, choice.seeds, len(plans), len(plans[0].data.train))
     try:
         with training_process(comparison.threads):
-            for case in comparison.cases():
-                if choice.includes(case.name):
-                    runner.run(Plan(comparison, case, data_dir))
+            for plan in plans:
+                runner.run(plan)
     except Interrupted:
         raise Interrupted("interrupted; the state is saved, and the same command continues") from None
+    if not runner.countdown.trained:
+        say(f"nothing was trained: {out} has the records of all {runner.countdown.reached} trainings already")
     if runner.failed:
         raise QlamError("failed: " + "; ".join(f"{name}: {why}" for name, why in runner.failed.items()))
     return runner.records
@@ -96,6 +101,7 @@ class _Runner:
     data_dir: Path | None
     say: Callable[[str], None]
     should_stop: Callable[[], bool]
+    countdown: Countdown = field(init=False)
 
     def __post_init__(self) -> None:
         self.failed: dict[str, str] = {}  # jobs, or models that no rate trains, and why
@@ -107,10 +113,15 @@ class _Runner:
         models = list(self.choice.models or self.comparison.models)
         if len(self.comparison.search.multipliers) > 1:
             self._each([job for model in models for job in plan.trials(model)], self._search)
-            self._each([job for model in models for job in self._finalists(plan, model)], self._search)
+            finalists = [job for model in models for job in self._finalists(plan, model)]
+            self.countdown.correct("finalist", self.countdown.finalists, len(finalists))
+            self._each(finalists, self._search)
         self._finals(plan, models, self.choice.seeds or self.comparison.seeds[:1])
         if self.choice.seeds is None and len(self.comparison.seeds) > 1:
-            self._finals(plan, [model for model in self._deciding(plan) if model in models], self.comparison.seeds[1:])
+            deciding = [model for model in self._deciding(plan) if model in models]
+            further = self.comparison.seeds[1:]
+            self.countdown.correct("further", self.countdown.contenders, len(deciding) * len(further))
+            self._finals(plan, deciding, further)
 
     def _finals(self, plan: Plan, models: Sequence[str], seeds: Sequence[int]) -> None:
         rates = {model: self._rate(plan, model) for model in models}
@@ -122,11 +133,15 @@ class _Runner:
         """Work on the unfinished jobs that no other process is at, then wait for those that one is at."""
         for wait in (False, True):
             for job in jobs:
+                if not wait:
+                    self.countdown.reach(job)
                 if self.records.find(job) is not None:
                     continue
                 with claimed(job, self._bench.runs, wait=wait, should_stop=self.should_stop) as mine:
                     if mine and job.name not in self.failed and self.records.find(job) is None:
-                        work(job)
+                        self.say(self.countdown.describe(job))
+                        with self.countdown.training(job):
+                            work(job)
 
     def _rate(self, plan: Plan, model: str) -> float | None:
         """Return the multiplier of best validation accuracy, of equals the smallest.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from qlam_qiskit.compare.records import environment, pack
 from qlam_qiskit.data import SequenceData, Split, load_data, validation_split
 from qlam_qiskit.network.selection import BackendExecutions
 from qlam_qiskit.runs.building import build_model
-from qlam_qiskit.runs.loading import load_run
+from qlam_qiskit.runs.predictions import outputs
+from qlam_qiskit.runs.saved_run import SavedRun
 from qlam_qiskit.train import Reporter, RunFolder, train
 from qlam_qiskit.train.running import has_begun
 from qlam_qiskit.train.trainer import Trainer
@@ -53,11 +53,14 @@ def run_trial(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[
     model = build_model(experiment.model, data, bench.executions(), experiment.seed)
     training, validation = validation_split(data.train, experiment.training.validation_fraction, experiment.seed)
     path = _folder(job, bench)
-    folder = RunFolder.open(path) if path.exists() else RunFolder.create(experiment, job.training_name, path)
+    begun = path.exists() and not RunFolder(path).is_vacant()
+    folder = RunFolder.open(path) if begun else RunFolder.create(experiment, job.training_name, path)
     trainer = Trainer(model, training, validation, experiment.training, experiment.seed, folder)
-    if has_begun(folder, model, data, experiment.backend):
-        trainer.resume()
-    trainer.run(reporter, should_stop)
+    with folder.locked(), folder.written():
+        folder.sweep()
+        if has_begun(folder, model, data, bench.executions().spec):
+            trainer.resume()
+        trainer.run(reporter, should_stop)
     return {
         "validation_accuracy": max(row["validation_accuracy"] for row in folder.metrics()),
         "parameters": count_parameters(model),
@@ -80,7 +83,8 @@ def run_final(
         resume=path.exists(),
         should_stop=should_stop,
     )
-    correct = _correct(load_run(folder, data, bench.executions()), data.test, job.experiment.training.batch_size)
+    model = SavedRun(folder, bench.data_dir, data).model(bench.executions())
+    correct = _correct(model, data.test, job.experiment.training.batch_size)
     kept = ("task", "test_loss", "validation_accuracy", "best_epoch", "parameters", "train_seconds")
     return {
         **{key: result[key] for key in kept},
@@ -93,21 +97,18 @@ def run_final(
     }
 
 
+def is_finished(job: Job, bench: Bench) -> bool:
+    """Whether a final run was trained to its end already."""
+    return RunFolder(_folder(job, bench)).result() is not None
+
+
 def _folder(job: Job, bench: Bench) -> Path:
-    """Return a job's run folder; what a process killed while making it has left is removed."""
+    """Return a job's run folder."""
     runs = bench.runs / "search" if job.stage == "trial" else bench.runs
-    path = runs / f"{job.training_name}-{job.fingerprint[:8]}"
-    if path.exists() and not (path / "experiment.yaml").exists():
-        shutil.rmtree(path)
-    return path
+    return runs / f"{job.training_name}-{job.fingerprint[:8]}"
 
 
 def _correct(model: torch.nn.Module, split: Split, batch_size: int) -> np.ndarray:
     """Return which answers a model gets right, bool (N, M)."""
-    labels = split.labels.reshape(len(split), -1)
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(split), batch_size):
-            tokens = split.tokens(slice(start, start + batch_size))
-            parts.append(model(torch.from_numpy(tokens)).argmax(-1).numpy())
-    return np.concatenate(parts) == labels
+    answers = [logits.argmax(-1).numpy() for _, logits in outputs(model, split, batch_size)]
+    return np.concatenate(answers) == split.labels.reshape(len(split), -1)

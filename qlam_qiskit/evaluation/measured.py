@@ -10,8 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from qlam_qiskit.data import Split
 from qlam_qiskit.model import QLAM
-from qlam_qiskit.runs.loading import Part
-from qlam_qiskit.runs.run_folder import RunFolder
+from qlam_qiskit.runs.saved_run import Part, SavedRun
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Measured:
 
     Attributes
     ----------
-    folder, model, task, part, split
+    run, model, part, split
         The run, its model, and the samples.
     readouts
         What was read of each sample.
@@ -32,9 +31,8 @@ class Measured:
         Whether it was the exact engine, whose readouts are normalized with the saved statistics.
     """
 
-    folder: RunFolder
+    run: SavedRun
     model: QLAM
-    task: str
     part: Part
     split: Split
     readouts: torch.Tensor
@@ -64,7 +62,7 @@ class Measured:
             "backend": self.backend,
             "shots": self.shots,
             "loss": cross_entropy(logits.flatten(0, 1), self.labels.flatten()).item(),
-            "task": self.task,
+            "task": self.run.data.task,
             **self.origin,
-            "run": str(self.folder.path),
+            "run": str(self.run.path),
         }

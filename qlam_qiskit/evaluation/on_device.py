@@ -13,12 +13,10 @@ from pathlib import Path
 import torch
 
 from qlam_qiskit.backends import BackendSpec, OpenBackend, open_backend
-from qlam_qiskit.data import SequenceData, load_data
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.evaluation.measured import Measured
 from qlam_qiskit.jobs import Ledger, Submission, expectations, probabilities, show, submit, wait
 from qlam_qiskit.jobs.job_state import CLOSED
-from qlam_qiskit.model import QLAM
 from qlam_qiskit.model.sampling import (
     estimator_pubs,
     readouts_from_expectations,
@@ -26,8 +24,7 @@ from qlam_qiskit.model.sampling import (
     sampler_pubs,
 )
 from qlam_qiskit.planning.plan import Plan, make_plan
-from qlam_qiskit.runs.loading import Part, load_qlam, part_of
-from qlam_qiskit.runs.run_folder import RunFolder
+from qlam_qiskit.runs.saved_run import Part, SavedRun
 from qlam_qiskit.words import counted, seconds
 
 
@@ -35,37 +32,110 @@ from qlam_qiskit.words import counted, seconds
 class Prepared:
     """A run's first samples of one part of its data, planned for a backend."""
 
-    folder: RunFolder
+    run: SavedRun
     backend: OpenBackend
     plan: Plan
     part: Part
     samples: int
 
+    def __str__(self) -> str:
+        return summary(self)
+
+    def submit(
+        self,
+        *,
+        anyway: bool = False,
+        confirm: Callable[[str], bool] = lambda question: False,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> Sent:
+        """Record the plan in the ledger and send it.
+
+        Parameters
+        ----------
+        anyway
+            Send even what is over the entry's ``max_qpu_seconds`` or under its ``min_fidelity``.
+        confirm
+            Puts a question to a person, who may allow the same; returns the answer.
+        report
+            Hears what happens meanwhile.
+
+        Raises
+        ------
+        QlamError
+            When the plan does not fit, or could not be sent; what was recorded stays in the ledger.
+        """
+        with Ledger() as ledger:
+            return Sent(send(self, ledger, anyway=anyway, confirm=confirm, report=report).id, self.backend)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was sent: the submission's id, by which any process finds it again, and the backend, which is open."""
+
+    id: str
+    backend: OpenBackend
+
+    def wait(
+        self,
+        timeout: float | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> Sent:
+        """Follow all jobs to their end, and save their results.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; None waits as long as it takes.
+        progress
+            Hears how many jobs of how many have ended.
+        report
+            Hears what happens meanwhile.
+
+        Raises
+        ------
+        JobError
+            After ``timeout``, or when nothing moves because of a problem; the jobs live on.
+        """
+
+        def follow(state: Submission) -> None:
+            progress(sum(job.state in CLOSED for job in state.jobs), len(state.jobs))
+
+        with Ledger() as ledger:
+            wait(ledger, self.id, timeout=timeout, progress=follow, report=report, backend=self.backend)
+        return self
+
 
 def prepare(
-    path: Path,
+    run: SavedRun | Path | str,
     spec: BackendSpec,
     *,
     part: Part = "test",
     limit: int | None = None,
     shots: int | None = None,
     seed: int | None = None,
-    data_dir: Path | None = None,
 ) -> Prepared:
     """Plan the first ``limit`` samples of a part of a run's data for a backend, without sending anything."""
     if spec.kind == "exact":
         raise ConfigurationError(f"backend {spec.name!r} is exact and runs no circuits; choose another --backend")
-    folder = RunFolder.open(path)
-    model, data = _load(folder, data_dir)
-    split = part_of(folder, data, part).subset(slice(limit))
+    run = SavedRun.open(run)
+    model = run.qlam()
+    split = run.part(part, limit)
     model.check_samples(len(split))
-    opened = open_backend(spec, shots=shots, seed=folder.experiment().seed if seed is None else seed)
+    opened = open_backend(spec, shots=shots, seed=run.experiment.seed if seed is None else seed)
     tokens = torch.from_numpy(split.tokens(slice(None)))
     if getattr(spec, "primitive", "sampler") == "estimator":
         pubs = estimator_pubs(model, tokens, opened.isa, opened.shots)
     else:
         pubs = sampler_pubs(model, tokens, opened.shots)
-    return Prepared(folder, opened, make_plan(pubs, opened), part, len(split))
+    return Prepared(run, opened, make_plan(pubs, opened), part, len(split))
+
+
+def check_allowed(prepared: Prepared, anyway: bool, confirm: Callable[[str], bool]) -> None:
+    """Raise QlamError when a plan does not fit, unless ``anyway``, or ``confirm`` returns a person's yes."""
+    plan = prepared.plan
+    if not plan.fits and not anyway and not confirm(f"{'; '.join(plan.reasons)}. Send it all the same?"):
+        raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same")
 
 
 def send(
@@ -80,40 +150,36 @@ def send(
 
     Unless ``anyway``, or a person answers the question that ``confirm`` puts with yes.
     """
-    plan = prepared.plan
-    if not plan.fits and not anyway and not confirm(f"{'; '.join(plan.reasons)}. Send it all the same?"):
-        raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same")
+    check_allowed(prepared, anyway, confirm)
     metadata = {
-        "run": str(prepared.folder.path),
-        "weights": prepared.folder.weights_digest(),
+        "run": str(prepared.run.path),
+        "weights": prepared.run.folder.weights_digest(),
         "part": prepared.part,
         "samples": prepared.samples,
         "shots": prepared.backend.shots,
         "primitive": getattr(prepared.backend.spec, "primitive", "sampler"),
     }
-    return submit(plan, prepared.backend, ledger, metadata=metadata, report=report)
+    return submit(prepared.plan, prepared.backend, ledger, metadata=metadata, report=report)
 
 
-def collect(
-    path: Path, submission: str, ledger: Ledger, *, mitigate: bool = False, data_dir: Path | None = None
-) -> Measured:
+def collect(run: SavedRun | Path | str, submission: str, ledger: Ledger, *, mitigate: bool = False) -> Measured:
     """Return what a run's submission measured; asks no service.
 
     ``mitigate`` undoes readout errors as far as the device's calibration knows them. Raises QlamError when a result is
     missing, or the submission is of another run whose circuits are not this one's.
     """
     (record,) = show(ledger, submission)
-    folder = RunFolder.open(path)
+    run = SavedRun.open(run)
     metadata = record.details.get("metadata", {})
     # A refitted run has the circuits of the run that it is of, and may score what that one sent.
-    refitted_of = folder.description().get("refit", {}).get("weights")
-    if metadata.get("weights") not in {folder.weights_digest(), refitted_of} - {None}:
+    refitted_of = run.folder.description().get("refit", {}).get("weights")
+    if metadata.get("weights") not in {run.folder.weights_digest(), refitted_of} - {None}:
         raise QlamError(
-            f"submission {record.id} is of {metadata.get('run', 'no run')}, not of the weights in {folder.path}"
+            f"submission {record.id} is of {metadata.get('run', 'no run')}, not of the weights in {run.path}"
         )
-    model, data = _load(folder, data_dir)
+    model = run.qlam()
     part = metadata.get("part", "test")
-    split = part_of(folder, data, part).subset(slice(metadata["samples"]))
+    split = run.part(part, metadata["samples"])
     if metadata["primitive"] == "estimator":
         if mitigate:
             raise ConfigurationError("--mitigate: an estimator mitigates by its own options, set in backends.yaml")
@@ -122,12 +188,11 @@ def collect(
         tables = probabilities(ledger, record.id, mitigate=mitigate, proper=False)
         readouts = readouts_from_probabilities(model, tables)
     origin = {"mitigated": mitigate, "submission": record.id}
-    return Measured(folder, model, data.task, part, split, readouts, record.backend, metadata["shots"], origin)
+    return Measured(run, model, part, split, readouts, record.backend, metadata["shots"], origin)
 
 
 def run_on_device(
     prepared: Prepared,
-    ledger: Ledger,
     *,
     anyway: bool = False,
     confirm: Callable[[str], bool] = lambda question: False,
@@ -140,13 +205,9 @@ def run_on_device(
     """
     report(summary(prepared))
     with prepared.backend:
-        submission = send(prepared, ledger, anyway=anyway, confirm=confirm, report=report)
-
-        def follow(state: Submission) -> None:
-            progress(sum(job.state in CLOSED for job in state.jobs), len(state.jobs))
-
-        wait(ledger, submission.id, progress=follow, report=report)
-    return submission.id
+        check_allowed(prepared, anyway, confirm)
+        progress(0, len(prepared.plan.jobs))
+        return prepared.submit(anyway=True, report=report).wait(progress=progress, report=report).id
 
 
 def summary(prepared: Prepared) -> str:
@@ -158,8 +219,3 @@ def summary(prepared: Prepared) -> str:
         f"{plan.executions:,} executions, {plan.two_qubit_gates} two-qubit gates a circuit, fidelity "
         f"{plan.estimated_fidelity:.2f}, {cost}"
     )
-
-
-def _load(folder: RunFolder, data_dir: Path | None) -> tuple[QLAM, SequenceData]:
-    data = load_data(folder.experiment().data, data_dir)
-    return load_qlam(folder, data), data

@@ -19,19 +19,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from qlam_qiskit.data import load_data
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.evaluation.evaluate import measure, measure_submission
 from qlam_qiskit.evaluation.measured import Measured
 from qlam_qiskit.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from qlam_qiskit.runs.loading import load_qlam
+from qlam_qiskit.runs.predictions import outputs
 from qlam_qiskit.runs.run_folder import RunFolder
+from qlam_qiskit.runs.saved_run import SavedRun
 
 # Strengths of the L2 penalty, on standardized readouts and the sum over samples.
 _PENALTIES = np.logspace(-2, 4, 13)
 _FOLDS = 5
 _FEWEST_SAMPLES = 32
-_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -44,13 +43,12 @@ class Head:
 
 
 def refit(
-    path: Path,
+    run: SavedRun | Path | str,
     *,
     samples: int | None = None,
     submission: str | None = None,
     mitigate: bool = False,
     out: Path | None = None,
-    data_dir: Path | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Refit a run's head on its first ``samples`` training samples, and write a new run folder that has it.
@@ -60,21 +58,22 @@ def refit(
     before. The folder is ``out``, or the run's with ``-refit-`` and the backend's name. Returns what was done, with
     the accuracy on these samples by the old head and, cross-validated, by the new one.
     """
-    _check_source(path)
+    run = SavedRun.open(run)
+    _check_source(run)
     _check_place(out)
     if submission is not None:
-        measured = measure_submission(path, submission, mitigate=mitigate, data_dir=data_dir)
+        measured = measure_submission(run, submission, mitigate=mitigate)
         if measured.part != "train":
             raise ConfigurationError(f"--submission: {submission} is of {measured.part} samples, not of training ones")
     else:
         _check_samples(samples)
-        measured = measure(path, part="train", limit=samples, mitigate=mitigate, data_dir=data_dir, **options)
+        measured = measure(run, part="train", limit=samples, mitigate=mitigate, **options)
     _check_samples(len(measured.split))
     features = measured.features().numpy()
-    targets = _exact_logits(measured, data_dir)
+    targets = _exact_logits(measured)
     head = fit_head(features, targets)
     record = {
-        "of": str(measured.folder.path),
+        "of": str(run.path),
         "samples": len(measured.split),
         "backend": measured.backend,
         "shots": measured.shots,
@@ -98,14 +97,9 @@ def fit_head(features: np.ndarray, logits: np.ndarray) -> Head:
     return Head(weight, ridge.intercept_ - weight @ mean, float(ridge.alpha_))
 
 
-def _exact_logits(measured: Measured, data_dir: Path | None) -> np.ndarray:
+def _exact_logits(measured: Measured) -> np.ndarray:
     """Return the logits (N, M * C) that the run gives for the same samples on the exact engine."""
-    exact = load_qlam(measured.folder, load_data(measured.folder.experiment().data, data_dir))
-    with torch.no_grad():
-        logits = [
-            exact(torch.from_numpy(measured.split.tokens(slice(start, start + _BATCH))))
-            for start in range(0, len(measured.split), _BATCH)
-        ]
+    logits = [found for _, found in outputs(measured.run.qlam(), measured.split)]
     return torch.cat(logits).flatten(1).double().numpy()
 
 
@@ -121,10 +115,9 @@ def _cross_validated(features: np.ndarray, targets: np.ndarray, labels: np.ndarr
     return correct / len(features)
 
 
-def _check_source(path: Path) -> None:
-    folder = RunFolder.open(path)
-    if "refit" in folder.description():
-        raise ConfigurationError(f"{folder.path}: refitted itself; refit the run that it is of")
+def _check_source(run: SavedRun) -> None:
+    if "refit" in run.folder.description():
+        raise ConfigurationError(f"{run.path}: refitted itself; refit the run that it is of")
 
 
 def _check_place(out: Path | None) -> None:
@@ -146,7 +139,7 @@ def _check_samples(count: int) -> None:
 
 def _write(measured: Measured, head: Head, record: dict[str, Any], out: Path | None) -> Path:
     """Write the new run beside its place, and move it there when it is complete."""
-    source = measured.folder
+    source = measured.run.folder
     checkpoint = load_checkpoint(source.best)
     tensors = {
         **checkpoint.group("model"),
@@ -158,8 +151,9 @@ def _write(measured: Measured, head: Head, record: dict[str, Any], out: Path | N
     building = RunFolder(Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")))
     try:
         building.path.chmod(source.path.stat().st_mode & 0o777)
-        for name in ("experiment.yaml", "metrics.jsonl"):
-            shutil.copy(source.path / name, building.path)
+        for name in ("experiment.yaml", "metrics.jsonl", source.circuit.name):
+            if (source.path / name).exists():  # a run from before circuits were kept has none
+                shutil.copy(source.path / name, building.path)
         building.write_json("run.json", {**source.description(), "refit": record})
         building.best.parent.mkdir()
         weights = {f"model/{name}": tensor for name, tensor in tensors.items()}

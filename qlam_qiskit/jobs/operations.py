@@ -139,14 +139,16 @@ def wait(
     policy: Policy | None = None,
     clock: Clock | None = None,
     report: Callable[[str], None] = lambda line: None,
+    backend: OpenBackend | None = None,
 ) -> Submission:
     """Send, follow and fetch one submission until all its jobs have ended; looks less and less often.
 
-    ``progress`` gets the Submission after every look. Raises JobError after ``timeout`` seconds, or when nothing moves
-    because of a problem; the jobs live on and ``qlam jobs fetch`` gets them later.
+    A ``backend`` that is open already is not opened again. ``progress`` gets the Submission after every look. Raises
+    JobError after ``timeout`` seconds, or when nothing moves because of a problem; the jobs live on and ``qlam jobs
+    fetch`` gets them later.
     """
     record = ledger.submission(submission)
-    courier = _courier(ledger, record, policy, clock, report)
+    courier = _courier(ledger, record, policy, clock, report, backend)
     started, stuck, look = courier.clock.now(), 0, 0
     while True:
         before = [(job.state, job.message) for job in courier.jobs()]

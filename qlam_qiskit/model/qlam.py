@@ -26,11 +26,13 @@ import torch
 from torch import nn
 
 from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.model.normalization import ReadoutNormalization
 from qlam_qiskit.model.settings import ModelSettings, readout_steps
 from qlam_qiskit.network import ExactExecution
 from qlam_qiskit.network.selection import ExecutionFactory
+from qlam_qiskit.templates import load_template
 
 
 class QLAM(nn.Module):
@@ -46,6 +48,8 @@ class QLAM(nn.Module):
         C and M.
     execution
         Where the memories run; by default the exact engine in single precision.
+    circuit
+        The memory circuit of all registers; by default the template that ``settings`` name is built.
     """
 
     def __init__(
@@ -57,8 +61,12 @@ class QLAM(nn.Module):
         num_classes: int,
         num_answers: int = 1,
         execution: ExecutionFactory | None = None,
+        circuit: MemoryCircuit | None = None,
     ) -> None:
         super().__init__()
+        if circuit is None:
+            named = settings.circuit
+            circuit = load_template(named.template, named.qubits, named.options)
         times = settings.readout.times
         self.num_answers, self.num_classes = num_answers, num_classes
         every_step = tuple(range(steps))
@@ -66,7 +74,8 @@ class QLAM(nn.Module):
         self.layers = nn.ModuleList()
         for index in range(settings.layers):
             last = index == settings.layers - 1
-            layer = MemoryLayer(settings, token_size, steps, spaced if last else every_step, execution or _exact)
+            read = spaced if last else every_step
+            layer = MemoryLayer(settings, token_size, steps, read, execution or _exact, circuit)
             self.layers.append(layer)
             token_size = layer.readout_size
         normalize, spread = settings.readout.normalize is not None, settings.readout.spread

@@ -21,12 +21,10 @@ from qlam_qiskit.model import QLAM, ModelSettings
 from qlam_qiskit.report.attention import is_affordable, logit_attention, readout_attention
 from qlam_qiskit.report.history import Evaluation, TrainingCurves, latest_evaluations
 from qlam_qiskit.report.memory import MOST_AMPLITUDES, MemoryTrace, trace_memories
-from qlam_qiskit.report.opened import OpenedRun
-from qlam_qiskit.report.predictions import Predictions, predict
 from qlam_qiskit.report.purity import MAX_QUBITS, MAX_STEPS
 from qlam_qiskit.report.tokens import Shown, show_tokens
-from qlam_qiskit.runs.run_folder import RunFolder
-from qlam_qiskit.templates import load_template
+from qlam_qiskit.runs.predictions import Predictions
+from qlam_qiskit.runs.saved_run import SavedRun
 
 WORST = 12  # mistakes that are shown
 
@@ -85,7 +83,7 @@ class Findings:
     evaluated on. ``progress`` hears how many of how many things of a kind are done.
     """
 
-    run: OpenedRun
+    run: SavedRun
     limit: int | None = None
     samples: int = 6
     noise: Sequence[str] = ()
@@ -93,12 +91,12 @@ class Findings:
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
 
     @classmethod
-    def open(cls, path: Path, data_dir: Path | None = None, **options: Any) -> Findings:
-        """Open a run by its folder or its name in the workspace; ``options`` are the other attributes.
+    def of(cls, run: SavedRun, **options: Any) -> Findings:
+        """Look at a run; ``options`` are the other attributes.
 
-        Raises RunError when there is no such run, and ConfigurationError when the noise does not fit it.
+        Raises ConfigurationError when the noise does not fit it.
         """
-        findings = cls(OpenedRun(RunFolder.open(path), data_dir), **options)
+        findings = cls(run, **options)
         if findings.noise:
             _ = findings.devices  # says before any work what is wrong with them
         return findings
@@ -106,9 +104,10 @@ class Findings:
     @cached_property
     def memory_model(self) -> QLAM:
         """The model, if it has quantum memories."""
-        if not isinstance(self.run.model, QLAM):
+        model = self.run.model()
+        if not isinstance(model, QLAM):
             raise LeftOut("this model has no quantum memory")
-        return self.run.model
+        return model
 
     @property
     def readout_steps(self) -> tuple[int, ...]:
@@ -118,16 +117,16 @@ class Findings:
     @cached_property
     def training(self) -> TrainingCurves:
         """Loss and accuracy by epoch."""
-        metrics = self.run.folder.metrics()
+        metrics = self.run.metrics
         if not metrics:
             raise LeftOut("no epoch of this run has finished")
-        result = self.run.folder.result()
+        result = self.run.result
         return TrainingCurves.of(metrics, result and result.get("best_epoch"))
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
         """The run on other backends."""
-        rows = latest_evaluations(self.run.folder.evaluations())
+        rows = latest_evaluations(self.run.evaluations)
         if not rows:
             raise LeftOut("the run was evaluated on none yet (qlam evaluate does that)")
         return rows
@@ -135,19 +134,14 @@ class Findings:
     @cached_property
     def circuit(self) -> MemoryCircuit:
         """The memory's circuit."""
-        settings = self.run.experiment.model
-        if not isinstance(settings, ModelSettings):
+        if not isinstance(self.run.experiment.model, ModelSettings):
             raise LeftOut("this model has no quantum memory")
-        circuit = settings.circuit
-        return load_template(circuit.template, circuit.qubits, circuit.options)
+        return self.run.circuit
 
     @cached_property
     def predictions(self) -> Predictions:
         """Answers to the first ``limit`` test samples."""
-        split = self.run.data.test.subset(slice(self.limit))
-        return predict(
-            self.run.model, split, self.run.data.class_names, lambda *done: self.progress("test samples", *done)
-        )
+        return self.run.predict("test", self.limit, lambda *done: self.progress("test samples", *done))
 
     @cached_property
     def mistakes(self) -> list[Sample]:
@@ -199,7 +193,7 @@ class Findings:
     @cached_property
     def attentions(self) -> list[Attention]:
         """Which tokens the answers to each of the examples depend on."""
-        model, found = self.run.model, []
+        model, found = self.run.model(), []
         for done, (sample, tokens) in enumerate(zip(self.examples, self._tokens(), strict=True), start=1):
             logits = logit_attention(model, tokens, self.predictions.predicted[sample.index])
             if isinstance(model, QLAM) and is_affordable(model, len(tokens)):
@@ -234,7 +228,7 @@ class Findings:
                 if _noisy_device(spec) is None:
                     raise ConfigurationError(f"--noise {spec.name}: that backend is no device that is simulated here")
         else:
-            evaluated = [row["backend"] for row in self.run.folder.evaluations()]
+            evaluated = [row["backend"] for row in self.run.evaluations]
             specs = [entries[name] for name in dict.fromkeys(evaluated) if name in entries]
         named = {_noisy_device(spec): spec for spec in specs}
         return {name: spec for name, spec in named.items() if name is not None}

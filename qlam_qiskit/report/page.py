@@ -19,6 +19,7 @@ from qlam_qiskit.report.gallery import FIGURES, Absent, Picture, chosen, picture
 from qlam_qiskit.report.memory_figures import MOST_PANELS, MOST_REGISTERS
 from qlam_qiskit.report.style import as_file, as_inline_svg
 from qlam_qiskit.report.summary import Headline
+from qlam_qiskit.runs.saved_run import SavedRun
 from qlam_qiskit.workspace import write_file
 
 
@@ -31,14 +32,14 @@ class Written:
     left_out: dict[str, str]
 
 
-def build_report(path: Path, *, out: Path | None = None, data_dir: Path | None = None, **options: Any) -> Written:
+def build_report(run: SavedRun | Path | str, *, out: Path | None = None, **options: Any) -> Written:
     """Write the report of a run, by default as report.html in its folder.
 
     ``options`` are those of :class:`Findings`: limit, samples, noise, backends and progress. Raises QlamError when the
     run or its data are not there, or the file cannot be written.
     """
-    findings = Findings.open(path, data_dir, **options)
-    out = out or findings.run.folder.path / "report.html"
+    findings = Findings.of(SavedRun.open(run), **options)
+    out = out or findings.run.path / "report.html"
     if not out.parent.is_dir():
         raise QlamError(f"{out}: cannot be written: there is no folder {out.parent}")
     drawn: dict[str, dict[int | None, Markup]] = defaultdict(dict)
@@ -54,12 +55,11 @@ def build_report(path: Path, *, out: Path | None = None, data_dir: Path | None =
 
 
 def write_figures(
-    path: Path,
+    run: SavedRun | Path | str,
     names: Sequence[str] = (),
     *,
     kind: str = "png",
     out: Path | None = None,
-    data_dir: Path | None = None,
     **options: Any,
 ) -> Written:
     """Write figures of a run, by default all, as "png", "svg" or "pdf" files in ``out`` (the run's folder, figures/).
@@ -67,8 +67,8 @@ def write_figures(
     ``options`` are those of :func:`build_report`. Raises QlamError when a figure that was named does not apply.
     """
     asked = chosen(names)
-    findings = Findings.open(path, data_dir, **options)
-    out = out or findings.run.folder.path / "figures"
+    findings = Findings.of(SavedRun.open(run), **options)
+    out = out or findings.run.path / "figures"
     files, titles, left_out = [], [], {}
     for found in pictures(findings, asked):
         if isinstance(found, Picture):

@@ -8,7 +8,7 @@ from typing import Any
 
 from qlam_qiskit.model import ModelSettings
 from qlam_qiskit.report.history import Accuracy
-from qlam_qiskit.report.opened import OpenedRun
+from qlam_qiskit.runs.saved_run import SavedRun
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Headline:
     versions: Mapping[str, str]
 
     @classmethod
-    def of(cls, run: OpenedRun) -> Headline:
+    def of(cls, run: SavedRun) -> Headline:
         """Read a run's files; raises RunError when one is missing or damaged."""
-        experiment, description, result = run.experiment, run.folder.description(), run.folder.result() or {}
+        experiment, description, result = run.experiment, run.folder.description(), run.result or {}
         done = result.get("test_accuracy")
         return cls(
             task=description["task"],
@@ -48,7 +48,7 @@ class Headline:
             steps=description["steps"],
             token_size=description["token_size"],
             classes=description["classes"],
-            epochs=len(run.folder.metrics()),
+            epochs=len(run.metrics),
             best_epoch=result.get("best_epoch"),
             seconds=result.get("train_seconds"),
             backend=description.get("backend", "exact"),

@@ -10,6 +10,7 @@ import torch
 from qlam_qiskit.baselines import Baseline, ReservoirSettings, count_parameters
 from qlam_qiskit.data import SequenceData
 from qlam_qiskit.errors import ConfigurationError, RunError
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM, ModelSettings
 from qlam_qiskit.network.selection import BackendExecutions, ExecutionFactory
 from qlam_qiskit.runs.experiment import AnyModelSettings
@@ -18,9 +19,15 @@ from qlam_qiskit.runs.run_folder import RunFolder
 
 
 def build_model(
-    settings: AnyModelSettings, data: SequenceData, execution: ExecutionFactory | None, seed: int
+    settings: AnyModelSettings,
+    data: SequenceData,
+    execution: ExecutionFactory | None,
+    seed: int,
+    circuit: MemoryCircuit | None = None,
 ) -> QLAM | Baseline:
     """Build a model with weights drawn from ``seed``; without an execution it runs on the exact engine.
+
+    Its memories have the ``circuit`` given; without one, the template that the settings name is executed.
 
     Raises ConfigurationError when a baseline should run on a backend that executes circuits.
     """
@@ -39,7 +46,7 @@ def build_model(
                 "use one of kind exact"
             )
         return Baseline(settings, **sizes)
-    model = QLAM(settings, **sizes, execution=execution)
+    model = QLAM(settings, **sizes, execution=execution, circuit=circuit)
     if isinstance(settings, ReservoirSettings):
         model.layers.requires_grad_(False)
     return model

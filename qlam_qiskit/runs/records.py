@@ -52,7 +52,9 @@ class RunDescription(Record):
     parameters: Annotated[int, Field(ge=0, lt=2**63)]
     qubits: Count | None = None
     circuit_fingerprint: str | None = None
+    circuit_digest: str | None = None
     backend: str = "exact"
+    backend_settings: dict[str, Any] = {}
     versions: dict[str, str] = {}
     refit: Refit = Refit()
 

@@ -1,9 +1,10 @@
-"""A run's folder: what was asked for, how it went, and the weights; all of it JSON, YAML or safetensors.
+"""A run's folder: what was asked for, how it went, and the weights; all of it JSON, YAML, QPY or safetensors.
 
 experiment.yaml     the experiment, every key written out
-run.json            the task, the model's shape, the circuit's fingerprint, versions
+run.json            the task, the model's shape, the circuit's fingerprint, the backend, versions
+circuits.qpy        the memory's circuit: update and query
 metrics.jsonl       one line for each finished epoch
-checkpoints/        last.safetensors and best.safetensors
+checkpoints/        last.safetensors and best.safetensors; while it trains, previous.safetensors
 result.json         the test set's accuracy, written when training has finished
 evaluations.jsonl   one line for each later evaluation
 """
@@ -13,8 +14,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from qlam_qiskit.configuration import check, read_yaml
 from qlam_qiskit.errors import ConfigurationError, RunError
@@ -30,7 +34,9 @@ from qlam_qiskit.runs.records import (
     read_lines,
 )
 from qlam_qiskit.suggestions import did_you_mean
-from qlam_qiskit.workspace import make_private_folder, run_names, workspace, write_file
+from qlam_qiskit.workspace import make_private_folder, run_names, workspace, write_atomically, write_file
+
+_LOCK = ".lock"
 
 
 class RunFolder:
@@ -45,9 +51,19 @@ class RunFolder:
         return self.path / "checkpoints" / "last.safetensors"
 
     @property
+    def previous(self) -> Path:
+        """The checkpoint before the newest, kept until training ends."""
+        return self.path / "checkpoints" / "previous.safetensors"
+
+    @property
     def best(self) -> Path:
         """The checkpoint that is evaluated."""
         return self.path / "checkpoints" / "best.safetensors"
+
+    @property
+    def circuit(self) -> Path:
+        """The memory's circuit, which a baseline lacks."""
+        return self.path / "circuits.qpy"
 
     def weights_digest(self) -> str:
         """Hash the checkpoint that is evaluated, so that results can be matched to it wherever the folder lies."""
@@ -58,29 +74,84 @@ class RunFolder:
 
     @classmethod
     def create(cls, experiment: Experiment, name: str, out: Path | None) -> RunFolder:
-        """Make a new folder for a run: ``out``, or one named after the experiment in the workspace."""
+        """Make a new folder for a run: ``out``, or one named after the experiment in the workspace.
+
+        Whatever kills or fails this leaves a folder in which nothing was begun, which is then taken for a new one.
+        Raises ConfigurationError when the folder is in use or cannot be made.
+        """
         for path in [out] if out else _numbered(workspace() / name):
-            try:
-                if out is None:
-                    make_private_folder(path.parent)
-                path.mkdir(parents=True, mode=0o700 if out is None else 0o777)
-            except FileExistsError:
-                if out is None:
-                    continue
-                if not path.is_dir() or any(path.iterdir()):
-                    raise ConfigurationError(
-                        f"{path}: already exists; continue it with --resume, or choose another --out"
-                    ) from None
-            except OSError as error:
-                raise ConfigurationError(f"{path}: cannot be made: {error.strerror}") from None
-            break
-        folder = cls(path)
+            folder = cls(path)
+            with folder.written():
+                try:
+                    if out is None:
+                        make_private_folder(path)
+                    else:
+                        path.mkdir(parents=True, exist_ok=True)
+                except FileExistsError:  # a file
+                    taken = True
+                else:
+                    taken = not folder.is_vacant()
+            if not taken:
+                folder._make(experiment)
+                return folder
+            if out is not None:
+                break
+        raise ConfigurationError(f"{path}: already exists; continue it with --resume, or choose another --out")
+
+    def _make(self, experiment: Experiment) -> None:
+        with self.locked(), self.written():
+            if not self.is_vacant():
+                raise ConfigurationError(f"{self.path}: another process has just begun a run here")
+            self.sweep()
+            (self.path / "checkpoints").mkdir(exist_ok=True)
+            # Last of all: without this file nothing was begun.
+            write_atomically(self.path / "experiment.yaml", dump_yaml(experiment.model_dump()))
+
+    def is_vacant(self) -> bool:
+        """Whether nothing was begun in the folder, which there is: it holds nothing, or what a killed process left."""
+        if not self.path.is_dir():
+            return False
+        left = {_LOCK, "checkpoints"}
+        return all(
+            path.name in left or path.name.startswith(".experiment.yaml.") for path in self.path.iterdir()
+        ) and not any((self.path / "checkpoints").glob("[!.]*"))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training here meanwhile; raises RunError when one is. It ends with its process."""
+        lock = FileLock(self.path / _LOCK, timeout=0)
         try:
-            (path / "checkpoints").mkdir(exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise RunError(f"{self.path}: another process is training this run; wait for it, or stop it") from None
         except OSError as error:
-            raise RunError(f"{path}: cannot be written: {error.strerror}") from None
-        write_file(path / "experiment.yaml", dump_yaml(experiment.model_dump()))
-        return folder
+            raise RunError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def written(self) -> Iterator[None]:
+        """Turn a full disk, a missing right and the like into one line."""
+        try:
+            yield
+        except (ConnectionError, TimeoutError):
+            raise  # of a backend
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+
+    def unlock_file(self) -> None:
+        """Remove the lock's file, for whoever holds the lock and removes the folder."""
+        (self.path / _LOCK).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what processes left that were killed while they wrote a file; for whoever holds the lock."""
+        names = ("experiment.yaml", "run.json", self.circuit.name, "metrics.jsonl", "result.json")
+        checkpoints = (self.last, self.previous, self.best)
+        for path in (*(self.path / name for name in names), *checkpoints):
+            for leftover in path.parent.glob(f".{path.name}.*"):
+                leftover.unlink(missing_ok=True)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -93,7 +164,7 @@ class RunFolder:
 
     @classmethod
     def latest(cls, name: str) -> RunFolder:
-        """Open the newest run of an experiment in the workspace; raises RunError when there is none."""
+        """Return the newest run of an experiment in the workspace, begun or not; raises RunError when there is none."""
         newest = None
         for path in _numbered(workspace() / name):
             if not path.exists():
@@ -101,7 +172,7 @@ class RunFolder:
             newest = path
         if newest is None:
             raise RunError(f"no run of {name!r} to resume in {workspace()}")
-        return cls.open(newest)
+        return cls(newest)
 
     def experiment(self) -> Experiment:
         """Read the experiment that the run was started with."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from qlam_qiskit.backends import BackendSpec, load_registry
-from qlam_qiskit.baselines import count_parameters
+from qlam_qiskit.baselines import Baseline, count_parameters
 from qlam_qiskit.data import SequenceData, load_data, validation_split
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.network.selection import BackendExecutions
 from qlam_qiskit.runs.building import build_model, check_description, describe
 from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
+from qlam_qiskit.runs.circuit_file import write_circuit
 from qlam_qiskit.runs.experiment import Experiment
 from qlam_qiskit.runs.memory_need import check_model_memory
 from qlam_qiskit.runs.run_folder import RunFolder
@@ -36,16 +38,17 @@ def train(
     backends: Path | None = None,
     resume: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda line: None,
     ranks: Ranks = ALONE,
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Train an experiment and test its best weights once; returns the run's folder and its result.
 
     A run that is resumed after it finished is not trained again. Raises QlamError when the data, the backend or the
-    folder do not allow it, and Interrupted when ``should_stop`` said so. Where several ``ranks`` train together all
-    call this alike; rank 0's registry counts, and its folder.
+    folder do not allow it, and Interrupted when ``should_stop`` said so. ``say`` hears what a reader of the numbers
+    should know. Where several ``ranks`` train together all call this alike; rank 0's registry counts, and its folder.
     """
-    spec = ranks.from_first(lambda: load_registry(backends).spec(experiment.backend))
-    spec, ranks = _divided(spec, ranks)
+    named = ranks.from_first(lambda: load_registry(backends).spec(experiment.backend))
+    spec, ranks = _divided(named, ranks)
     data = ranks.in_turn(lambda: load_data(experiment.data, data_dir))
     with ranks.together():
         check_model_memory(experiment.model, data, experiment.training.batch_size)
@@ -57,15 +60,27 @@ def train(
     if fraction:
         training, validation = validation_split(data.train, fraction, experiment.seed)
     folder = ranks.from_first(lambda: _choose_folder(experiment, name, out, resume, ranks))
-    if (result := ranks.from_first(folder.result)) is not None:
-        return folder, result
-    trainer = Trainer(
-        model, training, validation, experiment.training, experiment.seed, folder, executions.generators, ranks
-    )
-    if ranks.from_first(lambda: has_begun(folder, model, data, spec.name)):
-        trainer.resume()
-    trainer.run(reporter, should_stop)
-    return folder, _test(folder, model, data, trainer, experiment, spec.name, ranks)
+    with ExitStack() as held:
+        ranks.from_first(lambda: _take(folder, held))
+        if (result := ranks.from_first(folder.result)) is not None:
+            if not folder.circuit.exists():
+                ranks.from_first(lambda: has_begun(folder, model, data, named))
+            return folder, result
+        trainer = Trainer(
+            model, training, validation, experiment.training, experiment.seed, folder, executions.generators, ranks
+        )
+        with folder.written():
+            if ranks.from_first(lambda: has_begun(folder, model, data, named)):
+                trainer.resume(say)
+            trainer.run(reporter, should_stop)
+            return folder, _test(folder, model, data, trainer, experiment, spec.name, ranks)
+
+
+def _take(folder: RunFolder, held: ExitStack) -> None:
+    """Hold a run's lock from now on, and remove what a killed process left in its folder."""
+    held.enter_context(folder.locked())
+    with folder.written():
+        folder.sweep()
 
 
 def _divided(spec: BackendSpec, ranks: Ranks) -> tuple[BackendSpec, Ranks]:
@@ -96,37 +111,61 @@ def _choose_folder(experiment: Experiment, name: str, out: Path | None, resume: 
     """Make a run's folder, or find the one to resume: after a restart by torchrun, the one that was begun before."""
     begun = ranks.remembered_folder()
     if begun is not None and (begun / "experiment.yaml").exists():
-        return _folder_to_resume(experiment, name, begun)
+        return _folder_to_resume(experiment, begun)
     if resume:
-        return _folder_to_resume(experiment, name, out)
-    if begun is not None:
-        _clear_unfinished(begun)
-    elif out is not None and not (out.is_dir() and any(out.iterdir())):
+        old = RunFolder(out) if out else RunFolder.latest(name)
+        if not old.is_vacant():
+            return _folder_to_resume(experiment, old.path)
+        begun = old.path  # nothing was begun there: a process was killed, or the disk was full
+    if begun is None and out is not None and (not out.exists() or RunFolder(out).is_vacant()):
         ranks.remember_folder(out)  # before it is made, lest a process killed meanwhile leave one that is in the way
     folder = RunFolder.create(experiment, name, begun or out)
     ranks.remember_folder(folder.path)
     return folder
 
 
-def _clear_unfinished(folder: Path) -> None:
-    """Remove what a process leaves that was killed while it made a run's folder."""
-    for path in folder.glob(".experiment.yaml.*"):
-        path.unlink()
-    if (folder / "checkpoints").is_dir():
-        (folder / "checkpoints").rmdir()
-
-
-def has_begun(folder: RunFolder, model: QLAM, data: SequenceData, backend: str) -> bool:
+def has_begun(folder: RunFolder, model: QLAM | Baseline, data: SequenceData, spec: BackendSpec) -> bool:
     """Whether a run has a checkpoint to go on from; one that has none, being new or killed early, is described."""
-    if folder.last.exists():
+    if any(path.exists() for path in (folder.last, folder.previous, folder.best)):
         check_description(folder, model, data)
+        _check_backend(folder, spec)
+        if isinstance(model, QLAM) and not folder.circuit.exists():  # a run from before circuits were kept
+            folder.write_json("run.json", {**folder.description(), **_keep_circuit(folder, model)})
         return True
-    folder.write_json("run.json", {**describe(model, data), "backend": backend, "versions": _versions()})
+    description = {**describe(model, data), **_keep_circuit(folder, model)}
+    backend = {"backend": spec.name, "backend_settings": _backend_settings(spec)}
+    folder.write_json("run.json", {**description, **backend, "versions": _versions()})
     return False
 
 
-def _folder_to_resume(experiment: Experiment, name: str, out: Path | None) -> RunFolder:
-    folder = RunFolder.open(out) if out else RunFolder.latest(name)
+def _backend_settings(spec: BackendSpec) -> dict[str, Any]:
+    """Return all that a backend's entry says but its name and its threads, which change no number's meaning."""
+    return spec.model_dump(mode="json", exclude={"name", "threads"})
+
+
+def _check_backend(folder: RunFolder, spec: BackendSpec) -> None:
+    """Compare the backend that a run was started on with today's entry; raises ConfigurationError if they differ."""
+    then = folder.description()
+    kept = {"name": then.get("backend"), **then.get("backend_settings", {})}
+    now = {"name": spec.name, **_backend_settings(spec)}
+    if "backend_settings" not in then:  # a run from before they were kept
+        now = {"name": spec.name}
+    if (difference := _first_difference(now, kept)) is not None:
+        key, given, before = difference
+        raise ConfigurationError(
+            f"{folder.path}: started on backend {then.get('backend')!r} with {key} = {before}, not {given} as the "
+            "registry now says; resume it as it was started"
+        )
+
+
+def _keep_circuit(folder: RunFolder, model: QLAM | Baseline) -> dict[str, str]:
+    if not isinstance(model, QLAM):
+        return {}
+    return {"circuit_digest": write_circuit(folder.circuit, model.layers[0].memory.neural_network.memory)}
+
+
+def _folder_to_resume(experiment: Experiment, path: Path) -> RunFolder:
+    folder = RunFolder.open(path)
     if (folder.path / "run.json").exists() and "refit" in folder.description():
         raise ConfigurationError(f"{folder.path}: a refitted run, which has nothing to resume; train the one it is of")
     if (difference := _first_difference(experiment.model_dump(), folder.experiment().model_dump())) is not None:
@@ -137,7 +176,7 @@ def _folder_to_resume(experiment: Experiment, name: str, out: Path | None) -> Ru
 
 def _first_difference(now: Any, then: Any, key: str = "") -> tuple[str, Any, Any] | None:
     if isinstance(now, dict) and isinstance(then, dict):
-        for name in now.keys() | then.keys():
+        for name in dict.fromkeys((*now, *then)):
             found = _first_difference(now.get(name), then.get(name), f"{key}.{name}" if key else name)
             if found is not None:
                 return found
@@ -172,6 +211,7 @@ def _test(
     }
     if ranks.first:
         folder.write_json("result.json", result)
+        folder.previous.unlink(missing_ok=True)
     return ranks.from_first(lambda: result)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from qlam_qiskit.data import Split
+from qlam_qiskit.runs.predictions import outputs
 from qlam_qiskit.train.distributed import ALONE, Ranks
 
 
@@ -14,20 +15,21 @@ def score_split(model: torch.nn.Module, split: Split, batch_size: int, ranks: Ra
     """Return the mean loss and the accuracy of a model on a split."""
     model.eval()
     loss_sum = correct_sum = 0.0
-    with torch.no_grad(), ranks.together():
-        for start in range(0, len(split), batch_size):
-            batch = np.arange(start, min(start + batch_size, len(split)))
-            if len(indices := ranks.share(batch)):
-                loss, correct = score(model, split, indices)
-                loss_sum += loss.item() * len(indices)
-                correct_sum += correct
+    with ranks.together():
+        for indices, logits in outputs(model, split, batch_size, share=ranks.share):
+            loss, correct = _scored(logits, split, indices)
+            loss_sum += loss.item() * len(indices)
+            correct_sum += correct
     loss_sum, correct_sum = ranks.sum(loss_sum, correct_sum)
     return loss_sum / len(split), correct_sum / len(split)
 
 
 def score(model: torch.nn.Module, split: Split, indices: np.ndarray) -> tuple[torch.Tensor, float]:
     """Return the mean loss of some samples, and how many of them are right; one answer of M counts 1/M."""
+    return _scored(model(torch.from_numpy(split.tokens(indices))), split, indices)
+
+
+def _scored(logits: torch.Tensor, split: Split, indices: np.ndarray) -> tuple[torch.Tensor, float]:
     labels = torch.from_numpy(split.labels[indices]).reshape(len(indices), -1)
-    logits = model(torch.from_numpy(split.tokens(indices)))
     loss = cross_entropy(logits.flatten(0, 1), labels.flatten())
     return loss, (logits.argmax(-1) == labels).float().mean(1).sum().item()

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from qlam_qiskit.data import Split
-from qlam_qiskit.errors import QlamError
+from qlam_qiskit.errors import QlamError, RunError
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.runs.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
 from qlam_qiskit.runs.experiment import TrainingSettings
@@ -126,10 +128,38 @@ class Trainer:
                         )
             reporter.epoch(self._finish_epoch())
 
-    def resume(self) -> None:
-        """Take up the state of the folder's last checkpoint; raises RunError when it does not fit this model."""
-        path = self._folder.last
-        checkpoint = self._ranks.from_first(lambda: load_checkpoint(path))
+    def resume(self, say: Callable[[str], None] = lambda line: None) -> None:
+        """Take up the state of the folder's newest sound checkpoint; ``say`` hears when that is not the last one.
+
+        Raises RunError when it does not fit this model.
+        """
+        path, checkpoint, line = self._ranks.from_first(self._newest)
+        if line is not None and self._ranks.first:
+            say(line)
+        if path == self._folder.best:
+            self._start_from_best(checkpoint)
+        elif path is not None:
+            self._restore(checkpoint, path)
+        if self._ranks.first:
+            self._folder.keep_metrics(self._progress.epoch)
+
+    def _newest(self) -> tuple[Path | None, Checkpoint | None, str | None]:
+        """Read the newest checkpoint that is sound; returns what is wrong with the one before it, and so on."""
+        line = None
+        for path, found in (
+            (self._folder.last, "the last checkpoint"),
+            (self._folder.previous, "the checkpoint before it"),
+            (self._folder.best, "the best weights; the optimizer starts anew, so other numbers come out than unbroken"),
+        ):
+            if not path.exists():
+                continue
+            try:
+                return path, load_checkpoint(path), line and f"{line}; continued from {found}"
+            except RunError as error:
+                line = line or str(error)
+        return None, None, f"{line}; no other is there, so training starts from the beginning"
+
+    def _restore(self, checkpoint: Checkpoint, path: Path) -> None:
         load_weights(self._model, checkpoint, path)
         state = checkpoint.state
         tensors = checkpoint.group("optimizer")
@@ -137,14 +167,26 @@ class Trainer:
         for name, tensor in tensors.items():
             index, kind = name.split("/")
             moments.setdefault(int(index), {})[kind] = tensor
+        generators, progress = self._generators(), _Progress(**state["progress"])
+        if len(generators) != len(progress.random_states):
+            raise RunError(f"{path}: of a run on another kind of backend, which draws from other random generators")
         self._optimizer.load_state_dict({"state": moments, "param_groups": state["param_groups"]})
         self._schedule.load_state_dict(dict(state["schedule"]))
         torch.set_rng_state(checkpoint.tensors["random/torch"])
-        self._progress = _Progress(**state["progress"])
-        for generator, saved in zip(self._generators(), self._progress.random_states, strict=True):
+        self._progress = progress
+        for generator, saved in zip(generators, progress.random_states, strict=True):
             generator.bit_generator.state = saved
-        if self._ranks.first:
-            self._folder.keep_metrics(self._progress.epoch)
+
+    def _start_from_best(self, checkpoint: Checkpoint) -> None:
+        """Go on after the epoch of the best weights, with the learning rates of that time."""
+        load_weights(self._model, checkpoint, self._folder.best)
+        epoch = checkpoint.state["epoch"]
+        seconds = sum(row["seconds"] for row in self._folder.metrics() if row["epoch"] <= epoch)
+        self._progress = _Progress(epoch=epoch, seconds=seconds, best=checkpoint.state.get("validation_accuracy"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # no step of the optimizer came before these
+            for _ in range(epoch * self._batches):
+                self._schedule.step()
 
     @property
     def seconds(self) -> float:
@@ -252,4 +294,6 @@ class Trainer:
             "param_groups": optimizer["param_groups"],
             "schedule": {k: v for k, v in self._schedule.state_dict().items() if not callable(v)},
         }
+        if self._folder.last.exists():
+            self._folder.last.replace(self._folder.previous)
         save_checkpoint(self._folder.last, Checkpoint(tensors, state))

@@ -5,10 +5,12 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import torch
 
 from qlam_qiskit.compare import Choice, check_records, load_comparison
 from qlam_qiskit.compare.records import pack, unpack
 from qlam_qiskit.errors import ConfigurationError, QlamError
+from qlam_qiskit.train import Interrupted
 
 OUT = Path("results/small")
 RECORD = OUT / "gru-seed0.json"
@@ -18,8 +20,8 @@ RECORD = OUT / "gru-seed0.json"
 def check(small, run, quiet):
     run(seeds=[0])
 
-    def check(**options):
-        said = []
+    def check(said=None, **options):
+        said = [] if said is None else said
         found = check_records(
             load_comparison("small.yaml"), "small", lambda job: nullcontext(quiet), out=OUT, say=said.append, **options
         )
@@ -47,6 +49,28 @@ def test_the_same_numbers_come_out_and_nothing_is_written(check):
     assert said == ["gru-seed0: the same numbers", "qlam-seed0: the same numbers"]
     assert all(one["different_answers"] == 0 for one in found)
     assert before == {path: path.read_bytes() for path in OUT.rglob("*.json")}
+
+
+def test_a_second_check_trains_again(check, quiet, monkeypatch):
+    compared = quiet.steps
+    check()
+    checked = quiet.steps - compared
+    check()
+    assert quiet.steps == compared + 2 * checked > compared
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, closure=None: None)  # training is broken since
+    with pytest.raises(QlamError, match="2 of 2 runs differ"):
+        check()
+
+
+def test_an_interrupted_check_continues_and_says_what_it_had_finished(check, quiet):
+    check(choice=Choice(models=["gru"]))
+    steps, said = quiet.steps, []
+    with pytest.raises(Interrupted, match="the same command continues"):
+        check(said, should_stop=lambda: quiet.steps > steps + 7)
+    assert said == ["gru-seed0: the same numbers"]
+    found, said = check()
+    assert said[0] == "gru-seed0: trained before this check was interrupted"
+    assert [one["different_answers"] for one in found] == [0, 0]
 
 
 def test_a_part_can_be_checked(check):

@@ -11,12 +11,11 @@ import torch
 from qlam_qiskit.backends import load_registry
 from qlam_qiskit.cli import qlam
 from qlam_qiskit.errors import ConfigurationError, QlamError
-from qlam_qiskit.evaluation import evaluate as evaluating
-from qlam_qiskit.evaluation import on_device
 from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission, measure
 from qlam_qiskit.evaluation.on_device import prepare, send
 from qlam_qiskit.evaluation.refit import fit_head, refit
 from qlam_qiskit.jobs import Ledger, show
+from qlam_qiskit.runs import saved_run
 from qlam_qiskit.runs.checkpoint import load_checkpoint
 from qlam_qiskit.train import load_experiment, train
 
@@ -106,11 +105,8 @@ def test_a_refitted_run_is_a_run_like_any_other_and_remembers(run):
 
 
 def test_the_test_set_is_not_there_to_be_used(run, monkeypatch):
-    import qlam_qiskit.evaluation.refit as refitting
-
-    load = evaluating.load_data
-    for module in (evaluating, on_device, refitting):
-        monkeypatch.setattr(module, "load_data", lambda *given: dataclasses.replace(load(*given), test=None))
+    load = saved_run.load_data
+    monkeypatch.setattr(saved_run, "load_data", lambda *given: dataclasses.replace(load(*given), test=None))
     for backend in ("exact", "aer_shots", "device"):
         refit(run, backend=backend, samples=40)
 
@@ -170,6 +166,6 @@ def test_the_command_prints_one_json_object(run, capsys):
     qlam(["refit", str(run), "--backend", "device", "--samples", "40", "--json"], standalone_mode=False)
     captured = capsys.readouterr()
     assert json.loads(captured.out)["samples"] == 40
-    assert "40 samples on device: 1 jobs" in captured.err
+    assert "40 samples on device: 1 job," in captured.err
     qlam(["refit", str(run), "--backend", "exact", "--samples", "40"], standalone_mode=False)
     assert "40 training samples on exact" in capsys.readouterr().out

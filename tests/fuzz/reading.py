@@ -141,8 +141,9 @@ def _run_folder(name: str) -> None:
     """Read a run's files as a report does, without drawing."""
     from qlam_qiskit.report.findings import Findings
     from qlam_qiskit.report.summary import Headline
+    from qlam_qiskit.runs import SavedRun
 
-    findings = Findings.open(Path(name))
+    findings = Findings.of(SavedRun.open(Path(name)))
     for part in ("training", "evaluations"):
         getattr(findings, part)
     Headline.of(findings.run)

@@ -38,8 +38,8 @@ def test_a_run_leaves_its_records(small_experiment, quiet):
     assert [row["epoch"] for row in folder.metrics()] == [1, 2, 3] == [row["epoch"] for row in quiet.epochs]
     assert folder.result() == result
     assert folder.description()["task"] == result["task"]
-    files = {path.suffix for path in folder.path.rglob("*") if path.is_file()}
-    assert files == {".yaml", ".json", ".jsonl", ".safetensors"}
+    files = {path.suffix for path in folder.path.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert files == {".yaml", ".json", ".jsonl", ".qpy", ".safetensors"}
 
 
 def test_the_seed_fixes_the_result_and_another_changes_it(small_experiment, quiet):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from qlam_qiskit.data import Split
-from qlam_qiskit.report.predictions import Predictions, predict
+from qlam_qiskit.runs.predictions import Predictions, predict
 
 
 def predictions(labels, predicted, losses, classes=3):
@@ -49,9 +49,7 @@ def test_examples_fill_up_where_one_kind_is_missing():
     assert all_wrong.examples(2).tolist() == [2, 1]
 
 
-def test_predictions_are_the_models(monkeypatch):
-    monkeypatch.setattr("qlam_qiskit.report.predictions._BATCH", 2)
-
+def test_predictions_are_the_models():
     class Copier(nn.Module):
         def forward(self, tokens):
             return tokens[:, :2]  # the first two tokens are the logits of two answers
@@ -59,7 +57,7 @@ def test_predictions_are_the_models(monkeypatch):
     values = np.random.default_rng(0).normal(size=(5, 3, 4)).astype(np.float32)
     labels = np.array([[0, 1], [1, 1], [2, 2], [3, 0], [0, 0]])
     heard = []
-    found = predict(Copier(), Split(labels, values), tuple("abcd"), lambda done, total: heard.append((done, total)))
+    found = predict(Copier(), Split(labels, values), tuple("abcd"), lambda *done: heard.append(done), 2)
     np.testing.assert_array_equal(found.predicted, values[:, :2].argmax(-1))
     logits = torch.from_numpy(values[:, :2]).log_softmax(-1).numpy()
     chosen = np.take_along_axis(logits, labels[:, :, None], axis=2)[:, :, 0]

@@ -1,8 +1,8 @@
-"""What a model answers on the test set: its confusions, its worst mistakes, and samples worth a closer look."""
+"""What a model answers to samples: the one loop that asks it, its confusions, and samples worth a closer look."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers to the test samples.
+    """Answers to samples.
 
     Attributes
     ----------
@@ -80,23 +80,56 @@ class Predictions:
         return np.array([*ordered[: count - kept], *wrong[:kept]], np.int64)
 
 
+def outputs(
+    function: Callable[[torch.Tensor], torch.Tensor],
+    split: Split,
+    batch_size: int = _BATCH,
+    *,
+    share: Callable[[np.ndarray], np.ndarray] = lambda indices: indices,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    """Yield a function of tokens (B, T, c), batch by batch over a split, without gradients.
+
+    Parameters
+    ----------
+    function
+        A model, or what part of it is wanted.
+    split, batch_size
+        The samples, and how many at once.
+    share
+        Takes from the indices of a batch those that are this process's to work on.
+    progress
+        Hears how many samples of how many are done.
+
+    Yields
+    ------
+    tuple
+        The indices of samples (B,), and what the function returned for them.
+    """
+    for start in range(0, len(split), batch_size):
+        stop = min(start + batch_size, len(split))
+        indices = share(np.arange(start, stop))
+        if len(indices):
+            with torch.no_grad():
+                found = function(torch.from_numpy(split.tokens(indices)))
+            yield indices, found
+        progress(stop, len(split))
+
+
 def predict(
     model: nn.Module,
     split: Split,
     class_names: tuple[str, ...],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    batch_size: int = _BATCH,
 ) -> Predictions:
     """Answer all samples of a split; ``progress`` hears how many of how many are done."""
     labels = split.labels.reshape(len(split), -1)
     parts = []
-    for start in range(0, len(split), _BATCH):
-        chosen = slice(start, start + _BATCH)
-        with torch.no_grad():
-            logits = model(torch.from_numpy(split.tokens(chosen)))
-        losses = cross_entropy(logits.flatten(0, 1), torch.from_numpy(labels[chosen]).flatten(), reduction="none")
+    for indices, logits in outputs(model, split, batch_size, progress=progress):
+        losses = cross_entropy(logits.flatten(0, 1), torch.from_numpy(labels[indices]).flatten(), reduction="none")
         confidence, predicted = logits.softmax(-1).max(-1)
         parts.append((predicted, confidence, losses.reshape(predicted.shape).mean(1)))
-        progress(min(start + _BATCH, len(split)), len(split))
     predicted, confidence, losses = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
     return Predictions(labels, predicted, confidence, losses, class_names)
 

@@ -1,0 +1,144 @@
+"""A trained run as its user holds it: what is in its folder, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qlam_qiskit.backends import BackendSpec, load_registry
+from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission
+from qlam_qiskit.evaluation.on_device import Prepared, Sent, prepare
+from qlam_qiskit.runs import Part, SavedRun
+
+
+@dataclass(frozen=True)
+class Run(SavedRun):
+    """A trained run: ``Run.open("digits")``; data and model are loaded once, when they are first needed."""
+
+    def evaluate(
+        self,
+        backend: str | None = None,
+        *,
+        part: Part = "test",
+        shots: int | None = None,
+        limit: int | None = None,
+        seed: int | None = None,
+        mitigate: bool = False,
+        anyway: bool = False,
+        confirm: Callable[[str], bool] = lambda question: False,
+        backends: Path | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> dict[str, Any]:
+        """Test the best weights, and add the outcome to the run's evaluations.
+
+        Parameters
+        ----------
+        backend
+            A name in the backend registry; by default the one that the run was trained on.
+        part, limit
+            Which samples: the first ``limit`` of the test set, of those held out, or of those trained on.
+        shots
+            Shots of each circuit execution, in place of the registry's.
+        seed
+            Fixes the shots of a simulator; by default the run's seed.
+        mitigate
+            Undo readout errors by the device's calibration.
+        anyway
+            Send even what is over the entry's ``max_qpu_seconds`` or under its ``min_fidelity``.
+        confirm
+            Puts a question to a person, who may allow the same; returns the answer.
+        backends
+            The registry's file.
+        progress
+            Hears how many samples of how many are done, or how many of a device's jobs.
+        report
+            Hears what a device will cost, and what could not be kept.
+
+        Returns
+        -------
+        dict
+            ``accuracy``, ``loss`` (nats), ``samples``, ``shots``, ``seconds``, and of what.
+
+        Raises
+        ------
+        QlamError
+            When the run, its data or the backend do not allow it.
+        """
+        return evaluate(
+            self,
+            backend=backend,
+            part=part,
+            shots=shots,
+            limit=limit,
+            seed=seed,
+            mitigate=mitigate,
+            anyway=anyway,
+            confirm=confirm,
+            backends=backends,
+            progress=progress,
+            report=report,
+        )
+
+    def plan(
+        self,
+        backend: str | BackendSpec | None = None,
+        *,
+        part: Part = "test",
+        limit: int | None = None,
+        shots: int | None = None,
+        seed: int | None = None,
+        backends: Path | None = None,
+    ) -> Prepared:
+        """Plan samples for a backend, and say what they would cost there; sends nothing.
+
+        Parameters
+        ----------
+        backend
+            A name in the backend registry, or an entry of it; by default the registry's default.
+        part, limit, shots, seed, backends
+            As in :meth:`evaluate`.
+
+        Returns
+        -------
+        Prepared
+            Its ``print`` is the cost in words; ``submit()`` sends it.
+
+        Raises
+        ------
+        QlamError
+            When the backend runs no circuits, or the run does not fit it.
+        """
+        spec = load_registry(backends).spec(backend) if backend is None or isinstance(backend, str) else backend
+        return prepare(self, spec, part=part, limit=limit, shots=shots, seed=seed)
+
+    def score(
+        self,
+        submission: str | Sent,
+        *,
+        mitigate: bool = False,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> dict[str, Any]:
+        """Score what was submitted before, from its saved results; asks no service.
+
+        Parameters
+        ----------
+        submission
+            What ``plan.submit()`` returned, or a submission's id.
+        mitigate, report
+            As in :meth:`evaluate`.
+
+        Returns
+        -------
+        dict
+            As :meth:`evaluate` returns.
+
+        Raises
+        ------
+        QlamError
+            When results are missing, or of another run.
+        """
+        identifier = submission if isinstance(submission, str) else submission.id
+        return evaluate_submission(self, identifier, mitigate=mitigate, report=report)

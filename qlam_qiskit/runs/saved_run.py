@@ -1,0 +1,213 @@
+"""A trained run as it lies in its folder: its experiment, circuit, data and model, each read once, at first use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from qlam_qiskit.backends import BackendSpec, load_registry
+from qlam_qiskit.baselines import Baseline
+from qlam_qiskit.data import SequenceData, Split, load_data, validation_split
+from qlam_qiskit.errors import ConfigurationError, RunError
+from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.model import QLAM, ModelSettings
+from qlam_qiskit.network.selection import BackendExecutions, ExecutionFactory
+from qlam_qiskit.runs.building import build_model, check_description
+from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
+from qlam_qiskit.runs.circuit_file import read_circuit
+from qlam_qiskit.runs.experiment import Experiment
+from qlam_qiskit.runs.predictions import Predictions, predict
+from qlam_qiskit.runs.run_folder import RunFolder
+from qlam_qiskit.templates import load_installed_template
+
+Part = Literal["test", "validation", "train"]
+_Run = TypeVar("_Run", bound="SavedRun")
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run's folder, with what is in it; nothing in it is executed.
+
+    Attributes
+    ----------
+    folder
+        Its files.
+    data_dir
+        Holds a folder for each data set; by default ``QLAM_DATA`` or the user's cache.
+    loaded
+        The task's sequences, where they have been read already.
+    """
+
+    folder: RunFolder
+    data_dir: Path | None = None
+    loaded: SequenceData | None = field(default=None, repr=False)
+
+    @classmethod
+    def open(cls: type[_Run], path: Path | str | SavedRun, data_dir: Path | str | None = None) -> _Run:
+        """Open a run by its folder, or by its name in the workspace.
+
+        Parameters
+        ----------
+        path
+            The folder or the name; a run that is open already comes back as it is.
+        data_dir
+            Where the data sets lie.
+
+        Raises
+        ------
+        RunError
+            When there is no such run.
+        """
+        if isinstance(path, cls):
+            return path
+        if isinstance(path, SavedRun):
+            return cls(path.folder, path.data_dir, path.loaded)
+        return cls(RunFolder.open(Path(path)), None if data_dir is None else Path(data_dir))
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.folder.path
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The experiment that the run was started with."""
+        return self.folder.experiment()
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What training ended with, such as ``test_accuracy``; None while it has not."""
+        return self.folder.result()
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """Losses (nats) and accuracies of every finished epoch."""
+        return self.folder.metrics()
+
+    @property
+    def evaluations(self) -> list[dict[str, Any]]:
+        """What later evaluations found, the oldest first."""
+        return self.folder.evaluations()
+
+    @cached_property
+    def circuit(self) -> MemoryCircuit:
+        """The memory's circuit, as the folder has it.
+
+        Raises ConfigurationError for a model without one, and RunError when it is damaged, or not there and the
+        template is none that comes with the package.
+        """
+        model = self.experiment.model
+        if not isinstance(model, ModelSettings):
+            raise ConfigurationError(f"{self.path}: a model of kind {model.kind} has no circuit")
+        settings, path = model.circuit, self.folder.circuit
+        if path.exists():
+            memory = read_circuit(path, self.folder.description().get("circuit_digest"))
+        else:
+            try:
+                memory = load_installed_template(settings.template, settings.qubits, settings.options)
+            except ConfigurationError as error:
+                raise RunError(
+                    f"{path}: missing, and a run's folder does not say what code to run: {error}; train its "
+                    "experiment with --resume, which adds the file"
+                ) from None
+        if memory.num_qubits != settings.qubits:
+            raise RunError(
+                f"{self.path}: a run of another model: its qubits was {memory.num_qubits}, its experiment now gives "
+                f"{settings.qubits}"
+            )
+        return memory
+
+    @cached_property
+    def data(self) -> SequenceData:
+        """The task's sequences."""
+        return self.loaded or load_data(self.experiment.data, self.data_dir)
+
+    def part(self, part: Part, limit: int | None = None) -> Split:
+        """Return the first ``limit`` samples that a run was trained on, chose its best epoch by, or is tested on.
+
+        Raises ConfigurationError where it held none out for validation.
+        """
+        return self._whole(part).subset(slice(limit))
+
+    def model(self, backend: BackendSpec | ExecutionFactory | str | None = None) -> QLAM | Baseline:
+        """Rebuild the model with its best weights.
+
+        Parameters
+        ----------
+        backend
+            Where its memories run: a name in the backend registry, an entry of it, or a factory of executions; by
+            default the exact engine, whose model is kept.
+
+        Raises
+        ------
+        RunError
+            When the folder is damaged, or its weights are of another model.
+        """
+        if backend is None:
+            return self._exact
+        if isinstance(backend, str):
+            backend = load_registry().spec(backend)
+        if not callable(backend):
+            backend = BackendExecutions(backend, seed=self.experiment.seed)
+        return self._build(backend)
+
+    def qlam(self, backend: BackendSpec | ExecutionFactory | str | None = None) -> QLAM:
+        """Rebuild the model for what only circuits can do; raises ConfigurationError when it is a baseline."""
+        model = self.model(backend)
+        if not isinstance(model, QLAM):
+            kind = self.experiment.model.kind
+            raise ConfigurationError(
+                f"{self.path}: a model of kind {kind} has no circuit, and runs on no backend with any"
+            )
+        return model
+
+    def predict(
+        self,
+        part: Part = "test",
+        limit: int | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Predictions:
+        """Answer samples on the exact engine.
+
+        Parameters
+        ----------
+        part, limit
+            Which samples: the first ``limit`` of the test set, of those held out, or of those trained on.
+        progress
+            Hears how many samples of how many are done.
+
+        Returns
+        -------
+        Predictions
+            Labels and answers (N, M), with losses (nats) and confidences.
+        """
+        return predict(self.model(), self.part(part, limit), self.data.class_names, progress)
+
+    @cached_property
+    def _exact(self) -> QLAM | Baseline:
+        return self._build(None)
+
+    def _build(self, execution: ExecutionFactory | None) -> QLAM | Baseline:
+        checkpoint = load_checkpoint(self.folder.best)
+        settings = self.experiment.model
+        circuit = self.circuit if isinstance(settings, ModelSettings) else None
+        model = build_model(settings, self.data, execution, self.experiment.seed, circuit)
+        check_description(self.folder, model, self.data)
+        load_weights(model, checkpoint, self.folder.best)
+        return model.eval()
+
+    def _whole(self, part: Part) -> Split:
+        if part == "test":
+            return self.data.test
+        fraction = self.experiment.training.validation_fraction
+        if fraction:
+            training, validation = validation_split(self.data.train, fraction, self.experiment.seed)
+            return training if part == "train" else validation
+        if part == "validation":
+            raise ConfigurationError(
+                f"{self.path}: trained on all samples (validation_fraction: 0), none to validate on"
+            )
+        return self.data.train
