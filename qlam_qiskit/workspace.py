@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -12,8 +13,24 @@ def workspace() -> Path:
     return Path(os.environ.get("QLAM_HOME") or "runs")
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Replace ``path`` by a file that is complete and on disk, whatever happens meanwhile."""
+def make_private_folder(folder: Path) -> None:
+    """Make ``folder`` one that only its owner can look into; raises OSError when it cannot be made.
+
+    A folder that others need, because it holds the current or the home folder or belongs to everybody, stays as it is.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    places = (Path.cwd(), Path("~").expanduser().resolve()) if "HOME" in os.environ else (Path.cwd(),)
+    needed = any(folder.resolve() in (place, *place.parents) for place in places)
+    status = folder.stat()
+    if status.st_mode & 0o077 and status.st_uid == os.getuid() and not status.st_mode & stat.S_ISVTX and not needed:
+        folder.chmod(0o700)
+
+
+def write_atomically(path: Path, content: bytes | str, *, private: bool = False) -> None:
+    """Replace ``path`` by a file that is complete and on disk, whatever happens meanwhile.
+
+    Only its owner can read it when it is ``private``.
+    """
     data = content.encode() if isinstance(content, str) else content
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -21,7 +38,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
+        Path(temporary).chmod(0o600 if private else 0o644)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -82,22 +82,35 @@ def fetch_command(context: click.Context, submission: str | None, as_json: bool)
 @jobs.command("resume")
 @click.argument("submission", metavar="[ID]", required=False)
 @click.option("--failed", is_flag=True, help="Send the failed jobs of submission ID once more too.")
+@click.option(
+    "--send-again",
+    is_flag=True,
+    help="Send the jobs of submission ID once more of which it is unknown whether they were accepted: they may be paid "
+    "for twice.",
+)
 @options.as_json
 @click.pass_context
-def resume_command(context: click.Context, submission: str | None, failed: bool, as_json: bool) -> None:
+def resume_command(
+    context: click.Context, submission: str | None, failed: bool, send_again: bool, as_json: bool
+) -> None:
     """Go on after a crash, an outage or a refusal: with submission ID, or with all that are open.
 
     Asks the service which jobs it has, adopts them, cancels duplicates, sends only what is missing, and
     saves what has arrived. Exit status 1 when something is still in the way.
 
+    A job that was sent and whose answer was lost may have been accepted: it is looked for, and sent again only with
+    --send-again.
+
     Example: qlam jobs resume 20261123-2119
     """
     from qlam_qiskit.jobs import Ledger, resume
 
-    if failed and submission is None:
-        raise click.UsageError("--failed needs an ID: it may cost QPU time")
+    for given, name in ((failed, "--failed"), (send_again, "--send-again")):
+        if given and submission is None:
+            raise click.UsageError(f"{name} needs an ID: it may cost QPU time")
     with Ledger() as ledger:
-        _finish(context, resume(ledger, submission, failed=failed, report=_tell), as_json)
+        done = resume(ledger, submission, failed=failed, send_again=send_again, report=_tell)
+        _finish(context, done, as_json)
 
 
 @jobs.command("cancel")

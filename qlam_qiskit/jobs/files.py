@@ -6,6 +6,7 @@ Every file is written beside its place, flushed to disk and moved in one step.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -26,8 +27,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.jobs.errors import JobError
 from qlam_qiskit.jobs.faults import DamagedResultError
-from qlam_qiskit.jobs.ledger import process_exists
-from qlam_qiskit.workspace import write_atomically
+from qlam_qiskit.workspace import make_private_folder, write_atomically
 
 Pub: TypeAlias = SamplerPub | EstimatorPub
 _PREPARING = ".preparing-"
@@ -47,11 +47,13 @@ def job_folder(home: Path, submission: str, number: int) -> Path:
 def write_inputs(home: Path, submission: str, jobs: Sequence[Sequence[Pub]]) -> None:
     """Write the inputs of all jobs of a submission, all or none of them; raises JobError when they cannot be."""
     final = submission_folder(home, submission)
-    draft = final.with_name(f"{_PREPARING}{os.getpid()}-{submission}")
+    draft = final.with_name(f"{_PREPARING}{submission}")
     try:
+        make_private_folder(final.parent)
+        make_private_folder(draft)
         for number, pubs in enumerate(jobs):
             folder = draft / f"job-{number:03d}"
-            folder.mkdir(parents=True)
+            folder.mkdir(mode=0o700)
             _write_pubs(folder, pubs)
         draft.replace(final)
         _flush_folder(final.parent)
@@ -150,12 +152,10 @@ def remove_inputs(home: Path, submission: str) -> None:
 def sweep(home: Path, recorded: Collection[str]) -> None:
     """Remove what processes left behind when they died before they had recorded their submission."""
     for folder in (home / "submissions").glob("*"):
-        process = folder.name.removeprefix(_PREPARING).partition("-")[0]
-        draft = folder.name.startswith(_PREPARING) and not process_exists(int(process))
         # A submission is recorded right after its folder appears, so an old one without a record never will be.
-        stray = folder.name not in recorded and time.time() - folder.stat().st_mtime > _STRAY_SECONDS
-        if draft or stray:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process sweeps too
+            if folder.name not in recorded and time.time() - folder.stat().st_mtime > _STRAY_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_pubs(folder: Path, pubs: Sequence[Pub]) -> None:
@@ -204,7 +204,7 @@ def _read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _write_file(path: Path, data: bytes) -> None:
-    write_atomically(path, data)
+    write_atomically(path, data, private=True)
     _flush_folder(path.parent)
 
 

@@ -16,6 +16,8 @@ ACTIONS = (
     "html",  # carry the request out, then answer 200 with a page of HTML
     "truncate",  # carry the request out, then cut the answer in half
     "slow",  # wait ``seconds``, then carry the request out
+    "echo",  # answer with an HTTP error that repeats the client's credentials; the request is not carried out
+    "other_result",  # answer with the result of another job, where there is one
     "merge",  # carry the request out, then merge ``payload`` into the JSON answer
     "before",  # call ``callback``, then carry the request out
     "after",  # carry the request out, then call ``callback`` before answering

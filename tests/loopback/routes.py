@@ -172,7 +172,7 @@ def _find_job(state: LoopbackState, request: Request) -> Job:
 def _list_jobs(state: LoopbackState, request: Request) -> Answer:
     query = request.query
     with state.lock:
-        jobs = [state.jobs[identifier] for identifier in state.accepted]
+        jobs = state.listed()
         wanted = set(query.get("tags", []))
         jobs = [job for job in jobs if wanted <= set(job.tags)]
         if "pending" in query:

@@ -99,6 +99,9 @@ class _Handler(BaseHTTPRequestHandler):
         if action == "status":
             self._write(_scripted_error(fault))
             return
+        if action == "echo":
+            self._write(_echo(fault, request, self.state.api_key))
+            return
         if action == "reset":
             self._reset()
             return
@@ -123,6 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif action == "truncate":
             text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
             answer = routes.Answer(answer.status, text[: len(text) // 2])
+        elif action == "other_result":
+            other = self.state.another_result(request.arguments[0])
+            answer = answer if other is None else routes.Answer(200, other)
         elif action == "merge":
             answer = routes.Answer(answer.status, answer.body | fault.payload)
         elif action == "after" and fault.callback:
@@ -158,6 +164,9 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/_loopback/faults":
             self.state.faults.add(Fault(**json.loads(body)))
             self._write(routes.Answer(204, None))
+        elif path == "/_loopback/turn":
+            self.state.turn(json.loads(body)["seconds"])
+            self._write(routes.Answer(204, None))
         elif path == "/_loopback/log":
             self._write(routes.Answer(200, self.state.log()))
         else:
@@ -165,6 +174,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_) -> None:
         """Keep the test output clean; requests are counted in the state."""
+
+
+def _echo(fault: Fault, request: routes.Request, api_key: str) -> routes.Answer:
+    sent = f"apikey {api_key}, authorization {request.headers.get('authorization')}"
+    return routes.Answer(fault.status, {"errors": [{"code": fault.status, "message": f"cannot read {sent}"}]})
 
 
 def _scripted_error(fault: Fault) -> routes.Answer:
