@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qlam_qiskit.jobs import Submission
+    from qlam_qiskit.jobs.errors import DamagedRowError
 
 
 @click.group()
@@ -27,38 +28,45 @@ def jobs() -> None:
 
 @jobs.command("list")
 @options.as_json
-def list_command(as_json: bool) -> None:
-    """List every submission and how far it is; asks no service.
+@click.pass_context
+def list_command(context: click.Context, as_json: bool) -> None:
+    """List every submission and how far it is; asks no service. Exit status 1 when a row of the ledger is damaged.
 
     Example: qlam jobs list
     """
     from qlam_qiskit.jobs import Ledger, show
 
+    damaged: list[DamagedRowError] = []
     with Ledger() as ledger:
-        _print(show(ledger), as_json)
+        _finish(context, show(ledger, damaged=damaged), as_json, [str(error) for error in damaged])
 
 
 @jobs.command("show")
 @click.argument("submission", metavar="ID")
 @options.as_json
-def show_command(submission: str, as_json: bool) -> None:
+@click.pass_context
+def show_command(context: click.Context, submission: str, as_json: bool) -> None:
     """Show one submission: its jobs, what happened to them, and what was recorded; asks no service.
 
     Example: qlam jobs show 20261123-2119
     """
     from qlam_qiskit.jobs import Ledger, show
 
+    damaged: list[DamagedRowError] = []
     with Ledger() as ledger:
         [found] = show(ledger, submission)
-        events = ledger.events(found.id)
+        events = ledger.events(found.id, damaged)
+    lines = [*found.damaged, *(str(error) for error in damaged)]
     if as_json:
         shown = {key: value for key, value in found.details.items() if key not in ("placement", "metadata")}
-        click.echo(json.dumps({**found.to_json(), "details": shown, "events": events}))
-        return
-    _print([found], as_json)
-    for event in events:
-        note = f": {event['note']}" if event["note"] else ""
-        click.echo(f"{_time(event['at'])}  {event['job'].rpartition('/')[2]:>4}  {event['target']}{note}")
+        entries = [event.to_json() for event in events]
+        click.echo(json.dumps({**found.to_json(), "problems": lines, "details": shown, "events": entries}))
+    else:
+        _print([found], as_json)
+        for event in events:
+            note = f": {_plain(event.note)}" if event.note else ""
+            click.echo(f"{_time(event.at)}  {_plain(event.job).rpartition('/')[2]:>4}  {event.target}{note}")
+    _leave(context, lines)
 
 
 @jobs.command("fetch")
@@ -128,35 +136,65 @@ def cancel_command(context: click.Context, submission: str, as_json: bool) -> No
         _finish(context, [cancel(ledger, submission, report=_tell)], as_json)
 
 
-def _finish(context: click.Context, submissions: Sequence[Submission], as_json: bool) -> None:
+def _finish(
+    context: click.Context, submissions: Sequence[Submission], as_json: bool, problems: Sequence[str] = ()
+) -> None:
     """Print what was reached; exit with 1 and the reasons when something was not."""
-    _print(submissions, as_json)
-    problems = [problem for submission in submissions for problem in submission.problems]
+    _print(submissions, as_json, problems)
+    found = [line for submission in submissions for line in (*submission.problems, *submission.damaged)]
+    _leave(context, [*problems, *found])
+
+
+def _leave(context: click.Context, problems: Sequence[str]) -> None:
     for problem in problems:
-        click.echo(f"error: {problem}", err=True)
+        click.echo(f"error: {_plain(problem)}", err=True)
     context.exit(1 if problems else 0)
 
 
-def _print(submissions: Sequence[Submission], as_json: bool) -> None:
+def _print(submissions: Sequence[Submission], as_json: bool, problems: Sequence[str] = ()) -> None:
     if as_json:
         summaries = [submission.to_json() for submission in submissions]
-        click.echo(json.dumps({"submissions": summaries}))
+        click.echo(json.dumps({"submissions": summaries, **({"problems": list(problems)} if problems else {})}))
         return
     if not submissions:
         click.echo("nothing here", err=True)
         return
     from rich.console import Console
     from rich.table import Column, Table
+    from rich.text import Text
 
     # An id is there to be copied: the other columns give way.
     identifier = Column("submission", no_wrap=True, min_width=max(len(submission.id) for submission in submissions))
-    table = Table(identifier, "created", "backend", "device", "jobs", box=None)
+    table = Table(identifier, "created", "backend", "device", "jobs", "QPU time", box=None)
     for submission in submissions:
         states = [str(job.state) for job in submission.jobs]
         tally = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-        device = str(submission.details.get("device"))
-        table.add_row(submission.id, _time(submission.created), submission.backend, device, tally)
+        if submission.damaged:
+            tally += f"{', ' if tally else ''}{len(submission.damaged)} damaged"
+        cells = (submission.backend, str(submission.details.get("device")), tally, _cost(submission))
+        # Text, lest square brackets in a name are taken for markup.
+        table.add_row(submission.id, _time(submission.created), *(Text(_plain(cell)) for cell in cells))
     Console().print(table)
+    for submission in submissions:
+        for other in submission.duplicates:
+            seconds = "an unknown QPU time" if other.qpu_seconds is None else f"{other.qpu_seconds:g} s of QPU time"
+            click.echo(f"duplicate of job {_plain(other.job)}: {other.remote_id}, {other.state}, {seconds}, not used")
+
+
+def _cost(submission: Submission) -> str:
+    """Say what a submission was charged, and what its duplicates were on top of that."""
+    text = f"{submission.qpu_seconds:g} s"
+    if not submission.duplicates:
+        return text
+    unknown = any(other.qpu_seconds is None for other in submission.duplicates)
+    count = len(submission.duplicates)
+    named = "a duplicate" if count == 1 else f"{count} duplicates"
+    return f"{text} + {submission.duplicate_qpu_seconds:g} s{' or more' if unknown else ''} for {named}"
+
+
+def _plain(text: str) -> str:
+    """Return one line that can be printed, whatever was recorded."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _tell(line: str) -> None:

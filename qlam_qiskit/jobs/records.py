@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from qlam_qiskit.jobs.job_state import JobState
 
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
-_LAST_SECOND = 253_402_300_799  # of the year 9999, seconds since 1970
+_LAST_SECOND = 32_503_680_000  # of the year 2999, seconds since 1970
 
 Time: TypeAlias = Annotated[float, Field(ge=0, le=_LAST_SECOND)]
 """Seconds since 1970."""

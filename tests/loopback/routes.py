@@ -228,7 +228,7 @@ def _metrics(state: LoopbackState, request: Request) -> Answer:
     job = _find_job(state, request)
     done = job.status == "Completed"
     stamps = {"created": job.created, "running": job.created, "finished": job.created if done else None}
-    usage = {"status": "complete" if done else "pending", "qpu_charge_time_seconds": 2 if done else 0}
+    usage = {"status": "complete" if job.status in FINAL else "pending", "qpu_charge_time_seconds": 2 if done else 0}
     return Answer(200, {"timestamps": stamps, "usage": usage})
 
 
