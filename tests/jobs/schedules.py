@@ -160,6 +160,8 @@ class Schedules:
             try:
                 os.read(read, 1)
                 into = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+                for stream in (1, 2):  # the client's log handlers hold the streams themselves
+                    os.dup2(into, stream)
                 sys.stdout = sys.stderr = os.fdopen(into, "w", buffering=1)
                 try:
                     work()
