@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from qiskit import QuantumCircuit
-
 from pydantic import BaseModel, ConfigDict, ValidationError
+from qiskit import QuantumCircuit
 
 from qlam_qiskit.backends import BackendSpec, IBMSpec, OpenBackend, make_spec, open_backend
 from qlam_qiskit.backends.specs import Seed, Shots

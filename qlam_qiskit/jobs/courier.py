@@ -14,16 +14,16 @@ from typing import Any
 from qlam_qiskit.jobs import files
 from qlam_qiskit.jobs.connections.base import Connection, RemoteJob, RemoteState
 from qlam_qiskit.jobs.errors import DamagedRowError, JobError, LeaseLostError
-from qlam_qiskit.jobs.faults import DeadlineError, Meaning, Trouble, UncertainError, explain
+from qlam_qiskit.jobs.faults import Meaning, Trouble
 from qlam_qiskit.jobs.finder import Finder
 from qlam_qiskit.jobs.job_state import CLOSED, JobState
 from qlam_qiskit.jobs.ledger import Ledger
 from qlam_qiskit.jobs.policy import Clock, Policy
 from qlam_qiskit.jobs.records import JobRecord, SubmissionRecord
 from qlam_qiskit.jobs.requests import GivenUpError, Requests
+from qlam_qiskit.jobs.sender import Sender
 
 _AT_THE_SERVICE = (JobState.UNKNOWN, JobState.SENT, JobState.FINISHED, JobState.SAVED, JobState.CANCELLING)
-_REFUSALS = (Meaning.REFUSED, Meaning.MISSING)
 
 
 class Courier:
@@ -47,10 +47,10 @@ class Courier:
         self.policy = policy
         self.clock = clock
         self.problems: list[str] = []
-        self._send_again: set[str] = set()
         self._report = report
         self._requests = Requests(ledger, connection, policy, clock, report)
         self._finder = Finder(self._requests, submission.id)
+        self._sender = Sender(self._requests, submission.id, self._save, self._complain)
 
     def jobs(self) -> list[JobRecord]:
         """Return the jobs as they stand on disk; those whose rows are damaged are left out and complained of."""
@@ -68,9 +68,9 @@ class Courier:
         """Send every job that is planned, and those of unknown fate that a person wants sent again."""
         try:
             self._settle()
-            waiting = [job for job in self.jobs() if job.state is JobState.PLANNED or job.id in self._send_again]
+            waiting = [job for job in self.jobs() if job.state is JobState.PLANNED or job.id in self._sender.again]
             for job in waiting:
-                self._with_lease(job, self._send)
+                self._with_lease(job, self._sender.send)
             if waiting and all(job.state is not JobState.PLANNED for job in self.jobs()):
                 self._requests.attempt(self.connection.close_session)
         except GivenUpError as stop:
@@ -91,7 +91,7 @@ class Courier:
             self._complain(stop.trouble.message)
 
     def search(self) -> bool:
-        """Look for the jobs of unknown fate, less and less often, until the bound is reached; tell whether any turned up.
+        """Look for the jobs of unknown fate, less and less often, until the bound; tell whether any turned up.
 
         The bound counts from when a job was sent: a command that comes later has looked once, in :meth:`collect`.
         """
@@ -135,7 +135,7 @@ class Courier:
             return
         for job in self.unknown():
             self._report(f"job {job.id} is sent again; if it was accepted before, it costs {_cost(job)} twice")
-            self._send_again.add(job.id)
+            self._sender.again.add(job.id)
 
     def cancel(self) -> None:
         """Cancel every job that has not ended; jobs that finished first are fetched instead."""
@@ -171,12 +171,6 @@ class Courier:
             if any(job.tag in other.tags and other.id != job.remote_id for other in listed):
                 self._with_lease(job, functools.partial(self._compare, listed=listed))
 
-    def _open_session(self) -> None:
-        known = self.ledger.submission(self.submission.id).session
-        session = self._requests.attempt(lambda: self.connection.open_session(known))
-        if session != known:
-            self.ledger.set_session(self.submission.id, session)
-
     # Steps on one job that we hold. Another process may have moved it since we looked, so each step begins with the
     # state that the claim returned.
 
@@ -204,69 +198,6 @@ class Courier:
             charged = job.qpu_seconds if job.qpu_seconds is not None else self._finder.charged(job, job.remote_id)
             self.ledger.add_duplicate(job, job.remote_id, RemoteState.FAILED, charged)
         self.ledger.move(job, JobState.PLANNED, message="to be sent again")
-
-    def _send(self, job: JobRecord) -> None:
-        """Send a job that is planned, or one of unknown fate on a person's word, which is good for one command."""
-        if job.state is not JobState.PLANNED and not (job.state is JobState.UNKNOWN and job.id in self._send_again):
-            return
-        self._send_again.discard(job.id)
-        unsent = job.state
-        pubs = files.read_inputs(self.ledger.home, job.submission, job.number)
-        for attempt in range(self.policy.attempts):
-            if self.connection.remembers:
-                self._requests.wait_for_slot(job)
-            self._open_session()
-            trouble = self._make_ready(pubs)
-            if trouble is None:
-                job = self.ledger.move(job, JobState.SENDING)
-                trouble, unsure = self._post(job, pubs)
-                if trouble is None:
-                    return
-                if unsure:
-                    self.ledger.move(job, JobState.UNKNOWN, message=trouble.message, doubtful=self.ledger.now())
-                    self._report(f"job {job.id}: {trouble.message}")
-                    return
-            job = self._not_sent(job, unsent, trouble)
-            if trouble.meaning in _REFUSALS:
-                return
-            if trouble.meaning is Meaning.NOT_NOW:
-                break
-            if trouble.meaning is Meaning.UNAUTHORIZED:
-                self._requests.renew_login(trouble)
-            self._report(f"job {job.id}: {trouble.message}")
-            if attempt + 1 < self.policy.attempts:
-                self.clock.sleep(self.policy.pause(attempt))
-        raise GivenUpError(Trouble(trouble.meaning, f"job {job.id} is not sent yet: {trouble.message}"))
-
-    def _make_ready(self, pubs: list[files.Pub]) -> Trouble | None:
-        """Have everything checked that can be before the one request that may cost money."""
-        try:
-            self._requests.once(lambda: self.connection.make_ready(pubs), self.policy.request_seconds)
-        except Exception as error:
-            return explain(error)
-        return None
-
-    def _not_sent(self, job: JobRecord, unsent: JobState, trouble: Trouble) -> JobRecord:
-        """Put a job back that was certainly not sent just now, or close it when it was refused."""
-        if trouble.meaning in _REFUSALS:
-            self._complain(f"job {job.id} was not sent: {trouble.message}")
-            # An earlier sending of unknown fate may have been accepted all the same.
-            unsent = JobState.REFUSED if unsent is JobState.PLANNED else unsent
-        return job if job.state is unsent else self.ledger.move(job, unsent, message=trouble.message)
-
-    def _post(self, job: JobRecord, pubs: list[files.Pub]) -> tuple[Trouble | None, bool]:
-        """Make the one request that may cost money; returns what went wrong, and whether it may be accepted anyway."""
-        seconds = self.policy.post_seconds if self.connection.remembers else self.policy.local_seconds
-        try:
-            remote_id = self._requests.once(lambda: self.connection.post(job, pubs), seconds)
-        except Exception as error:
-            return explain(error), self.connection.remembers and isinstance(error, UncertainError | DeadlineError)
-        if not self.connection.remembers:
-            # The other end forgets with this process: the result is saved before the job counts as sent.
-            self._save(job, remote_id, pubs)
-        doubtful = None if self.connection.posts_once else self.ledger.now()
-        self.ledger.move(job, JobState.SENT, remote_id=remote_id, doubtful=doubtful)
-        return None, False
 
     def _advance(self, job: JobRecord) -> None:
         if job.state is JobState.CANCELLING:

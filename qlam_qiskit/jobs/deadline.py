@@ -44,4 +44,3 @@ def call_with_deadline(work: Callable[[], ResultT], seconds: float) -> ResultT:
     if error is not None:
         raise error
     return result
-

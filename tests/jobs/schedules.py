@@ -97,13 +97,13 @@ class Schedules:
             "clock": clock,
             "report": lambda line: print(line, flush=True),
         }
-        words = rng.random() < 0.25  # a person says "send again", too early perhaps
+        choice, words = rng.random(), rng.random() < 0.25  # a person says "send again", too early perhaps
 
         def submit():
             with Ledger(home, now=clock.now) as ledger:
                 jobs.submit_pubs([[self.pubs[0]], [self.pubs[1]]], self.open_service(**settings), ledger, **patience)
 
-        def follow(choice=rng.random()):
+        def follow():
             with Ledger(home, now=clock.now) as ledger:
                 known = jobs.show(ledger)
                 if words and known:
@@ -124,9 +124,11 @@ class Schedules:
             self.counts["faults"] += len(planned)
         time.sleep(0.25 if any("late" in fault.action for fault in planned) else 0)
         time_.sleep(max(state.list_lag, 600))
-        with (folder / "output").open("a") as output, contextlib.redirect_stdout(output), Ledger(
-            home, now=clock.now
-        ) as ledger:
+        with (
+            (folder / "output").open("a") as output,
+            contextlib.redirect_stdout(output),
+            Ledger(home, now=clock.now) as ledger,
+        ):
             self._finish(ledger, patience, seed, words)
         self._look_for_keys(folder, seed)
         self.counts["schedules"] += 1

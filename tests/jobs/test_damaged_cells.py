@@ -32,7 +32,7 @@ ACTING = [("fetch",), ("fetch", "{0}"), ("resume",), ("cancel", "{0}")]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, tiny_pub):
-    """A workspace with two submissions, whose jobs are saved, unknown and failed, and a duplicate."""
+    """Make a workspace with two submissions that are saved, one that was cut short, and a duplicate."""
     home = tmp_path_factory.mktemp("whole") / "runs"
     backend = open_backend(make_spec("here", {"kind": "aer", "shots": 16}, "test"))
     with Ledger(home) as ledger:

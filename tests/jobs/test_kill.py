@@ -133,7 +133,7 @@ def _busy(state):
 
 
 def _retire(state):
-    """The device is gone between the opening of the backend and the sending of the job."""
+    """Refuse before anything is sent."""
     state.faults.add(Fault("GET /instances/usage", "status", times=None, status=403))
 
 

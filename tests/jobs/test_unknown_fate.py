@@ -1,4 +1,4 @@
-"""Jobs that were sent and whose answer was lost: looked for, never sent again without a person's word, and paid once."""
+"""Jobs that were sent and whose answer was lost: looked for, and never sent again without a person's word."""
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +14,7 @@ ACCEPTED = [("accept_status", {"status": 504}), ("accept_reset", {}), ("html", {
 
 @pytest.fixture
 def submit(open_service, tiny_pub, ledger, patience):
-    """Give a function that submits ``count`` tiny jobs, lets nothing raise, and returns the submission and the error."""
+    """Give a function that submits ``count`` tiny jobs and returns the submission and what was raised, if anything."""
 
     def make(count=1, **settings):
         backend = open_service(**settings)
@@ -49,7 +49,9 @@ def test_what_never_arrived_is_named_and_sent_again_only_on_a_persons_word(
     found, said = submit()
     assert _states(found) == [JobState.UNKNOWN] and server.state.requests["POST /jobs"] == 1
     assert f"it is unknown whether job {found.id}/0 was accepted" in said and "\n" not in said
-    assert f"`qlam jobs resume {found.id} --send-again` sends it again, which may cost about 2 s of QPU time twice" in said
+    assert (
+        f"`qlam jobs resume {found.id} --send-again` sends it again, which may cost about 2 s of QPU time twice" in said
+    )
     for command in (jobs.fetch, jobs.resume):
         for identifier in (None, found.id):
             [later] = command(ledger, identifier, **patience)
@@ -109,7 +111,7 @@ def test_the_other_jobs_of_the_submission_go_on(submit, ledger, server, patience
     found, said = submit(3)
     assert "/1 was accepted" in said
     assert _states(found) == [JobState.SENT, JobState.UNKNOWN, JobState.SENT]
-    with pytest.raises(JobError, match="it is unknown whether job .*/1 was accepted"):
+    with pytest.raises(JobError, match=r"it is unknown whether job .*/1 was accepted"):
         jobs.wait(ledger, found.id, **patience)
     assert _states(jobs.show(ledger)[0]) == [JobState.SAVED, JobState.UNKNOWN, JobState.SAVED]
 
@@ -124,14 +126,16 @@ def test_a_list_that_cannot_be_had_is_asked_again_until_the_bound(submit, ledger
 def test_entries_that_the_list_repeats_are_one_job(submit, ledger, server, patience):
     server.state.repeat_list = True
     server.state.faults.add(Fault("POST /jobs", "accept_reset", times=None))
-    sent, said = submit(3)
+    _, said = submit(3)
     assert said is None
     [fetched] = jobs.fetch(ledger, **patience)
     assert fetched.complete and fetched.duplicates == ()
     assert [job.status for job in server.state.jobs.values()] == ["Completed"] * 3
 
 
-def test_a_person_who_sends_again_too_early_sees_what_both_cost(submit, ledger, server, patience, lagging, skipping_time):
+def test_a_person_who_sends_again_too_early_sees_what_both_cost(
+    submit, ledger, server, patience, lagging, skipping_time
+):
     """The first turns up after the second has run: both are on record, one is used, and the other's cost is shown."""
     lagging(3000)
     server.state.faults.add(Fault("POST /jobs", "accept_reset"))
@@ -160,7 +164,7 @@ def test_a_double_by_the_clients_own_second_post_is_recorded_with_its_cost(
     server.state.faults.add(Fault("POST /jobs", "accept_status", status=504))
     sent, said = submit()
     assert said is None and len(server.state.accepted) == 2
-    first, second = server.state.accepted
+    first, _ = server.state.accepted
     assert jobs.fetch(ledger, sent.id, **patience)[0].complete
     server.state.advance(server.state.jobs[first])
     skipping_time.sleep(100)

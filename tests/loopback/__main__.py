@@ -1,4 +1,4 @@
-"""Run the loopback service as a process: ``python -m loopback [--port N] [--device NAME]... [--noisy] [--polls N] [--lag S]``.
+"""Run the loopback service as a process: ``python -m loopback [--port N] [--device NAME]... [--polls N] [--lag S]``.
 
 The first line on stdout is a JSON object of the environment variables for clients. ``GET /_loopback/log`` returns what
 was accepted and counted; ``POST /_loopback/faults`` adds a fault (the fields of ``Fault`` as JSON);

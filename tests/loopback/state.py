@@ -64,7 +64,8 @@ class LoopbackState:
 
     ``polls``: how many times a job is seen waiting before it completes. ``noisy``: execute with the device's
     calibration instead of ideally. ``list_lag``: for how many seconds of the service's clock the list leaves out a job
-    that was accepted; ``now`` is that clock, and :meth:`turn` turns it. ``repeat_list``: the list names every job twice.
+    that was accepted; ``now`` is that clock, and :meth:`turn` turns it. ``repeat_list``: the list names every job
+    twice.
     """
 
     devices: tuple[str, ...] = ("ibm_torino", "ibm_manila")
