@@ -9,7 +9,13 @@ from qlam_qiskit.cli.jobs import jobs as command_line
 from qlam_qiskit.jobs import Clock, JobError, JobState, Policy
 
 LOST = [("status", {"status": 500}), ("status", {"status": 503}), ("status", {"status": 408}), ("reset", {})]
-ACCEPTED = [("accept_status", {"status": 504}), ("accept_reset", {}), ("html", {}), ("empty", {})]
+ACCEPTED = [
+    ("accept_status", {"status": 504}, 590),
+    ("accept_reset", {}, 0),
+    ("html", {}, 30),
+    ("empty", {}, 300),
+    ("merge", {"payload": {"id": None}}, 60),
+]
 
 
 @pytest.fixture
@@ -63,8 +69,7 @@ def test_what_never_arrived_is_named_and_sent_again_only_on_a_persons_word(
     assert again.complete and again.problems == () and again.duplicates == () and len(server.state.accepted) == 1
 
 
-@pytest.mark.parametrize(("action", "settings"), ACCEPTED)
-@pytest.mark.parametrize("lag", [0, 30, 300, 590])
+@pytest.mark.parametrize(("action", "settings", "lag"), ACCEPTED)
 def test_an_accepted_job_is_found_while_the_command_waits_however_late_it_is_listed(
     submit, ledger, server, patience, lagging, skipping_time, action, settings, lag
 ):
