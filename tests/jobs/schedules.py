@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -90,7 +91,7 @@ class Schedules:
         state.polls, state.now = rng.choice([0, 0, 1]), time_.now
         state.list_lag, state.repeat_list = rng.choice([0, 0, 20, 60, rng.uniform(0, 600)]), rng.random() < 0.3
         settings = {"generation": rng.choice(["v2", "executor"]), "mode": rng.choice(["job", "job", "batch"])}
-        lookup = rng.choice([30.0, 600.0, 600.0])
+        lookup = rng.choice([0.0, 30.0, 600.0, 600.0])
         clock = Clock(time_.now, time_.sleep)
         patience = {
             "policy": Policy(posts_per_minute=1000, attempts=4, lookup_seconds=lookup),
@@ -140,7 +141,7 @@ class Schedules:
             route = rng.choice(list(actions))
             choices = [*actions[route], rng.choice(ECHOES)]
             if route == "GET /jobs/{id}/results" and self.wrong_results:
-                choices += [("other_result", {})] * 2
+                choices += [("another", {})] * 2
             action, settings = rng.choice(choices)
             times, skip = rng.choice([1, 1, 2, 3, 7]), rng.choice([0, 0, 1, 2])
             faults.append(Fault(route, action, times=times, skip=skip, **settings))
@@ -264,7 +265,7 @@ def make_pubs(backend, make):
 
 def checks_identity() -> bool:
     """Whether results are checked for belonging to their job, so that another job's result may be thrown in."""
-    return False
+    return importlib.util.find_spec("qlam_qiskit.jobs.job_identity") is not None
 
 
 def main() -> int:

@@ -24,8 +24,8 @@ COLUMNS = {
     "duplicates": ("remote_id", "job", "state", "qpu_seconds", "found"),
 }  # fmt: skip
 HOSTILE = [
-    None, "", "x", "../../etc", "sent", "[/x]", "a\nb\x00\x1b[2J", "9" * 5000, "NaN", "{}", '{"spec": 3}', "[" * 5000,
-    b"\xff\xfe", b"", "\ud800".encode("utf-8", "surrogatepass"), 0, -1, 7, 2**62, -1.5, 1e300, float("inf"),
+    None, "", "../../etc", "sent", "[/x]", "a\nb\x00\x1b[2J", "9" * 5000, "{}", '{"spec": 3}', "[" * 5000, b"\xff\xfe",
+    "\ud800".encode("utf-8", "surrogatepass"), 0, -1, 2**62, 1e300, float("inf"),
 ]  # fmt: skip
 ACTING = [("fetch",), ("fetch", "{0}"), ("resume",), ("cancel", "{0}")]
 

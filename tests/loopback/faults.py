@@ -17,7 +17,7 @@ ACTIONS = (
     "truncate",  # carry the request out, then cut the answer in half
     "slow",  # wait ``seconds``, then carry the request out
     "echo",  # answer with an HTTP error that repeats the client's credentials; the request is not carried out
-    "other_result",  # answer with the result of another job, where there is one
+    "another",  # carry the request out, then answer with the result of another job, where there is one
     "merge",  # carry the request out, then merge ``payload`` into the JSON answer
     "before",  # call ``callback``, then carry the request out
     "after",  # carry the request out, then call ``callback`` before answering

@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif action == "truncate":
             text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
             answer = routes.Answer(answer.status, text[: len(text) // 2])
-        elif action == "other_result":
+        elif action == "another":
             other = self.state.another_result(request.arguments[0])
             answer = answer if other is None else routes.Answer(200, other)
         elif action == "merge":
