@@ -89,6 +89,7 @@ class Schedules:
         folder.mkdir(parents=True)
         state.forget()
         state.polls, state.now = rng.choice([0, 0, 1]), time_.now
+        state.usage_consumed = 0
         state.list_lag, state.repeat_list = rng.choice([0, 0, 20, 60, rng.uniform(0, 600)]), rng.random() < 0.3
         settings = {"generation": rng.choice(["v2", "executor"]), "mode": rng.choice(["job", "job", "batch"])}
         lookup = rng.choice([0.0, 30.0, 600.0, 600.0])
