@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qlam_qiskit.cli import options
+from qlam_qiskit.words import counted, seconds, span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from qlam_qiskit.jobs import Submission
     from qlam_qiskit.jobs.errors import DamagedRowError
+    from qlam_qiskit.jobs.records import Event
+
+
+_MOST_NOTES = 5
 
 
 @click.group()
@@ -62,10 +69,8 @@ def show_command(context: click.Context, submission: str, as_json: bool) -> None
         entries = [event.to_json() for event in events]
         click.echo(json.dumps({**found.to_json(), "problems": lines, "details": shown, "events": entries}))
     else:
-        _print([found], as_json)
-        for event in events:
-            note = f": {_plain(event.note)}" if event.note else ""
-            click.echo(f"{_time(event.at)}  {_plain(event.job).rpartition('/')[2]:>4}  {event.target}{note}")
+        for label, value in _described(found, events):
+            click.echo(f"{label:<10} {_plain(value)}")
     _leave(context, lines)
 
 
@@ -165,36 +170,108 @@ def _print(submissions: Sequence[Submission], as_json: bool, problems: Sequence[
 
     # An id is there to be copied: the other columns give way.
     identifier = Column("submission", no_wrap=True, min_width=max(len(submission.id) for submission in submissions))
-    table = Table(identifier, "created", "backend", "device", "jobs", "QPU time", box=None)
+    table = Table(
+        identifier,
+        Column("run", overflow="fold"),
+        Column("device", overflow="fold"),
+        Column("samples", justify="right", no_wrap=True),
+        Column("jobs", overflow="fold"),
+        Column("QPU", justify="right", no_wrap=True),
+        Column("age", justify="right", no_wrap=True),
+        box=None,
+        pad_edge=False,
+    )
     for submission in submissions:
-        states = [str(job.state) for job in submission.jobs]
-        tally = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-        if submission.damaged:
-            tally += f"{', ' if tally else ''}{len(submission.damaged)} damaged"
-        cells = (submission.backend, str(submission.details.get("device")), tally, _cost(submission))
+        samples = _metadata(submission).get("samples")
+        cells = (
+            _run(submission),
+            str(submission.details.get("device")),
+            f"{samples:,}" if isinstance(samples, int) else "",
+            _state(submission),
+            _qpu(submission),
+            span(time.time() - submission.created),
+        )
         # Text, lest square brackets in a name are taken for markup.
-        table.add_row(submission.id, _time(submission.created), *(Text(_plain(cell)) for cell in cells))
+        table.add_row(submission.id, *(Text(_plain(cell)) for cell in cells))
     Console().print(table)
     for submission in submissions:
-        for other in submission.duplicates:
-            seconds = "an unknown QPU time" if other.qpu_seconds is None else f"{other.qpu_seconds:g} s of QPU time"
-            click.echo(f"duplicate of job {_plain(other.job)}: {other.remote_id}, {other.state}, {seconds}, not used")
+        for line in _duplicates(submission):
+            click.echo(line)
 
 
-def _cost(submission: Submission) -> str:
-    """Say what a submission was charged, and what its duplicates were on top of that."""
-    text = f"{submission.qpu_seconds:g} s"
-    if not submission.duplicates:
-        return text
-    unknown = any(other.qpu_seconds is None for other in submission.duplicates)
-    count = len(submission.duplicates)
-    named = "a duplicate" if count == 1 else f"{count} duplicates"
-    return f"{text} + {submission.duplicate_qpu_seconds:g} s{' or more' if unknown else ''} for {named}"
+def _duplicates(submission: Submission) -> Iterator[str]:
+    """Yield a line for every other job at the service that was sent for one of these."""
+    for other in submission.duplicates:
+        charged = "an unknown QPU time" if other.qpu_seconds is None else f"{seconds(other.qpu_seconds)} of QPU time"
+        yield f"duplicate of job {_plain(other.job)}: {other.remote_id}, {other.state}, {charged}, not used"
 
 
 def _plain(text: str) -> str:
     """Return one line that can be printed, whatever was recorded."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _metadata(submission: Submission) -> dict[str, Any]:
+    metadata = submission.details.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _described(submission: Submission, events: Sequence[Event]) -> Iterator[tuple[str, str]]:
+    """Yield what a person wants to know of one submission, line by line."""
+    details, metadata = submission.details, _metadata(submission)
+    yield "submission", submission.id
+    yield "backend", f"{submission.backend} ({details.get('device')})"
+    if metadata.get("run"):
+        yield "run", str(metadata["run"])
+    if metadata.get("samples"):
+        shots = f", {counted(metadata['shots'], 'shot')} each" if metadata.get("shots") else ""
+        yield "samples", f"{metadata['samples']:,} of the {metadata.get('part', 'test')} set{shots}"
+    yield "created", f"{_time(submission.created)} ({span(time.time() - submission.created)} ago)"
+    yield "jobs", f"{counted(len(submission.jobs), 'job')}: {_state(submission)}"
+    plan = details.get("plan")
+    planned = plan.get("qpu_seconds") if isinstance(plan, dict) else None
+    yield "QPU time", _qpu(submission) + (f" (planned: {seconds(planned)})" if planned else "")
+    yield from (("", line) for line in _duplicates(submission))
+    yield from _history(events)
+    notes = [(job.number, job.state, job.message) for job in submission.jobs if job.message]
+    for number, state, message in notes[:_MOST_NOTES]:
+        yield f"job {number}", f"{state}: {message}"
+    if len(notes) > _MOST_NOTES:
+        yield (
+            "",
+            f"and {counted(len(notes) - _MOST_NOTES, 'more note')}; --json shows all, and everything that happened",
+        )
+
+
+def _history(events: Sequence[Event]) -> Iterator[tuple[str, str]]:
+    """Yield when jobs came to each state: a line for a state, however many jobs there are."""
+    moves = [event for event in events if event.source != event.target]
+    for number, target in enumerate(dict.fromkeys(event.target for event in moves)):
+        times = [event.at for event in moves if event.target == target]
+        until = "" if _time(times[0]) == _time(times[-1]) else f" to {_time(times[-1])}"
+        yield ("" if number else "history"), f"{_time(times[0])}{until}: {len(times)} {target}"
+
+
+def _state(submission: Submission) -> str:
+    states = [str(job.state) for job in submission.jobs]
+    tally = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
+    return ", ".join([*tally, *([f"{len(submission.damaged)} damaged"] if submission.damaged else [])])
+
+
+def _run(submission: Submission) -> str:
+    run = _metadata(submission).get("run")
+    return "" if run is None else Path(str(run)).name
+
+
+def _qpu(submission: Submission) -> str:
+    """Say the QPU time that the service has charged; what runs here costs none."""
+    charged = [job.qpu_seconds for job in submission.jobs if job.qpu_seconds is not None]
+    text = seconds(sum(charged)) if charged else "-"
+    if not submission.duplicates:
+        return text
+    named = counted(len(submission.duplicates), "duplicate")
+    more = " or more" if any(other.qpu_seconds is None for other in submission.duplicates) else ""
+    return f"{text} + {seconds(submission.duplicate_qpu_seconds)}{more} for {named}"
 
 
 def _tell(line: str) -> None:

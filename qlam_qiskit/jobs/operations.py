@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qiskit.primitives.containers.sampler_pub import SamplerPub
+
 from qlam_qiskit.backends import IBMSpec, OpenBackend
 from qlam_qiskit.jobs import files
 from qlam_qiskit.jobs.backend_record import describe, reach, usual_policy
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _ROUNDS_WITHOUT_PROGRESS = 3
 _DOUBT_SECONDS = 86_400.0
+_DEFAULT_SHOTS = 1024
 
 
 def submit(
@@ -99,6 +102,8 @@ def resume(
         if courier.search():
             courier.collect()
         courier.name_unknown()
+        if submission is not None:
+            courier.mention_ended()
 
     return _each(_chosen(ledger, submission, report), go_on, ledger, policy, clock, report)
 
@@ -120,6 +125,8 @@ def fetch(
     def look(courier: Courier) -> None:
         courier.collect()
         courier.name_unknown()
+        if submission is not None:
+            courier.mention_ended()
 
     return _each(_chosen(ledger, submission, report), look, ledger, policy, clock, report)
 
@@ -199,6 +206,7 @@ def _submit(
 ) -> Submission:
     if not jobs or not all(jobs):
         raise JobError("there is nothing to submit: no job, or a job without circuits")
+    jobs = [[_with_shots(pub, backend) for pub in pubs] for pubs in jobs]
     identifier = f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     details = {**describe(backend, [pub.circuit for pubs in jobs for pub in pubs]), **extra}
     files.write_inputs(ledger.home, identifier, jobs)
@@ -218,6 +226,13 @@ def _submit(
             report(problem)
         raise JobError(f"{courier.problems[0]} (recorded as submission {identifier})")
     return _summary(courier)
+
+
+def _with_shots(pub: files.Pub, backend: OpenBackend) -> files.Pub:
+    """Write down the shots that the backend would choose, so that the result can be compared with them."""
+    if not isinstance(pub, SamplerPub) or pub.shots is not None:
+        return pub
+    return SamplerPub(pub.circuit, pub.parameter_values, backend.shots or _DEFAULT_SHOTS, validate=False)
 
 
 def _courier(

@@ -24,7 +24,7 @@ class Sender:
 
     requests: Requests
     submission: str
-    save: Callable[[JobRecord, str, list[files.Pub]], None]
+    save: Callable[[JobRecord, str], None]
     complain: Callable[[str], None]
     again: set[str] = field(default_factory=set)
 
@@ -99,7 +99,7 @@ class Sender:
             return explain(error), connection.remembers and isinstance(error, UncertainError | DeadlineError)
         if not connection.remembers:
             # The other end forgets with this process: the result is saved before the job counts as sent.
-            self.save(job, remote_id, pubs)
+            self.save(job, remote_id)
         doubtful = None if connection.posts_once else ledger.now()
         ledger.move(job, JobState.SENT, remote_id=remote_id, doubtful=doubtful)
         return None, False

@@ -19,6 +19,7 @@ ACTIONS = (
     "echo",  # answer with an HTTP error that repeats the client's credentials; the request is not carried out
     "another",  # carry the request out, then answer with the result of another job, where there is one
     "merge",  # carry the request out, then merge ``payload`` into the JSON answer
+    "wrong",  # carry the request out, then alter the result: ``payload`` says ``{"how": ...}``, see wrong_results
     "before",  # call ``callback``, then carry the request out
     "after",  # carry the request out, then call ``callback`` before answering
 )
