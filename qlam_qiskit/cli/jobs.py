@@ -193,7 +193,7 @@ def _print(submissions: Sequence[Submission], as_json: bool, problems: Sequence[
         )
         # Text, lest square brackets in a name are taken for markup.
         table.add_row(submission.id, *(Text(_plain(cell)) for cell in cells))
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
     for submission in submissions:
         for line in _duplicates(submission):
             click.echo(line)

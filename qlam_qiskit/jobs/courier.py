@@ -160,7 +160,8 @@ class Courier:
     def mention_ended(self) -> None:
         """Count every job that ended without a result among the problems, also one that ended long ago."""
         for job in self.jobs():
-            if job.state in (JobState.REFUSED, JobState.FAILED) and not any(job.id in said for said in self.problems):
+            said_already = any(f"job {job.id} " in problem for problem in self.problems)
+            if job.state in (JobState.REFUSED, JobState.FAILED) and not said_already:
                 self._complain(f"job {job.id} is {job.state}: {job.message}")
 
     def _settle(self) -> None:
