@@ -223,14 +223,15 @@ def _described(submission: Submission, events: Sequence[Event]) -> Iterator[tupl
     yield "backend", f"{submission.backend} ({details.get('device')})"
     if metadata.get("run"):
         yield "run", str(metadata["run"])
-    if metadata.get("samples"):
-        shots = f", {counted(metadata['shots'], 'shot')} each" if metadata.get("shots") else ""
+    if isinstance(metadata.get("samples"), int):
+        shots = f", {counted(metadata['shots'], 'shot')} each" if isinstance(metadata.get("shots"), int) else ""
         yield "samples", f"{metadata['samples']:,} of the {metadata.get('part', 'test')} set{shots}"
     yield "created", f"{_time(submission.created)} ({span(time.time() - submission.created)} ago)"
     yield "jobs", f"{counted(len(submission.jobs), 'job')}: {_state(submission)}"
     plan = details.get("plan")
     planned = plan.get("qpu_seconds") if isinstance(plan, dict) else None
-    yield "QPU time", _qpu(submission) + (f" (planned: {seconds(planned)})" if planned else "")
+    known = isinstance(planned, int | float) and 0 < planned < float("inf")
+    yield "QPU time", _qpu(submission) + (f" (planned: {seconds(planned)})" if known else "")
     yield from (("", line) for line in _duplicates(submission))
     yield from _history(events)
     notes = [(job.number, job.state, job.message) for job in submission.jobs if job.message]
@@ -264,14 +265,13 @@ def _run(submission: Submission) -> str:
 
 
 def _qpu(submission: Submission) -> str:
-    """Say the QPU time that the service has charged; what runs here costs none."""
+    """Say the QPU time that was charged, and for duplicates on top of it; what runs here costs none."""
     charged = [job.qpu_seconds for job in submission.jobs if job.qpu_seconds is not None]
     text = seconds(sum(charged)) if charged else "-"
     if not submission.duplicates:
         return text
-    named = counted(len(submission.duplicates), "duplicate")
     more = " or more" if any(other.qpu_seconds is None for other in submission.duplicates) else ""
-    return f"{text} + {seconds(submission.duplicate_qpu_seconds)}{more} for {named}"
+    return f"{text} + {seconds(submission.duplicate_qpu_seconds)}{more}"
 
 
 def _tell(line: str) -> None:

@@ -135,4 +135,5 @@ def test_a_submission_with_a_damaged_job_is_listed_with_the_others_of_its_jobs(d
     entry = entries[whole[1]]
     assert [job["state"] for job in entry["jobs"]] == ["saved"] and not entry["complete"]
     assert "column state" in entry["problems"][0]
-    assert "1 damaged" in _checked(["list"]).stdout
+    listed = _checked(["list"])
+    assert "damaged" in listed.stdout and listed.exit_code == 1 and "column state" in listed.stderr
