@@ -43,6 +43,19 @@ def make_private_folder(path: Path) -> None:
                 raise
 
 
+def close_to_others(folder: Path) -> None:
+    """Make ``folder``, or one that exists, for its owner alone; raises OSError when it cannot be made.
+
+    One that others need, because it holds the current or the home folder or belongs to everybody, stays as it is.
+    """
+    make_private_folder(folder)
+    places = (Path.cwd(), Path("~").expanduser().resolve()) if "HOME" in os.environ else (Path.cwd(),)
+    needed = any(folder.resolve() in (place, *place.parents) for place in places)
+    status = folder.stat()
+    if status.st_mode & 0o077 and status.st_uid == os.getuid() and not status.st_mode & stat.S_ISVTX and not needed:
+        folder.chmod(_PRIVATE_FOLDER)
+
+
 def write_atomically(path: Path, content: bytes | str, *, private: bool = False) -> None:
     """Replace ``path`` by a file that is complete and on disk, whatever happens meanwhile; raises OSError.
 

@@ -116,6 +116,10 @@ class IBMSpec(_DeviceSpec):
     Credentials are never here: they come from ``QISKIT_IBM_TOKEN`` or Qiskit's saved account. ``max_qpu_seconds`` is
     the cap of one submission's planned QPU time, above which nothing is sent before a person has said so; every entry
     has one.
+
+    ``lookup_seconds`` is how long a command looks for a job whose sending got no clear answer, before it says that it
+    is unknown whether the job was accepted: at least as long as the service may take to list a job. Such a job is
+    never sent again by itself.
     """
 
     kind: Literal["ibm"]
@@ -137,6 +141,7 @@ class IBMSpec(_DeviceSpec):
     twirling: Twirling = Twirling()
     rep_delay: Annotated[float, Field(gt=0, strict=False)] | None = None
     max_execution_time: Annotated[int, Field(ge=1, le=10_800)] | None = None
+    lookup_seconds: Annotated[float, Field(ge=0, le=86_400, strict=False)] = 600.0
     limits: ServiceLimits = ServiceLimits()
 
     @model_validator(mode="after")

@@ -91,7 +91,7 @@ def naming_damage(path: Path) -> Iterator[None]:
 
 def write_and_flush(path: Path, data: bytes) -> None:
     """Write a file so that it survives a power cut."""
-    write_atomically(path, data)
+    write_atomically(path, data, private=True)
     flush_folder(path.parent)
 
 

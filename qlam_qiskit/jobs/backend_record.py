@@ -7,11 +7,16 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
 from qiskit import QuantumCircuit
 
-from qlam_qiskit.backends import IBMSpec, OpenBackend, make_spec, open_backend
+from qlam_qiskit.backends import BackendSpec, IBMSpec, OpenBackend, make_spec, open_backend
+from qlam_qiskit.backends.specs import Seed, Shots
+from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.jobs.connections.base import Connection
 from qlam_qiskit.jobs.connections.local import LocalConnection
+from qlam_qiskit.jobs.errors import DamagedRowError
+from qlam_qiskit.jobs.policy import Policy
 from qlam_qiskit.jobs.records import SubmissionRecord
 from qlam_qiskit.planning.readout import Calibration
 
@@ -38,16 +43,54 @@ def reach(record: SubmissionRecord, backend: OpenBackend | None = None) -> Conne
 
     Nothing is opened and nobody is asked before the connection is used.
     """
-    details = record.details
-    spec = make_spec(record.backend, details["spec"], f"submission {record.id}")
+    details = _details(record)
+    spec = _spec(record)
     if isinstance(spec, IBMSpec):
         from qlam_qiskit.jobs.connections.ibm import ServiceConnection
 
         device = None if backend is None else backend.backend
-        return ServiceConnection(spec, details["device"], details["instance"], device)
+        return ServiceConnection(spec, details.device, details.instance, device)
     if backend is not None:
-        return LocalConnection(lambda: backend, details["seed"])
-    return LocalConnection(lambda: open_backend(spec, shots=details["shots"]), details["seed"])
+        return LocalConnection(lambda: backend, details.seed)
+    return LocalConnection(lambda: open_backend(spec, shots=details.shots), details.seed)
+
+
+def usual_policy(record: SubmissionRecord) -> Policy:
+    """Return how patient to be with the backend of a submission, by its entry."""
+    spec = _spec(record)
+    return Policy(lookup_seconds=spec.lookup_seconds) if isinstance(spec, IBMSpec) else Policy()
+
+
+class _Details(BaseModel):
+    """What is needed of a submission's details to reach its backend."""
+
+    model_config = ConfigDict(strict=True)
+
+    spec: dict[str, Any]
+    device: str
+    instance: str | None
+    shots: Shots | None
+    seed: Seed
+
+
+def _details(record: SubmissionRecord) -> _Details:
+    try:
+        return _Details.model_validate(record.details)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise _damaged(record, f"{where}: {problem['msg']}") from None
+
+
+def _spec(record: SubmissionRecord) -> BackendSpec:
+    try:
+        return make_spec(record.backend, _details(record).spec, "spec")
+    except ConfigurationError as error:
+        raise _damaged(record, str(error)) from None
+
+
+def _damaged(record: SubmissionRecord, what: str) -> DamagedRowError:
+    return DamagedRowError(f"table submissions ({record.id}), column details: damaged: {what}", record.id)
 
 
 def _versions() -> dict[str, str]:

@@ -2,18 +2,19 @@
 
 Every step starts from what is on disk and ends on disk, so that any process can take over after any other died.
 The order is what makes it safe: the tag is committed before the request, a job whose request got no clear answer
-is looked for under its tag before it is sent again, and a result counts only once its file is flushed.
+is looked for under its tag and sent again only on a person's word, and a result counts only once its file is flushed.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 from qlam_qiskit.jobs import files
-from qlam_qiskit.jobs.connections.base import Connection, RemoteState
-from qlam_qiskit.jobs.errors import JobError, LeaseLostError, LedgerError
-from qlam_qiskit.jobs.faults import Meaning, Trouble, explain
+from qlam_qiskit.jobs.connections.base import Connection, RemoteJob, RemoteState
+from qlam_qiskit.jobs.errors import DamagedRowError, JobError, LeaseLostError
+from qlam_qiskit.jobs.faults import Meaning, Trouble
 from qlam_qiskit.jobs.finder import Finder
 from qlam_qiskit.jobs.job_state import CLOSED, JobState
 from qlam_qiskit.jobs.judge import Judge
@@ -21,6 +22,9 @@ from qlam_qiskit.jobs.ledger import Ledger
 from qlam_qiskit.jobs.policy import Clock, Policy
 from qlam_qiskit.jobs.records import JobRecord, SubmissionRecord
 from qlam_qiskit.jobs.requests import GivenUpError, Requests
+from qlam_qiskit.jobs.sender import Sender
+
+_AT_THE_SERVICE = (JobState.UNKNOWN, JobState.SENT, JobState.FINISHED, JobState.SAVED, JobState.CANCELLING)
 
 
 class Courier:
@@ -48,18 +52,27 @@ class Courier:
         self._requests = Requests(ledger, connection, policy, clock, report)
         self._finder = Finder(self._requests, submission.id)
         self._judge = Judge(ledger.home, submission)
+        self._sender = Sender(self._requests, submission.id, self._save, self._complain)
 
     def jobs(self) -> list[JobRecord]:
-        """Return the jobs as they stand on disk."""
-        return self.ledger.jobs(self.submission.id)
+        """Return the jobs as they stand on disk; those whose rows are damaged are left out and complained of."""
+        damaged: list[DamagedRowError] = []
+        jobs = self.ledger.jobs(self.submission.id, damaged)
+        for error in damaged:
+            self._complain(str(error))
+        return jobs
+
+    def unknown(self) -> list[JobRecord]:
+        """Return the jobs of which nobody knows whether they were accepted."""
+        return [job for job in self.jobs() if job.state is JobState.UNKNOWN]
 
     def send_missing(self) -> None:
-        """Find out about jobs whose sending was cut short, then send every job that the other end lacks."""
+        """Send every job that is planned, and those of unknown fate that a person wants sent again."""
         try:
-            self._settle_all()
-            waiting = [job for job in self.jobs() if job.state is JobState.PLANNED]
+            self._settle()
+            waiting = [job for job in self.jobs() if job.state is JobState.PLANNED or job.id in self._sender.again]
             for job in waiting:
-                self._with_lease(job, self._send)
+                self._with_lease(job, self._sender.send)
             if waiting and all(job.state is not JobState.PLANNED for job in self.jobs()):
                 self._requests.attempt(self.connection.close_session)
         except GivenUpError as stop:
@@ -69,7 +82,8 @@ class Courier:
         """Look once at how each job is doing; save what is finished, finish cancellations cut short."""
         try:
             if self.connection.remembers:
-                self._finder.drop_duplicates(self.jobs())
+                self._settle()
+                self._look_at_the_list()
             for job in self.jobs():
                 if job.state in (JobState.SENT, JobState.FINISHED, JobState.CANCELLING):
                     self._with_lease(job, self._advance)
@@ -78,10 +92,59 @@ class Courier:
         except GivenUpError as stop:
             self._complain(stop.trouble.message)
 
+    def search(self) -> bool:
+        """Look for the jobs of unknown fate, less and less often, until the bound; tell whether any turned up.
+
+        The bound counts from when a job was sent: a command that comes later has looked once, in :meth:`collect`.
+        """
+        before, look, waited = self.unknown(), 0, 0.0
+        if before and self.patience() > 0:
+            self._report(f"asking the service whether it accepted {_named(before)}, for up to {self.patience():.0f} s")
+        while (left := min(self.patience(), self.policy.lookup_seconds - waited)) > 0:
+            pause = min(self.policy.pause(look), left)
+            self.clock.sleep(pause)
+            waited, look = waited + pause, look + 1
+            try:
+                self._look_at_the_list()
+            except GivenUpError as stop:
+                if stop.trouble.meaning is Meaning.UNAUTHORIZED:
+                    self._complain(stop.trouble.message)
+                    break
+                self._report(stop.trouble.message)
+        return len(self.unknown()) < len(before)
+
+    def patience(self) -> float:
+        """Return for how many seconds more a command waits for jobs of unknown fate to turn up; 0 without any."""
+        sent = [job.doubtful for job in self.unknown() if job.doubtful is not None]
+        most = self.policy.lookup_seconds
+        return min(max((at + most - self.ledger.now() for at in sent), default=0.0), most)
+
+    def name_unknown(self) -> None:
+        """Say of each job of unknown fate that it is, and what can be done about it at what cost."""
+        for job in self.unknown():
+            self._complain(
+                f"it is unknown whether job {job.id} was accepted; `qlam jobs fetch {job.submission}` looks again, "
+                f"`qlam jobs resume {job.submission} --send-again` sends it again, which may cost {_cost(job)} twice"
+            )
+
+    def send_unknown_again(self) -> None:
+        """Have the jobs of unknown fate sent once more, since a person wants it; those that turn up now are not."""
+        try:
+            self._settle()
+            self._look_at_the_list()
+        except GivenUpError as stop:
+            self._complain(stop.trouble.message)
+            return
+        for job in self.unknown():
+            self._report(f"job {job.id} is sent again; if it was accepted before, it costs {_cost(job)} twice")
+            self._sender.again.add(job.id)
+
     def cancel(self) -> None:
         """Cancel every job that has not ended; jobs that finished first are fetched instead."""
         try:
-            self._settle_all()
+            self._settle()
+            if self.unknown():
+                self._look_at_the_list()
             for job in self.jobs():
                 if job.state not in CLOSED:
                     self._with_lease(job, self._cancel)
@@ -101,78 +164,49 @@ class Courier:
             if job.state in (JobState.REFUSED, JobState.FAILED) and not said_already:
                 self._complain(f"job {job.id} is {job.state}: {job.message}")
 
-    def _settle_all(self) -> None:
+    def _settle(self) -> None:
+        """Find the jobs that were being sent by a process that died."""
         for job in self.jobs():
             if job.state is JobState.SENDING:
-                self._with_lease(job, self._settle)
+                self._with_lease(job, self._settle_one)
 
-    def _open_session(self, job: JobRecord) -> None:
-        known = self.ledger.submission(self.submission.id).session
-        session = self._requests.attempt(lambda: self.connection.open_session(known), job)
-        if session != known:
-            self.ledger.set_session(self.submission.id, session)
+    def _look_at_the_list(self) -> None:
+        """Ask the service for all jobs of the submission, if there may be any that we have not on record."""
+        jobs = [job for job in self.jobs() if job.state in _AT_THE_SERVICE or job.doubtful is not None]
+        if all(job.state is JobState.SAVED and job.doubtful is None for job in jobs):
+            return
+        listed = self._finder.listed()
+        for job in jobs:
+            if any(job.tag in other.tags and other.id != job.remote_id for other in listed):
+                self._with_lease(job, functools.partial(self._compare, listed=listed))
 
-    # Steps on one job whose lease we hold. Another process may have moved it since we looked, so each step begins
-    # with the state that the claim returned.
+    # Steps on one job that we hold. Another process may have moved it since we looked, so each step begins with the
+    # state that the claim returned.
 
-    def _settle(self, job: JobRecord) -> JobRecord:
+    def _compare(self, job: JobRecord, listed: list[RemoteJob]) -> None:
+        if job.state is JobState.UNKNOWN:
+            self._finder.adopt(job, listed)
+        elif job.state is not JobState.SENDING:
+            self._finder.sort_out(job, listed)
+
+    def _settle_one(self, job: JobRecord) -> None:
         if job.state is not JobState.SENDING:
-            return job
+            return
         if self.connection.remembers:
-            return self._finder.settle(job)
-        if self._has_result(job):
-            return self.ledger.move(job, JobState.SENT, remote_id=f"local-{job.tag}")
-        return self.ledger.move(job, JobState.PLANNED, message="it was cut short; it runs again")
+            message = "the process that sent it ended before it had an answer"
+            self.ledger.move(job, JobState.UNKNOWN, message=message, doubtful=job.updated)
+        elif self._has_result(job):
+            self.ledger.move(job, JobState.SENT, remote_id=f"local-{job.tag}")
+        else:
+            self.ledger.move(job, JobState.PLANNED, message="it was cut short; it runs again")
 
     def _plan_again(self, job: JobRecord) -> None:
-        if job.state in (JobState.REFUSED, JobState.FAILED):
-            self.ledger.move(job, JobState.PLANNED, message="to be sent again")
-
-    def _send(self, job: JobRecord) -> None:
-        if job.state is not JobState.PLANNED:
+        if job.state not in (JobState.REFUSED, JobState.FAILED):
             return
-        pubs = files.read_inputs(self.ledger.home, job.submission, job.number)
-        for attempt in range(self.policy.attempts):
-            if self.connection.remembers:
-                self._requests.wait_for_slot(job)
-            self._open_session(job)
-            job = self.ledger.move(job, JobState.SENDING)
-            trouble = self._post(job, pubs)
-            if trouble is None:
-                return
-            if trouble.meaning in (Meaning.REFUSED, Meaning.MISSING):
-                self.ledger.move(job, JobState.REFUSED, message=trouble.message)
-                self._complain(f"job {job.id} was not sent: {trouble.message}")
-                return
-            if trouble.meaning in (Meaning.UNSURE, Meaning.DAMAGED):
-                job = self._settle(job)
-            else:
-                job = self.ledger.move(job, JobState.PLANNED, message=trouble.message)
-            if job.state is not JobState.PLANNED:
-                return
-            if trouble.meaning is Meaning.NOT_NOW:
-                break
-            if trouble.meaning is Meaning.UNAUTHORIZED:
-                self._requests.renew_login(trouble)
-            self._report(f"job {job.id}: {trouble.message}")
-            if attempt + 1 < self.policy.attempts:
-                self._requests.pause(self.policy.pause(attempt), job)
-        raise GivenUpError(Trouble(trouble.meaning, f"job {job.id} is not sent yet: {trouble.message}"))
-
-    def _post(self, job: JobRecord, pubs: list[files.Pub]) -> Trouble | None:
-        """Make the one request that may cost money; returns what went wrong, if anything."""
-        seconds = self.policy.post_seconds if self.connection.remembers else self.policy.local_seconds
-        try:
-            remote_id = self._requests.once(lambda: self.connection.post(job, pubs), seconds, job)
-        except (LedgerError, LeaseLostError):
-            raise  # the heartbeat failed, not the request: the job stays as it is, to be looked for later
-        except Exception as error:
-            return explain(error)
-        if not self.connection.remembers:
-            # The other end forgets with this process: the result is saved before the job counts as sent.
-            self._save(job, remote_id)
-        self.ledger.move(job, JobState.SENT, remote_id=remote_id)
-        return None
+        if job.state is JobState.FAILED and job.remote_id is not None and self.connection.remembers:
+            charged = job.qpu_seconds if job.qpu_seconds is not None else self._finder.charged(job, job.remote_id)
+            self.ledger.add_duplicate(job, job.remote_id, RemoteState.FAILED, charged)
+        self.ledger.move(job, JobState.PLANNED, message="to be sent again")
 
     def _advance(self, job: JobRecord) -> None:
         if job.state is JobState.CANCELLING:
@@ -186,12 +220,12 @@ class Courier:
         if self._has_result(job):
             return self.ledger.move(job, JobState.FINISHED)
         try:
-            status = self._requests.attempt(lambda: self.connection.status(job.remote_id), job)
+            status = self._requests.attempt(lambda: self.connection.status(job.remote_id))
         except GivenUpError as stop:
             if stop.trouble.meaning is not Meaning.MISSING:
                 raise
-            if self.ledger.now() - job.updated < self.policy.settle_seconds:
-                return job  # sent a moment ago: the service may not know it yet
+            if self.ledger.now() - job.updated < self.policy.lookup_seconds:
+                return job  # sent a short time ago: the service may not know it yet
             remedy = "`qlam jobs resume --failed` sends it again"
             return self._fail(job, f"the service no longer knows it ({stop.trouble.message}); {remedy}")
         if status.state is RemoteState.DONE:
@@ -211,7 +245,7 @@ class Courier:
             except GivenUpError as stop:
                 self._stay_away(job, stop.trouble)
                 return
-        self.ledger.move(job, JobState.SAVED, qpu_seconds=self._charged(job))
+        self.ledger.move(job, JobState.SAVED, qpu_seconds=self._finder.charged(job, job.remote_id))
 
     def _stay_away(self, job: JobRecord, trouble: Trouble) -> None:
         """Record why a finished job's result could not be had."""
@@ -228,7 +262,6 @@ class Courier:
         request = self._requests.attempt if self.connection.remembers else self._requests.only
         result = request(
             lambda: self._judge.arrived(job, expected, self.connection.result(remote_id)),
-            job,
             seconds=self.policy.result_seconds,
         )
         about = {"job": job.id, "tag": job.tag, "remote_id": remote_id, "fetched": self.clock.now()}
@@ -251,30 +284,21 @@ class Courier:
             job = self.ledger.job(job.id)
         if job.state in (JobState.PLANNED, JobState.FINISHED):
             self.ledger.move(job, JobState.CANCELLED)
+        elif job.state is JobState.UNKNOWN and self.patience() <= 0:
+            message = "it never turned up at the service and is given up"
+            self.ledger.move(job, JobState.CANCELLED, message=message)
 
     def _finish_cancelling(self, job: JobRecord) -> JobRecord:
         attempt = self._requests.attempt
-        if attempt(lambda: self.connection.cancel(job.remote_id), job):
+        if attempt(lambda: self.connection.cancel(job.remote_id)):
             return self.ledger.move(job, JobState.CANCELLED)
-        if attempt(lambda: self.connection.status(job.remote_id), job).state is RemoteState.CANCELLED:
+        if attempt(lambda: self.connection.status(job.remote_id)).state is RemoteState.CANCELLED:
             return self.ledger.move(job, JobState.CANCELLED)
         return self.ledger.move(job, JobState.SENT, message="it had ended before it could be cancelled")
 
     def _fail(self, job: JobRecord, message: str) -> JobRecord:
         self._complain(f"job {job.id} failed: {message}")
         return self.ledger.move(job, JobState.FAILED, message=message)
-
-    def _charged(self, job: JobRecord) -> float | None:
-        """Ask for the QPU time; it is nice to know and not worth failing for."""
-        try:
-            return self._requests.once(
-                lambda: self.connection.qpu_seconds(job.remote_id), self.policy.request_seconds, job
-            )
-        except (LedgerError, LeaseLostError):
-            raise
-        except Exception as error:
-            self._report(f"job {job.id}: its QPU time is not known: {explain(error).message}")
-            return None
 
     def _has_result(self, job: JobRecord) -> bool:
         return self._judge.fault(job) is None
@@ -289,10 +313,22 @@ class Courier:
             step(held)
         except LeaseLostError as error:
             self._report(str(error))
-        except JobError as error:
+        except (JobError, DamagedRowError) as error:
             self._complain(str(error))
         finally:
             self.ledger.release(job.id)
 
     def _complain(self, message: str) -> None:
-        self.problems.append(message)
+        if message not in self.problems:
+            self.problems.append(message)
+
+
+def _named(jobs: list[JobRecord]) -> str:
+    return f"job {jobs[0].id}" if len(jobs) == 1 else f"{len(jobs)} jobs"
+
+
+def _cost(job: JobRecord) -> str:
+    """Say what sending a job costs."""
+    if job.estimated_seconds is None:
+        return "an unknown QPU time"
+    return f"about {job.estimated_seconds:.0f} s of QPU time"

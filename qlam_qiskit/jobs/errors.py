@@ -11,5 +11,13 @@ class LedgerError(QlamError):
     """The ledger cannot be read or written: locked, full, damaged, or of another version."""
 
 
+class DamagedRowError(LedgerError):
+    """A row of the ledger holds what it cannot hold; ``identifier`` is the row's own id, where that can be read."""
+
+    def __init__(self, message: str, identifier: str | None) -> None:
+        super().__init__(message)
+        self.identifier = identifier
+
+
 class LeaseLostError(JobError):
-    """Another process took this job over; it is theirs to finish."""
+    """A job is no longer ours to move, or no longer in the state that we saw."""

@@ -6,8 +6,8 @@ circuits cannot be read any more. A result that is not believed is kept beside t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
 import shutil
 import time
 from collections.abc import Collection, Sequence
@@ -33,7 +33,7 @@ from qlam_qiskit.jobs.archive import (
 )
 from qlam_qiskit.jobs.errors import JobError
 from qlam_qiskit.jobs.expected import ExpectedPub, expect
-from qlam_qiskit.jobs.ledger import process_exists
+from qlam_qiskit.workspace import close_to_others
 
 Pub: TypeAlias = SamplerPub | EstimatorPub
 _PREPARING = ".preparing-"
@@ -55,11 +55,13 @@ def job_folder(home: Path, submission: str, number: int) -> Path:
 def write_inputs(home: Path, submission: str, jobs: Sequence[Sequence[Pub]]) -> None:
     """Write the inputs of all jobs of a submission, all or none of them; raises JobError when they cannot be."""
     final = submission_folder(home, submission)
-    draft = final.with_name(f"{_PREPARING}{os.getpid()}-{submission}")
+    draft = final.with_name(f"{_PREPARING}{submission}")
     try:
+        close_to_others(final.parent)
+        close_to_others(draft)
         for number, pubs in enumerate(jobs):
             folder = draft / f"job-{number:03d}"
-            folder.mkdir(parents=True)
+            folder.mkdir(mode=0o700)
             _write_pubs(folder, pubs)
         draft.replace(final)
         flush_folder(final.parent)
@@ -181,12 +183,10 @@ def remove_inputs(home: Path, submission: str) -> None:
 def sweep(home: Path, recorded: Collection[str]) -> None:
     """Remove what processes left behind when they died before they had recorded their submission."""
     for folder in (home / "submissions").glob("*"):
-        process = folder.name.removeprefix(_PREPARING).partition("-")[0]
-        draft = folder.name.startswith(_PREPARING) and not process_exists(int(process))
         # A submission is recorded right after its folder appears, so an old one without a record never will be.
-        stray = folder.name not in recorded and time.time() - folder.stat().st_mtime > _STRAY_SECONDS
-        if draft or stray:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process sweeps too
+            if folder.name not in recorded and time.time() - folder.stat().st_mtime > _STRAY_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_pubs(folder: Path, pubs: Sequence[Pub]) -> None:

@@ -11,7 +11,10 @@ class JobState(StrEnum):
     PLANNED = "planned"
     """Inputs and tag are on disk; the service knows nothing of it."""
     SENDING = "sending"
-    """A request may be under way, or its answer may have been lost: only the service can tell, by the tag."""
+    """A request may be under way; if its process died, nobody knows whether it left."""
+    UNKNOWN = "unknown"
+    """It was sent and the answer was lost: only the service can tell, by the tag. It is looked for, and sent again
+    only when a person says so, because a service may list a job long after it accepted it."""
     SENT = "sent"
     """The service accepted it; its id is known."""
     FINISHED = "finished"
@@ -29,8 +32,9 @@ class JobState(StrEnum):
 
 
 MOVES: dict[JobState, tuple[JobState, ...]] = {
-    JobState.PLANNED: (JobState.SENDING, JobState.CANCELLED),
-    JobState.SENDING: (JobState.SENT, JobState.PLANNED, JobState.REFUSED),
+    JobState.PLANNED: (JobState.SENDING, JobState.REFUSED, JobState.CANCELLED),
+    JobState.SENDING: (JobState.SENT, JobState.PLANNED, JobState.REFUSED, JobState.UNKNOWN),
+    JobState.UNKNOWN: (JobState.SENT, JobState.SENDING, JobState.CANCELLED),  # SENDING: a person said so
     JobState.SENT: (JobState.FINISHED, JobState.FAILED, JobState.CANCELLING, JobState.CANCELLED),
     JobState.FINISHED: (JobState.SAVED, JobState.FAILED, JobState.CANCELLED),
     JobState.SAVED: (JobState.FINISHED,),  # the file was removed: fetch it again

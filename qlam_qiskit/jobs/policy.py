@@ -19,9 +19,10 @@ class Clock:
 class Policy:
     """How patient to be with the service; seconds, and counts of attempts.
 
-    ``posts_per_minute`` is the service's documented limit for one user. ``settle_seconds`` is how long the service is
-    given to list a job that it may have accepted, before the job counts as never sent. ``post_seconds`` is more than
-    the client's own limit of 900 s, so that no request is still under way when its fate is looked up.
+    ``posts_per_minute`` is the service's documented limit for one user. ``lookup_seconds`` is how long a command looks
+    for a job that the service may have accepted, counted from when it was sent; later commands go on looking.
+    ``post_seconds`` is more than the client's own limit of 900 s, so that no request is still under way when its fate
+    is looked up.
     """
 
     posts_per_minute: int = 5
@@ -29,7 +30,7 @@ class Policy:
     post_seconds: float = 960.0
     result_seconds: float = 900.0
     local_seconds: float = 7 * 86_400.0
-    settle_seconds: float = 20.0
+    lookup_seconds: float = 600.0
     attempts: int = 6
     first_pause: float = 2.0
     longest_pause: float = 60.0
@@ -37,7 +38,3 @@ class Policy:
     def pause(self, attempt: int) -> float:
         """Return the pause after the given failed attempt (0, 1, ...): doubling up to the longest."""
         return min(self.first_pause * 2.0**attempt, self.longest_pause)
-
-    def settle_pauses(self) -> tuple[float, ...]:
-        """Return the pauses before each time the service is asked for a job that it did not list at first."""
-        return tuple(self.settle_seconds * part for part in (0.0, 0.1, 0.3, 0.6))

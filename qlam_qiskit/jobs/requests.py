@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from qlam_qiskit.jobs.connections.base import Connection
 from qlam_qiskit.jobs.deadline import call_with_deadline
-from qlam_qiskit.jobs.errors import LeaseLostError, LedgerError
 from qlam_qiskit.jobs.faults import Meaning, Trouble, explain
 from qlam_qiskit.jobs.ledger import Ledger
 from qlam_qiskit.jobs.policy import Clock, Policy
@@ -28,7 +27,7 @@ class GivenUpError(Exception):
 
 @dataclass
 class Requests:
-    """Makes requests over one connection; the lease of a job that is waited for is kept alive meanwhile."""
+    """Makes requests over one connection."""
 
     ledger: Ledger
     connection: Connection
@@ -37,23 +36,18 @@ class Requests:
     report: Callable[[str], None]
     _renewed: bool = field(default=False, init=False)
 
-    def once(self, request: Callable[[], ResultT], seconds: float, job: JobRecord | None = None) -> ResultT:
+    def once(self, request: Callable[[], ResultT], seconds: float) -> ResultT:
         """Make a request a single time, within a deadline; raises whatever it raises."""
-        heartbeat = None if job is None else lambda: self.ledger.renew(job.id)
-        answer = call_with_deadline(request, seconds, heartbeat)
+        answer = call_with_deadline(request, seconds)
         self._renewed = False
         return answer
 
-    def attempt(
-        self, request: Callable[[], ResultT], job: JobRecord | None = None, *, seconds: float | None = None
-    ) -> ResultT:
+    def attempt(self, request: Callable[[], ResultT], *, seconds: float | None = None) -> ResultT:
         """Make a request that does no harm when repeated, as often as the policy allows; raises GivenUpError."""
         said = None
         for attempt in range(self.policy.attempts):
             try:
-                return self.once(request, seconds or self.policy.request_seconds, job)
-            except (LedgerError, LeaseLostError):
-                raise  # from the heartbeat
+                return self.once(request, seconds or self.policy.request_seconds)
             except Exception as error:
                 trouble = explain(error)
             if trouble.meaning in _POINTLESS:
@@ -64,17 +58,13 @@ class Requests:
                 if trouble.message != said:
                     self.report(trouble.message)
                 said = trouble.message
-                self.pause(self.policy.pause(attempt), job)
+                self.clock.sleep(self.policy.pause(attempt))
         raise GivenUpError(trouble)
 
-    def only(
-        self, request: Callable[[], ResultT], job: JobRecord | None = None, *, seconds: float | None = None
-    ) -> ResultT:
+    def only(self, request: Callable[[], ResultT], *, seconds: float | None = None) -> ResultT:
         """Make a request whose answer would be the same another time; raises GivenUpError."""
         try:
-            return self.once(request, seconds or self.policy.request_seconds, job)
-        except (LedgerError, LeaseLostError):
-            raise  # from the heartbeat
+            return self.once(request, seconds or self.policy.request_seconds)
         except Exception as error:
             raise GivenUpError(explain(error)) from None
 
@@ -92,13 +82,4 @@ class Requests:
         """Wait until the service's rate limit allows one more POST, counted over all processes of the ledger."""
         while (seconds := self.ledger.take_post_slot(self.policy.posts_per_minute)) > 0:
             self.report(f"job {job.id} waits {seconds:.0f} s for the service's rate limit")
-            self.pause(seconds, job)
-
-    def pause(self, seconds: float, job: JobRecord | None = None) -> None:
-        """Wait."""
-        while seconds > 0:
-            if job is not None:
-                self.ledger.renew(job.id)
-            step = min(seconds, self.ledger.lease_seconds / 3)
-            self.clock.sleep(step)
-            seconds -= step
+            self.clock.sleep(seconds)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from qiskit import QuantumCircuit, qpy
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.backends import ServiceLimits
@@ -24,6 +25,8 @@ _CONTROL_OF_TWO_QUBITS = 5
 _CONTROL_AT_START = 50
 
 _SECONDS_OF_A_JOB = 2.0
+_QUICK_SECONDS_OF_AN_EXECUTION = 0.00035
+_DEFAULT_PRECISION = 0.015625
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,18 @@ def excess_of(demand: Demand, limits: ServiceLimits) -> float:
 def job_seconds(shares: Sequence[Share], demands: Sequence[Demand]) -> float:
     """Return the QPU seconds of one job by the documented formula."""
     return _SECONDS_OF_A_JOB + sum((share.last - share.first) * demands[share.pub].row_seconds for share in shares)
+
+
+def quick_seconds(pubs: Sequence[SamplerPub | EstimatorPub]) -> float:
+    """Return the QPU seconds of one job by the service's quick formula, which knows only its executions.
+
+    An estimator's executions are those that its precision takes without mitigation.
+    """
+    executions = 0.0
+    for pub in pubs:
+        precise = _DEFAULT_PRECISION if getattr(pub, "precision", None) is None else pub.precision
+        executions += pub.size * (pub.shots if isinstance(pub, SamplerPub) else 1 / precise**2)
+    return _SECONDS_OF_A_JOB + _QUICK_SECONDS_OF_AN_EXECUTION * executions
 
 
 def job_payload_mb(shares: Sequence[Share], demands: Sequence[Demand]) -> float:

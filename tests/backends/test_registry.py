@@ -167,3 +167,12 @@ def test_a_credential_is_refused_and_never_repeated(tmp_path, settings):
         _entry(tmp_path, settings)
     assert SECRET not in str(raised.value)
     assert raised.value.__cause__ is None
+
+
+def test_how_long_a_command_looks_for_a_job_is_a_setting_of_the_entry(no_registry_here):
+    assert _entry(no_registry_here, "{kind: ibm, name: ibm_boston}").lookup_seconds == 600
+    assert _entry(no_registry_here, "{kind: ibm, name: ibm_boston, lookup_seconds: 30}").lookup_seconds == 30
+    with pytest.raises(ConfigurationError, match=r"lookup_seconds: .*greater than or equal to 0"):
+        _entry(no_registry_here, "{kind: ibm, name: ibm_boston, lookup_seconds: -1}")
+    with pytest.raises(ConfigurationError, match="unknown key lookup_seconds for kind aer"):
+        _entry(no_registry_here, "{kind: aer, lookup_seconds: 30}")

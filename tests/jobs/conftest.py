@@ -86,19 +86,21 @@ def open_service(server):
     return opener
 
 
-@pytest.fixture
-def tiny_pub():
-    """Give a function that makes a pub of two qubits, each turned by its own angle."""
+def make_tiny_pub(backend, shots=64, rows=((0.0, 0.0), (3.14159265, 0.0))):
+    """Make a pub of two qubits, each turned by its own angle."""
     from qiskit import QuantumCircuit
     from qiskit.circuit import ParameterVector
     from qiskit.primitives.containers.sampler_pub import SamplerPub
 
-    def make(backend, shots=64, rows=((0.0, 0.0), (3.14159265, 0.0))):
-        circuit = QuantumCircuit(2)
-        angles = ParameterVector("a", 2)
-        circuit.ry(angles[0], 0)
-        circuit.ry(angles[1], 1)
-        circuit.measure_all()
-        return SamplerPub.coerce((backend.isa(circuit), list(rows), shots))
+    circuit = QuantumCircuit(2)
+    angles = ParameterVector("a", 2)
+    circuit.ry(angles[0], 0)
+    circuit.ry(angles[1], 1)
+    circuit.measure_all()
+    return SamplerPub.coerce((backend.isa(circuit), list(rows), shots))
 
-    return make
+
+@pytest.fixture(scope="session")
+def tiny_pub():
+    """Give a function that makes a pub of two qubits, each turned by its own angle."""
+    return make_tiny_pub

@@ -75,6 +75,18 @@ def test_nothing_that_is_stored_is_a_pickle(tmp_path, circuit):
             assert all(stored[key].dtype != object for key in stored.files)
 
 
+def test_only_its_owner_can_read_what_is_sent_and_what_came_back(tmp_path, circuit):
+    old_umask = os.umask(0)
+    try:
+        files.write_inputs(tmp_path, "s", [[SamplerPub.coerce((circuit, np.zeros(12), 5))]])
+        files.write_result(tmp_path, "s", 0, _result(), {"tag": "t"})
+    finally:
+        os.umask(old_umask)
+    for path in (tmp_path / "submissions").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert (tmp_path / "submissions").stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.parametrize("name", ["circuits.qpy", "inputs.npz"])
 @pytest.mark.parametrize("damage", ["missing", "short", "garbage"])
 def test_damaged_inputs_are_named(tmp_path, circuit, name, damage):
@@ -135,13 +147,13 @@ def test_only_what_nobody_will_come_back_for_is_swept(tmp_path):
     names = {
         "kept": True,
         "young-stray": True,
-        f".preparing-{os.getpid()}-s": True,
-        ".preparing-999999999-s": False,
+        ".preparing-s": True,
+        ".preparing-old": False,
         "old-stray": False,
     }
     for name in names:
         (folders / name).mkdir(parents=True)
-    for name in ("old-stray", "kept"):
+    for name in ("old-stray", ".preparing-old", "kept"):
         os.utime(folders / name, (time.time() - 100_000,) * 2)
     files.sweep(tmp_path, {"kept"})
     assert {path.name for path in folders.iterdir()} == {name for name, stays in names.items() if stays}

@@ -82,8 +82,13 @@ def _send_and_fetch(ledger, open_service, pubs, state, patience):
     jobs.fetch(ledger, **patience)
 
 
-def _send_unsure(ledger, open_service, pubs, state, patience):
-    """Send while the service fails, and lose the result file once."""
+def _sent_again(ledger, open_service, pubs, state, patience):
+    """Send again what never arrived, as a person may decide."""
+    identifier = _submit(ledger, open_service, pubs, state, patience)
+    jobs.resume(ledger, identifier, send_again=True, **patience)
+
+
+def _lost_result(ledger, open_service, pubs, state, patience):
     identifier = _submit(ledger, open_service, pubs, state, patience)
     jobs.fetch(ledger, **patience)
     (ledger.home / "submissions" / identifier / "job-000" / "result.npz").unlink()
@@ -115,8 +120,21 @@ def _nothing(state):
     pass
 
 
-def _unsure(state):
+def _never_arrives(state):
     state.faults.add(Fault("POST /jobs", "status", times=2, status=500))
+
+
+def _answer_lost(state):
+    state.faults.add(Fault("POST /jobs", "accept_reset"))
+
+
+def _busy(state):
+    state.faults.add(Fault("POST /jobs", "status", status=429))
+
+
+def _retire(state):
+    """Refuse before anything is sent."""
+    state.faults.add(Fault("GET /instances/usage", "status", times=None, status=403))
 
 
 def _refuse(state):
@@ -163,7 +181,12 @@ def _cancel_at_the_service(state):
 
 SCENARIOS = {
     "sent and fetched": (_nothing, _send_and_fetch),
-    "sent with unsure answers": (_unsure, _send_unsure),
+    "sent while it is busy": (_busy, _send_and_fetch),
+    "fetched again": (_nothing, _lost_result),
+    "never arrived, sent again": (_never_arrives, _sent_again),
+    "never arrived, cancelled": (_never_arrives, _cancelled),
+    "accepted without an answer": (_answer_lost, _send_and_fetch),
+    "refused before it was sent": (_retire, _refused_then_resumed),
     "refused, then resumed": (_refuse, _refused_then_resumed),
     "failed, then resumed": (_fail, _failed_then_resumed),
     "expired, then resumed": (_expire, _failed_then_resumed),
@@ -176,7 +199,7 @@ SCENARIOS = {
 
 
 def _finish(ledger, state, patience):
-    """Do what a user does after a crash: resume until nothing is open; the service is well again."""
+    """Do what a user does after a crash: resume until nothing is open; what the service does not list is sent again."""
     state.faults.clear()
     state.polls = state.usage_consumed = 0
     for job in state.jobs.values():
@@ -185,9 +208,13 @@ def _finish(ledger, state, patience):
         for submission in jobs.show(ledger):
             if any(job.state is JobState.REFUSED for job in submission.jobs):
                 jobs.resume(ledger, submission.id, **patience)
+            elif any(job.state is JobState.UNKNOWN for job in submission.jobs):
+                jobs.resume(ledger, submission.id, **patience)
+                jobs.resume(ledger, submission.id, send_again=True, **patience)
             elif submission.complete:
                 jobs.fetch(ledger, submission.id, **patience)  # harmless, and gets a file back that was removed
-        if not jobs.resume(ledger, **patience):
+        jobs.resume(ledger, **patience)
+        if not any(submission.open for submission in jobs.show(ledger)):
             return
     raise AssertionError("still open after four times")
 
@@ -215,8 +242,13 @@ CHANGES = {
     ("sending", "sent"): "sent and fetched",
     ("sent", "finished"): "sent and fetched",
     ("finished", "saved"): "sent and fetched",
-    ("sending", "planned"): "sent with unsure answers",
-    ("saved", "finished"): "sent with unsure answers",
+    ("sending", "planned"): "sent while it is busy",
+    ("saved", "finished"): "fetched again",
+    ("sending", "unknown"): "accepted without an answer",
+    ("unknown", "sent"): "accepted without an answer",
+    ("unknown", "sending"): "never arrived, sent again",
+    ("unknown", "cancelled"): "never arrived, cancelled",
+    ("planned", "refused"): "refused before it was sent",
     ("sending", "refused"): "refused, then resumed",
     ("refused", "planned"): "refused, then resumed",
     ("sent", "failed"): "failed, then resumed",

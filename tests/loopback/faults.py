@@ -16,9 +16,10 @@ ACTIONS = (
     "html",  # carry the request out, then answer 200 with a page of HTML
     "truncate",  # carry the request out, then cut the answer in half
     "slow",  # wait ``seconds``, then carry the request out
+    "echo",  # answer with an HTTP error that repeats the client's credentials; the request is not carried out
+    "another",  # carry the request out, then answer with the result of another job, where there is one
     "merge",  # carry the request out, then merge ``payload`` into the JSON answer
     "wrong",  # carry the request out, then alter the result: ``payload`` says ``{"how": ...}``, see wrong_results
-    "another",  # carry the request out, then answer with the result of another job that has one
     "before",  # call ``callback``, then carry the request out
     "echo",  # answer with the HTTP status ``status`` and every credential in it; the request is not carried out
     "after",  # carry the request out, then call ``callback`` before answering

@@ -172,7 +172,7 @@ def _find_job(state: LoopbackState, request: Request) -> Job:
 def _list_jobs(state: LoopbackState, request: Request) -> Answer:
     query = request.query
     with state.lock:
-        jobs = [state.jobs[identifier] for identifier in state.accepted]
+        jobs = state.listed()
         wanted = set(query.get("tags", []))
         jobs = [job for job in jobs if wanted <= set(job.tags)]
         if "pending" in query:
@@ -228,7 +228,7 @@ def _metrics(state: LoopbackState, request: Request) -> Answer:
     job = _find_job(state, request)
     done = job.status == "Completed"
     stamps = {"created": job.created, "running": job.created, "finished": job.created if done else None}
-    usage = {"status": "complete" if done else "pending", "qpu_charge_time_seconds": 2 if done else 0}
+    usage = {"status": "complete" if job.status in FINAL else "pending", "qpu_charge_time_seconds": 2 if done else 0}
     return Answer(200, {"timestamps": stamps, "usage": usage})
 
 

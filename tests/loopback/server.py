@@ -127,9 +127,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif action == "truncate":
             text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
             answer = routes.Answer(answer.status, text[: len(text) // 2])
+        elif action == "another":
+            other = self.state.another_result(request.arguments[0])
+            answer = answer if other is None else routes.Answer(200, other)
         elif action == "merge":
             answer = routes.Answer(answer.status, answer.body | fault.payload)
-        elif action in ("wrong", "another"):
+        elif action == "wrong":
             answer = routes.Answer(answer.status, self._wrong(fault, request, answer.body))
         elif action == "after" and fault.callback:
             fault.callback()
@@ -137,8 +140,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _wrong(self, fault: Fault, request: routes.Request, text: str) -> str:
         job = self.state.jobs[request.arguments[0]]
-        if fault.action == "another":
-            return next(other.result for other in self.state.jobs.values() if other.result and other.id != job.id)
         how = fault.payload["how"]
         if how in wrong_results.VALUES:
             return wrong_results.make_wrong_values(text, how)
@@ -172,6 +173,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Let the parent of a server that runs as a process of its own script faults and read the log."""
         if path == "/_loopback/faults":
             self.state.faults.add(Fault(**json.loads(body)))
+            self._write(routes.Answer(204, None))
+        elif path == "/_loopback/turn":
+            self.state.turn(json.loads(body)["seconds"])
             self._write(routes.Answer(204, None))
         elif path == "/_loopback/log":
             self._write(routes.Answer(200, self.state.log()))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import threading
+import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from loopback import devices
@@ -36,6 +38,7 @@ class Job:
     code: int | None = None
     result: str | None = None
     private: bool = False
+    accepted: float = 0.0
 
     def summary(self) -> dict:
         state = {"status": self.status}
@@ -60,7 +63,9 @@ class LoopbackState:
     """The service behind the HTTP server; tests read and change it directly.
 
     ``polls``: how many times a job is seen waiting before it completes. ``noisy``: execute with the device's
-    calibration instead of ideally.
+    calibration instead of ideally. ``list_lag``: for how many seconds of the service's clock the list leaves out a job
+    that was accepted; ``now`` is that clock, and :meth:`turn` turns it. ``repeat_list``: the list names every job
+    twice.
     """
 
     devices: tuple[str, ...] = ("ibm_torino", "ibm_manila")
@@ -71,6 +76,10 @@ class LoopbackState:
     usage_consumed: int = 12
     posts_per_minute: int | None = None
     max_body: int = 50_000_000
+    list_lag: float = 0.0
+    repeat_list: bool = False
+    now: Callable[[], float] = time.time
+    turned: float = 0.0
     session_mode_allowed: bool = True
     api_key: str = API_KEY
     crn: str = CRN
@@ -94,6 +103,26 @@ class LoopbackState:
             self.requests.clear()
             self.post_times.clear()
             self.faults.clear()
+            self.list_lag, self.repeat_list, self.turned, self.now = 0.0, False, 0.0, time.time
+
+    def turn(self, seconds: float) -> None:
+        """Let this much time pass on the service's clock."""
+        with self.lock:
+            self.turned += seconds
+
+    def listed(self) -> list[Job]:
+        """Return what the list of jobs is made of, oldest first."""
+        with self.lock:
+            now = self.now() + self.turned
+            known = [self.jobs[identifier] for identifier in self.accepted]
+            known = [job for job in known if now - job.accepted >= self.list_lag]
+            return [job for job in known for _ in range(1 + self.repeat_list)]
+
+    def another_result(self, identifier: str) -> str | None:
+        """Return the result of another job that has one, the most recent one."""
+        with self.lock:
+            others = [self.jobs[other].result for other in self.accepted if other != identifier]
+            return next((result for result in reversed(others) if result is not None), None)
 
     def usage(self) -> dict:
         return {
@@ -135,6 +164,7 @@ class LoopbackState:
                 seed=self.seed + len(self.accepted),
                 polls_left=self.polls,
                 private=bool(body.get("private")),
+                accepted=self.now() + self.turned,
             )
             self.jobs[job.id] = job
             self.accepted.append(job.id)

@@ -193,3 +193,27 @@ def test_it_runs_as_a_process(monkeypatch, tmp_path):
         child.kill()
         child.wait()
         child.stdout.close()
+
+
+def test_its_list_lags_by_its_own_clock_and_repeats_itself(server, service):
+    backend = service.backend("ibm_manila")
+    server.state.list_lag, server.state.repeat_list = 600.0, True
+    sent = SamplerV2(mode=backend).run([(_entangled(backend), [1.0, 2.0], 10)])
+    assert service.jobs(limit=None) == [] and service.job(sent.job_id()).status() != "ERROR"
+    server.state.turn(599)
+    assert service.jobs(limit=None) == []
+    urllib.request.urlopen(f"{server.url}/_loopback/turn", b'{"seconds": 2}').close()
+    assert [job.job_id() for job in service.jobs(limit=None)] == [sent.job_id()] * 2
+
+
+def test_it_answers_with_anothers_result_and_with_the_credentials(server, service):
+    backend = service.backend("ibm_manila")
+    ones, zeros = (
+        SamplerV2(mode=backend).run([(_entangled(backend), angles, 10)]) for angles in ([0.0, np.pi], [0.0, 0.0])
+    )
+    assert ones.result()[0].data.meas.get_counts() == {"10": 10}
+    server.state.faults.add(Fault("GET /jobs/{id}/results", "another"))
+    assert zeros.result()[0].data.meas.get_counts() == {"10": 10}
+    server.state.faults.add(Fault("GET /instances/usage", "echo", status=400))
+    with pytest.raises(Exception, match=server.state.api_key):
+        service.usage()

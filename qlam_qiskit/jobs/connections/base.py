@@ -42,10 +42,12 @@ class RemoteJob:
 class Connection(Protocol):
     """What a backend must be able to do; each call may raise what :func:`~.outcomes.explain` understands.
 
-    ``remembers`` tells whether a job outlives the process that sent it.
+    ``remembers`` tells whether a job outlives the process that sent it; ``posts_once`` whether :meth:`post` is sure to
+    make one request, so that a clear answer to it means one job.
     """
 
     remembers: bool
+    posts_once: bool
 
     def open_session(self, known: str | None) -> str | None:
         """Get ready to send; return the batch or session to send in: the known one, a new one, or None for neither."""
@@ -53,8 +55,14 @@ class Connection(Protocol):
     def close_session(self) -> None:
         """Let the batch or session take no more jobs; those that were sent still run."""
 
+    def make_ready(self, pubs: Sequence[Pub]) -> None:
+        """Make sure that a job can be sent, as far as can be known; whatever this raises, nothing was sent."""
+
     def post(self, job: JobRecord, pubs: Sequence[Pub]) -> str:
-        """Send a job with its tags and return its id at the other end."""
+        """Send a job with its tags and return its id at the other end.
+
+        Raises UncertainError when the job may have been accepted; after any other error it was not.
+        """
 
     def find(self, submission: str) -> list[RemoteJob]:
         """List every job with the tag of a submission, oldest first."""

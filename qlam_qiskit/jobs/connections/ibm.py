@@ -25,7 +25,7 @@ from qlam_qiskit.jobs.faults import (
 )
 from qlam_qiskit.jobs.files import Pub
 from qlam_qiskit.jobs.job_identity import mark_pubs
-from qlam_qiskit.jobs.records import JobRecord, submission_tag
+from qlam_qiskit.jobs.records import JobRecord, is_remote_id, submission_tag
 from qlam_qiskit.planning.isa import check_isa
 from qlam_qiskit.redaction import redact
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult
     from qiskit_ibm_runtime import Batch, IBMBackend, QiskitRuntimeService, RuntimeJobV2, Session
 
+_NO_REFUSALS = (408, 425, 499)  # said of a request whose fate the speaker does not know
 _TOO_LONG = re.compile(r"RAN TOO LONG|1305|maximum execution time", re.IGNORECASE)
 
 
@@ -74,8 +75,13 @@ class ServiceConnection:
             self._opened.close()
             self._opened = None
 
-    def post(self, job: JobRecord, pubs: Sequence[Pub]) -> str:
-        """Send one job, after making sure that the allowance is not spent and the circuits fit the device."""
+    @property
+    def posts_once(self) -> bool:
+        """Whether the client is kept from repeating a POST."""
+        return posts_made(self._service) is not None
+
+    def make_ready(self, pubs: Sequence[Pub]) -> None:
+        """Make sure that the allowance is not spent and the circuits fit the device."""
         never_post_twice(self._service)
         check_isa(pubs, self._backend.target, self._device)
         usage = self._service.usage()
@@ -85,6 +91,9 @@ class ServiceConnection:
                 f"the instance's allowance is spent ({used} of {limit} s); nothing was sent: "
                 "run `qlam jobs resume` when there is QPU time again"
             )
+
+    def post(self, job: JobRecord, pubs: Sequence[Pub]) -> str:
+        """Send one job; raises UncertainError unless the service said that it refused it or nothing left for it."""
         kind = "sampler" if hasattr(pubs[0], "shots") else "estimator"
         tags = [submission_tag(job.submission), job.tag]
         primitive = runtime_primitive(self._spec, kind, self._opened or self._backend, tags=tags)
@@ -93,19 +102,23 @@ class ServiceConnection:
             sent = primitive.run(mark_pubs(pubs, job.tag))
         except Exception as error:
             code = http_code(error)
-            refused = code is not None and 400 <= code < 500
+            refused = code is not None and 400 <= code < 500 and code not in _NO_REFUSALS
             if refused or (before is not None and posts_made(self._service) == before):
                 raise
             raise UncertainError(f"{type(error).__name__}: {error}") from None
-        self._jobs[sent.job_id()] = sent
-        return sent.job_id()
+        remote_id = sent.job_id()
+        if not isinstance(remote_id, str) or not is_remote_id(remote_id):
+            raise UncertainError(f"the service names the job {ascii(remote_id)[:40]}")
+        self._jobs[remote_id] = sent
+        return remote_id
 
     def find(self, submission: str) -> list[RemoteJob]:
-        """List the jobs of a submission by its tag, oldest first."""
+        """List the jobs of a submission by its tag, oldest first, each once however often the service names it."""
         jobs = self._service.jobs(
             limit=None, job_tags=[submission_tag(submission)], instance=self._instance, descending=False
         )
-        return [RemoteJob(job.job_id(), tuple(job.tags or ())) for job in jobs]
+        found = {job.job_id(): RemoteJob(job.job_id(), tuple(job.tags or ())) for job in jobs}
+        return [job for remote_id, job in found.items() if isinstance(remote_id, str) and is_remote_id(remote_id)]
 
     def status(self, remote_id: str) -> RemoteStatus:
         """Ask for the status; texts that the client does not know are sorted here, lest they be polled for ever."""

@@ -23,6 +23,7 @@ class LocalConnection:
     """
 
     remembers = False
+    posts_once = True
 
     def __init__(self, open_backend: Callable[[], OpenBackend], seed: int) -> None:
         self._open_backend = open_backend
@@ -34,6 +35,9 @@ class LocalConnection:
 
     def close_session(self) -> None:
         """Do nothing: there are no sessions here."""
+
+    def make_ready(self, pubs: Sequence[Pub]) -> None:
+        """Do nothing: what cannot run fails when it runs, and costs nothing."""
 
     def post(self, job: JobRecord, pubs: Sequence[Pub]) -> str:
         """Run the job now."""
