@@ -13,7 +13,7 @@ import numpy as np
 from qlam_qiskit.compare.planning import Job
 from qlam_qiskit.configuration import check
 from qlam_qiskit.errors import ConfigurationError, RunError
-from qlam_qiskit.train import Experiment
+from qlam_qiskit.training import Experiment
 from qlam_qiskit.workspace import write_atomically
 
 

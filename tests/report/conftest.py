@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from qlam_qiskit.evaluation.evaluate import evaluate
-from qlam_qiskit.train import load_experiment, train
+from qlam_qiskit.training import load_experiment, train
 
 IMAGES = {
     "description": "Digits <by> patches",

@@ -18,9 +18,9 @@ from qlam_qiskit.runs.building import build_model, check_description, describe
 from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
 from qlam_qiskit.runs.experiment import Experiment
 from qlam_qiskit.runs.run_folder import RunFolder
-from qlam_qiskit.train.distributed import ALONE, Ranks
-from qlam_qiskit.train.scoring import score_split
-from qlam_qiskit.train.trainer import Reporter, Trainer
+from qlam_qiskit.training.distributed import ALONE, Ranks
+from qlam_qiskit.training.scoring import score_split
+from qlam_qiskit.training.trainer import Reporter, Trainer
 
 _PACKAGES = ("qlam-qiskit", "qiskit", "qiskit-aer", "qiskit-machine-learning", "torch", "numpy", "numba")
 

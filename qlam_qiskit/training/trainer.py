@@ -23,8 +23,8 @@ from qlam_qiskit.model import QLAM
 from qlam_qiskit.runs.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
 from qlam_qiskit.runs.experiment import TrainingSettings
 from qlam_qiskit.runs.run_folder import RunFolder
-from qlam_qiskit.train.distributed import ALONE, Ranks
-from qlam_qiskit.train.scoring import score, score_split
+from qlam_qiskit.training.distributed import ALONE, Ranks
+from qlam_qiskit.training.scoring import score, score_split
 
 # Enough for the statistics that normalize readouts, few enough for a simulator with noise.
 _SETTLING_SAMPLES = 4096
