@@ -95,12 +95,19 @@ def _deep_copy(values: Any) -> Any:
     return values
 
 
+# Keys that earlier versions wrote, and what they are called now in the sections that have them.
+_RENAMED = {"heads": "registers"}
+
+
 def _one_line(kind: type[BaseModel], error: ValidationError) -> str:
     """Say the first problem in one line, with the valid keys when the key is the problem."""
     problem = error.errors()[0]
     location, section = _find(kind, [str(part) for part in problem["loc"]])
     where = ".".join(location) or "file"
     if problem["type"] == "extra_forbidden":
+        renamed = _RENAMED.get(location[-1])
+        if section is not None and renamed in section.model_fields:
+            return f"unknown key {where}: it is called {'.'.join([*location[:-1], renamed])} now"
         valid = f"; valid keys: {', '.join(sorted(section.model_fields))}" if section else ""
         return f"unknown key {where}{valid}"
     if problem["type"] == "missing":

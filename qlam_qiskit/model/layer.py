@@ -8,12 +8,12 @@ from torch import nn
 
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model.embedding import make_embedding
 from qlam_qiskit.model.noise import PauliNoise, ShotNoise
 from qlam_qiskit.model.settings import ModelSettings
 from qlam_qiskit.network import MemoryConnector, MemoryNetwork
 from qlam_qiskit.network.selection import ExecutionFactory
-from qlam_qiskit.templates import load_template
 
 
 class MemoryLayer(nn.Module):
@@ -29,12 +29,12 @@ class MemoryLayer(nn.Module):
         steps: int,
         readout_steps: tuple[int, ...],
         execution: ExecutionFactory,
+        memory: MemoryCircuit,
     ) -> None:
         super().__init__()
-        circuit, queries = settings.circuit, settings.queries
-        memory = load_template(circuit.template, circuit.qubits, circuit.options)
-        weight = min(settings.readout.max_weight, circuit.qubits)
-        readout = Readout(circuit.qubits, settings.readout.kind, weight)
+        queries = settings.queries
+        weight = min(settings.readout.max_weight, memory.num_qubits)
+        readout = Readout(memory.num_qubits, settings.readout.kind, weight)
         self.registers, self.readout_steps = settings.registers, readout_steps
         self.embedding = make_embedding(settings.embedding, token_size)
         self.encoder = nn.Linear(settings.embedding.width, settings.registers * memory.num_inputs)
