@@ -18,6 +18,9 @@ from qlam_qiskit.training.trainer import Reporter
 class _Silent:
     """Hears of progress and says nothing."""
 
+    def compiling(self, done: int, total: int, seconds: int) -> None:
+        """Hear of the engine's loops."""
+
     def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float) -> None:
         """Hear of a step."""
 

@@ -18,6 +18,7 @@ from qlam_qiskit.runs.building import build_model, check_description, describe
 from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
 from qlam_qiskit.runs.experiment import Experiment
 from qlam_qiskit.runs.run_folder import RunFolder
+from qlam_qiskit.training.compiling import compile_loops
 from qlam_qiskit.training.distributed import ALONE, Ranks
 from qlam_qiskit.training.scoring import score_split
 from qlam_qiskit.training.trainer import Reporter, Trainer
@@ -62,6 +63,10 @@ def train(
     )
     if ranks.from_first(lambda: has_begun(folder, model, data, spec.name)):
         trainer.resume()
+    sizes = [len(split) for split in (validation, data.test) if split is not None]
+    ranks.from_first(
+        lambda: compile_loops(model, spec, len(training), sizes, experiment.training.batch_size, reporter, should_stop)
+    )
     trainer.run(reporter, should_stop)
     return folder, _test(folder, model, data, trainer, experiment, spec.name, ranks)
 

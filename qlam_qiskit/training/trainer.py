@@ -37,6 +37,9 @@ class Interrupted(QlamError):
 class Reporter(Protocol):
     """What wants to hear of progress."""
 
+    def compiling(self, done: int, total: int, seconds: int) -> None:
+        """Hear, before training, that ``done`` of ``total`` loops are compiled, which takes about ``seconds``."""
+
     def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float) -> None:
         """Hear that ``done`` of ``total`` steps are taken; loss and accuracy are those of the epoch so far."""
 

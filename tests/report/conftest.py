@@ -51,6 +51,9 @@ class _Silent:
     def step(self, *arguments):
         pass
 
+    def compiling(self, done, total, seconds):
+        pass
+
     def epoch(self, metrics):
         pass
 
