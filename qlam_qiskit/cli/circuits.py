@@ -74,8 +74,8 @@ def draw_command(
     from qlam_qiskit.errors import ConfigurationError
 
     memory = _load(name, qubits, options, path)
-    circuit = memory.update if steps == 1 else memory.unroll(steps, query=False)
     if out is None:
+        circuit = memory.update if steps == 1 else memory.unroll(steps, query=False)
         click.echo(str(circuit.draw("text", fold=110)))
         return
     if out.suffix not in (".png", ".svg", ".pdf"):
@@ -83,9 +83,10 @@ def draw_command(
     import matplotlib as mpl
 
     mpl.use("Agg")
-    picture = BytesIO()
-    circuit.draw("mpl", style="clifford").savefig(picture, format=out.suffix[1:], bbox_inches="tight", dpi=150)
-    _write(out, picture.getvalue())
+    from qlam_qiskit.report.figures import draw_circuit
+    from qlam_qiskit.report.style import as_file
+
+    _write(out, as_file(draw_circuit(memory, steps), out.suffix[1:]))
     click.echo(str(out))
 
 
