@@ -113,10 +113,13 @@ class ServiceLimits(Settings):
 class IBMSpec(_DeviceSpec):
     """A device of IBM Quantum (``name: least_busy`` takes the shortest queue), with the service's options.
 
-    Credentials are never here: they come from ``QISKIT_IBM_TOKEN`` or Qiskit's saved account.
+    Credentials are never here: they come from ``QISKIT_IBM_TOKEN`` or Qiskit's saved account. ``max_qpu_seconds`` is
+    the cap of one submission's planned QPU time, above which nothing is sent before a person has said so; every entry
+    has one.
     """
 
     kind: Literal["ibm"]
+    max_qpu_seconds: Annotated[float, Field(gt=0, strict=False)] = 60.0
     channel: Literal["ibm_quantum_platform", "ibm_cloud"] | None = None
     instance: str | None = None
     plan: Literal["open", "pay-as-you-go", "flex", "premium", "on-prem"] | None = None
@@ -157,6 +160,10 @@ class IBMSpec(_DeviceSpec):
                 "fractional_gates cannot be combined with resilience_level: 2, which twirls gates",
             ),
             (self.zne and self.pec, "zne and pec cannot be combined"),
+            (
+                self.pec and self.resilience_level == 2,
+                "pec cannot be combined with resilience_level: 2, which extrapolates",
+            ),
             (self.zne_amplifier is not None and not self.zne, "zne_amplifier needs zne: true"),
             (
                 self.primitive == "sampler" and bool(self._estimator_only()),

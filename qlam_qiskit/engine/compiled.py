@@ -8,6 +8,7 @@ is kept is stamped with the contents of all files that it is made of.
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Callable
 from hashlib import sha256
@@ -18,6 +19,7 @@ from numba import njit, typeof
 from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.compiler_lock import global_compiler_lock
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
@@ -119,3 +121,12 @@ def _stamp(module: str) -> str:
         imports = (node for node in ast.walk(ast.parse(sources[name])) if isinstance(node, ast.ImportFrom))
         waiting += [node.module for node in imports if node.module in sys.modules]
     return sha256(b"".join(sources[name] for name in sorted(sources))).hexdigest()
+
+
+# A child forked while another thread compiles would wait for ever for that thread's lock: fork waits for it instead.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )

@@ -37,6 +37,7 @@ class QuerySettings(Settings):
 class ReadoutSettings(Settings):
     """What is read, ``times`` times at even intervals: all bitstring probabilities, or Z strings up to a weight.
 
+    ``kind: probabilities`` reads y_j = 2^n p_j - 1 of every bitstring j, 0 where it is as likely as any other.
     With ``normalize: batch`` the head sees readouts standardized over the samples that run together, to a standard
     deviation of ``spread``; see :class:`~qlam_qiskit.model.normalization.ReadoutNormalization`.
     """
