@@ -11,10 +11,20 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 import numpy as np
-from qiskit.circuit import AnnotatedOperation, Instruction, Operation, Parameter, ParameterVector, QuantumCircuit
+from qiskit.circuit import (
+    AnnotatedOperation,
+    Instruction,
+    Operation,
+    Parameter,
+    ParameterExpression,
+    ParameterVector,
+    QuantumCircuit,
+)
 from qiskit.circuit.library import get_standard_gate_name_mapping
 
-from qlam_qiskit.errors import CircuitError
+from qlam_qiskit.errors import CircuitError, ConfigurationError
+
+MOST_PHASED_STEPS = 8
 
 
 def local_rotation(num_qubits: int, name: str = "alpha") -> tuple[QuantumCircuit, ParameterVector]:
@@ -28,6 +38,12 @@ def local_rotation(num_qubits: int, name: str = "alpha") -> tuple[QuantumCircuit
         circuit.rz(alpha[2 * qubit], qubit)
         circuit.ry(alpha[2 * qubit + 1], qubit)
     return circuit, alpha
+
+
+def check_count(name: str, value: object, most: int) -> None:
+    """Raise ConfigurationError unless a template's option is a whole number from 0 to ``most``."""
+    if type(value) is not int or not 0 <= value <= most:
+        raise ConfigurationError(f"option {name}: a whole number from 0 to {most:,} (got {str(value)[:40]})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,11 +127,13 @@ class MemoryCircuit:
 
         Nothing measured is fed back into the angles, so all angles of a sequence are known before it runs and the
         sequence is one circuit on hardware too. Its parameters are ``sequence_inputs(steps)``, ``weights`` and
-        ``query_angles``.
+        ``query_angles``. Beyond MOST_PHASED_STEPS steps a symbolic global phase is dropped: no measurement sees it, and
+        Qiskit adds up hundreds of expressions in hours.
         """
         phi = self.sequence_inputs(steps)
         # Names of our own in between: an input may be called what another input of the sequence will be.
-        update, inputs = _rename(_inline_lookalikes(self.update), self.inputs)
+        update = _inline_lookalikes(self.update)
+        update, inputs = _rename(_without_phase(update) if steps > MOST_PHASED_STEPS else update, self.inputs)
         circuit = QuantumCircuit(self.num_qubits, name=f"{self.update.name}_x{steps}")
         for step in range(steps):
             angles = phi[step * self.num_inputs : (step + 1) * self.num_inputs]
@@ -157,6 +175,17 @@ def _free_name(name: str, taken: Iterable[Parameter]) -> str:
     while any(other == name or other.startswith(f"{name}[") for other in others):
         name += "_"
     return name
+
+
+def _without_phase(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Drop a symbolic global phase; parameters that stand nowhere else remain in it, so that they can be bound."""
+    if not isinstance(circuit.global_phase, ParameterExpression):
+        return circuit
+    free = circuit.copy()
+    free.global_phase = 0
+    kept = set(free.parameters)
+    free.global_phase = sum(parameter for parameter in circuit.parameters if parameter not in kept)
+    return free
 
 
 def _rename(circuit: QuantumCircuit, parameters: Sequence[Parameter]) -> tuple[QuantumCircuit, list[Parameter]]:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 import pytest
-import yaml
 
 from qlam_qiskit.cli import qlam
 from qlam_qiskit.configuration import check
+from qlam_qiskit.plain_yaml import parse_yaml
 from qlam_qiskit.runs.experiment import Experiment
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +71,7 @@ def test_every_experiment_and_registry_that_a_page_shows_is_valid(page, tmp_path
     from qlam_qiskit.backends import load_registry
 
     for block in blocks("yaml")[page]:
-        values = yaml.safe_load(block)
+        values = parse_yaml(block)
         if "backends" in values:
             path = tmp_path / "backends.yaml"
             path.write_text(block)
@@ -95,4 +95,4 @@ def test_the_changelog_names_the_version():
     from qlam_qiskit import __version__
 
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == __version__
+    assert parse_yaml((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == __version__

@@ -45,7 +45,7 @@ def list_command(backends_file: Path | None, as_json: bool) -> None:
         shown = f"{name} (default)" if name == registry.default else name
         device = getattr(spec, "device", None) or getattr(spec, "noise", None) or getattr(spec, "factory", "")
         table.add_row(shown, spec.kind, device, "exact" if spec.shots is None else f"{spec.shots:,}")
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
     click.echo(f"from {registry.source}", err=True)
 
 

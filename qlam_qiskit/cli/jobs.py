@@ -164,7 +164,7 @@ def _print(submissions: Sequence[Submission], as_json: bool) -> None:
             _qpu(submission),
             span(time.time() - submission.created),
         )
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 def _described(submission: Submission, events: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ backends_file = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Backend registry; default: QLAM_BACKENDS, ./backends.yaml, or the built-in one.",
 )
-shots = click.option("--shots", type=click.IntRange(1), help="Shots of each circuit execution.")
+shots = click.option("--shots", type=click.IntRange(1, 10_000_000), help="Shots of each circuit execution.")
 limit = click.option("--limit", type=click.IntRange(1), help="Take the first N samples only.")
 part = click.option(
     "--part",

@@ -104,11 +104,13 @@ class ExpectedResult:
 
     def _check_pub(self, index: int, answer: PubResult, pub: ExpectedPub, renamed: bool) -> PubResult:
         where = f"circuit {index}"
+        if not isinstance(getattr(answer, "data", None), DataBin):
+            raise WrongResultError(f"{where}: it holds {type(answer).__name__}, not the result of a circuit")
         # The service may answer a single execution without its dimension.
         if tuple(answer.data.shape) != pub.shape and (answer.data.size, np.prod(pub.shape)) != (1, 1):
             raise WrongResultError(f"{where}: its shape is {tuple(answer.data.shape)}, and {pub.shape} was asked for")
-        said = (answer.metadata.get("circuit_metadata") or {}) if isinstance(answer.metadata, dict) else {}
-        if self.tag is not None and said and said.get(METADATA_KEY) != identity(self.tag, index):
+        said = answer.metadata.get("circuit_metadata") if isinstance(answer.metadata, dict) else None
+        if self.tag is not None and said and _mark(said) != identity(self.tag, index):
             raise WrongResultError(f"{where}: it is the result of another job or circuit")
         if pub.registers is None:
             self._check_values(where, answer, pub)
@@ -194,6 +196,10 @@ def _bounds(observables: Any) -> Any:
     if isinstance(observables, list):
         return [_bounds(entry) for entry in observables]
     return float(sum(abs(weight) for weight in observables.values()))
+
+
+def _mark(circuit_metadata: Any) -> Any:
+    return circuit_metadata.get(METADATA_KEY) if isinstance(circuit_metadata, dict) else None
 
 
 def _check_names(where: str, found: set[str], wanted: set[str]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -143,12 +145,24 @@ def describe_evaluation(found: Evaluation) -> str:
     return f"{shots}, {found.accuracy.samples:,} samples"
 
 
+def drawn(circuit: QuantumCircuit, **options: Any) -> Figure:
+    """Draw a circuit with Qiskit's drawer, whose formulas are left as they are where a name in them is none."""
+    with mpl.rc_context({"text.parse_math": True}):
+        figure = circuit.draw("mpl", **options)
+        try:
+            figure.draw_without_rendering()
+        except ValueError:
+            mpl.rcParams["text.parse_math"] = False
+            figure = circuit.draw("mpl", **options)
+    return figure
+
+
 def draw_circuit(memory: MemoryCircuit, steps: int = 1) -> Figure:
     """Draw updates of the memory with Qiskit's drawer: angles from tokens blue, trained ones orange, steps divided."""
     from matplotlib import pyplot as plt
 
     with drawing():
-        figure = _divided(memory, steps).draw("mpl", style="bw", fold=-1)
+        figure = drawn(_divided(memory, steps), style="bw", fold=-1)
         plt.close(figure)
         (axis,) = figure.axes
         inputs = memory.inputs if steps == 1 else memory.sequence_inputs(steps)
