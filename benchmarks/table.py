@@ -1,4 +1,4 @@
-"""README's section on speed, made of the committed results: ``python -m benchmarks.table --write`` puts it in."""
+"""The table of docs/speed.md, made of the committed results: ``python -m benchmarks.table --write`` puts it in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.process import ROOT
 from qlam_qiskit.compare.pages import replaced
 from qlam_qiskit.workspace import write_atomically
 
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "speed.md"
 BEGIN, END = "<!-- speed: generated from benchmarks/results -->", "<!-- end of speed -->"
 
 
@@ -66,20 +66,20 @@ def _growth(scaling: dict[str, Any]) -> list[str]:
     return found
 
 
-def in_readme() -> str:
-    """Return what README holds now."""
-    return README.read_text("utf-8").partition(BEGIN)[2].partition(END)[0].strip("\n")
+def on_page() -> str:
+    """Return what the page holds now."""
+    return PAGE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0].strip("\n")
 
 
 @click.command()
-@click.option("--write", is_flag=True, help="Put it into README.md.")
+@click.option("--write", is_flag=True, help="Put it into docs/speed.md.")
 def main(write: bool) -> None:
-    """Print README's section on speed.
+    """Print the table of docs/speed.md.
 
     Example: python -m benchmarks.table --write
     """
     if write:
-        write_atomically(README, replaced(README.read_text("utf-8"), BEGIN, END, f"{section()}\n"))
+        write_atomically(PAGE, replaced(PAGE.read_text("utf-8"), BEGIN, END, f"{section()}\n"))
     else:
         click.echo(section())
 

@@ -134,12 +134,19 @@ def _shown(text: str, length: int = 100) -> str:
     return text if len(text) <= length else f"{text[:length]}..."
 
 
+# Keys that earlier versions wrote, and what they are called now in the sections that have them.
+_RENAMED = {"heads": "registers"}
+
+
 def one_line(kind: type[BaseModel], error: ValidationError) -> str:
     """Say the first problem in one line, with the valid keys when the key is the problem."""
     problem = error.errors(include_url=False)[0]
     location, section = _find(kind, [_shown(str(part)) for part in problem["loc"]])
     where = ".".join(location) or "file"
     if problem["type"] == "extra_forbidden":
+        renamed = _RENAMED.get(location[-1])
+        if section is not None and renamed in section.model_fields:
+            return f"unknown key {where}: it is called {'.'.join([*location[:-1], renamed])} now"
         valid = f"; valid keys: {', '.join(sorted(section.model_fields))}" if section else ""
         return f"unknown key {where}{valid}"
     if problem["type"] == "missing":

@@ -15,6 +15,9 @@ class Quiet:
     def __init__(self):
         self.steps, self.epochs = 0, []
 
+    def compiling(self, done, total, seconds):
+        assert 0 <= done <= total
+
     def step(self, done, total, epoch, loss, accuracy):
         assert 0 < done <= total
         self.steps += 1

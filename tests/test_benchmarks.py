@@ -1,4 +1,4 @@
-"""The benchmark compares equal things, and README quotes what it measured."""
+"""The benchmark compares equal things, and the documentation quotes what it measured."""
 
 import numpy as np
 import pytest
@@ -29,5 +29,5 @@ def test_numbers_that_differ_are_told():
     assert errors["weights"] == pytest.approx(0.01)
 
 
-def test_readme_quotes_the_committed_results():
-    assert table.in_readme() == table.section(), "python -m benchmarks.table --write"
+def test_the_page_on_speed_quotes_the_committed_results():
+    assert table.on_page() == table.section(), "python -m benchmarks.table --write"

@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field
 
 from qlam_qiskit.configuration import Settings, check, override, read_yaml
-from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.plain_yaml import dump_yaml
 
 
@@ -161,3 +161,19 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 def test_a_key_that_is_no_word_is_said(tmp_path):
     (tmp_path / "file.yaml").write_text(dump_yaml({1: 2, "needed": 1}))
     assert "1" in _fault(read_yaml(tmp_path / "file.yaml"))
+
+
+def test_a_key_that_was_renamed_is_named_as_it_is_called_now(tmp_path):
+    from qlam_qiskit.runs.experiments import load_experiment
+    from qlam_qiskit.runs.run_folder import RunFolder
+
+    path = tmp_path / "experiment.yaml"
+    path.write_text("data: {dataset: digits}\nmodel: {heads: 2}\n")
+    for read in (lambda: load_experiment(str(path)), lambda: RunFolder.open(tmp_path).experiment()):
+        with pytest.raises(
+            QlamError, match=r"experiment\.yaml: unknown key model\.heads: it is called model\.registers now"
+        ):
+            read()
+    path.write_text("data: {dataset: digits}\nmodel: {kind: gru, heads: 2}\n")
+    with pytest.raises(ConfigurationError, match=r"unknown key model\.heads; valid keys:"):
+        load_experiment(str(path))

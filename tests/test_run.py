@@ -9,7 +9,7 @@ from qlam_qiskit.evaluation import on_device
 from qlam_qiskit.jobs import backend_record
 from qlam_qiskit.run import Run
 from qlam_qiskit.runs import saved_run
-from qlam_qiskit.train import load_experiment, train
+from qlam_qiskit.training import load_experiment, train
 
 
 @pytest.fixture

@@ -22,21 +22,21 @@ class Baseline(nn.Module):
         The ``model:`` section of an experiment.
     steps, token_size
         T and c.
-    num_classes, num_answers
+    classes, answers
         C and M.
     """
 
     def __init__(
-        self, settings: BaselineSettings, *, steps: int, token_size: int, num_classes: int, num_answers: int = 1
+        self, settings: BaselineSettings, *, steps: int, token_size: int, classes: int, answers: int = 1
     ) -> None:
         super().__init__()
         times = settings.readout.times
-        self.num_answers, self.num_classes = num_answers, num_classes
+        self.answers, self.classes = answers, classes
         self.readout_steps = readout_steps(steps, times)
         self.pooling = settings.readout.pooling
         self.embedding = make_embedding(settings.embedding, token_size)
         self.memory = _make_memory(settings, steps)
-        self.head = nn.Linear(times * settings.width, num_answers * num_classes)
+        self.head = nn.Linear(times * settings.width, answers * classes)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return logits (B, M, C)."""
@@ -58,7 +58,7 @@ class Baseline(nn.Module):
 
     def classify(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
         """Map readouts (B, R, width) to logits (B, M, C)."""
-        return self.head(self.features(readouts)).reshape(-1, self.num_answers, self.num_classes)
+        return self.head(self.features(readouts)).reshape(-1, self.answers, self.classes)
 
 
 def _make_memory(settings: BaselineSettings, steps: int) -> nn.Module:

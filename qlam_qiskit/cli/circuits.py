@@ -71,21 +71,19 @@ def draw_command(
     from qlam_qiskit.errors import ConfigurationError
 
     memory = _load(name, qubits, options, path)
-    circuit = memory.update if steps == 1 else memory.unroll(steps, query=False)
     if out is None:
+        circuit = memory.update if steps == 1 else memory.unroll(steps, query=False)
         click.echo(str(circuit.draw("text", fold=110)))
         return
     if out.suffix not in (".png", ".svg", ".pdf"):
         raise ConfigurationError(f"--out {out}: the name must end in .png, .svg or .pdf")
     import matplotlib as mpl
 
-    from qlam_qiskit.circuit_drawing import draw_with_matplotlib
-
     mpl.use("Agg")
-    picture = BytesIO()
-    drawn = draw_with_matplotlib(circuit, style="clifford")
-    drawn.savefig(picture, format=out.suffix[1:], bbox_inches="tight", dpi=150)
-    _write(out, picture.getvalue())
+    from qlam_qiskit.report.figures import draw_circuit
+    from qlam_qiskit.report.style import as_file
+
+    _write(out, as_file(draw_circuit(memory, steps), out.suffix[1:]))
     click.echo(str(out))
 
 

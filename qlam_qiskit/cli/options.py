@@ -14,7 +14,7 @@ from qlam_qiskit.cli import completion
 data_dir = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Holds a folder for each data set; default: QLAM_DATA, or your cache directory.",
+    help="Holds a folder for each data set; looked in before QLAM_DATA, or your cache directory.",
 )
 backend = click.option(
     "--backend",

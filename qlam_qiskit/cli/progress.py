@@ -20,7 +20,10 @@ from rich.progress import (
 
 
 class TrainingBar:
-    """Reports training, unless ``quiet``: a bar while it runs, a line for each epoch that has finished."""
+    """Reports training, unless ``quiet``: a bar while it runs, a line for each epoch that has finished.
+
+    Before it, where the exact engine's loops are not compiled yet, a line that says so, and a bar of their own.
+    """
 
     def __init__(self, epochs: int, *, quiet: bool = False) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=quiet)
@@ -28,14 +31,15 @@ class TrainingBar:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
-            TextColumn("loss {task.fields[loss]:.4f}  accuracy {task.fields[accuracy]:.2%}"),
+            TextColumn("{task.fields[figures]}"),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=True),
             console=self._console,
             disable=quiet or not self._console.is_terminal,
             transient=True,
         )
-        self._task = self._progress.add_task("starting", total=None, loss=float("nan"), accuracy=0.0)
+        self._task = self._progress.add_task("starting", total=None, figures="")
+        self._said = False
 
     def __enter__(self) -> TrainingBar:
         self._progress.start()
@@ -44,10 +48,21 @@ class TrainingBar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    def compiling(self, done: int, total: int, seconds: int) -> None:
+        """Say that the engine's loops are compiled, and move their bar."""
+        if not self._said:
+            self._console.print(f"compiling the exact engine for this machine: once, about {seconds} s")
+            self._said = True
+        figures = f"{done} of {total} loops"
+        self._progress.update(self._task, completed=done, total=total, description="compiling", figures=figures)
+
     def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float) -> None:
         """Move the bar."""
-        label = f"epoch {epoch}/{self._epochs}"
-        self._progress.update(self._task, completed=done, total=total, description=label, loss=loss, accuracy=accuracy)
+        if self._said:  # the time left is that of steps, not of loops
+            self._progress.reset(self._task)
+            self._said = False
+        label, figures = f"epoch {epoch}/{self._epochs}", f"loss {loss:.4f}  accuracy {accuracy:.2%}"
+        self._progress.update(self._task, completed=done, total=total, description=label, figures=figures)
 
     def say(self, line: str) -> None:
         """Print a line beside the bar."""

@@ -67,8 +67,8 @@ def train_command(
     Example: qlam train smnist --data-dir data --set training.epochs=2
     """
     from qlam_qiskit.cli.progress import TrainingBar, interruptible
-    from qlam_qiskit.train import load_experiment, train
-    from qlam_qiskit.train.joining import joined
+    from qlam_qiskit.training import load_experiment, train
+    from qlam_qiskit.training.joining import joined
 
     with joined() as ranks:
         try:

@@ -14,7 +14,7 @@ from qlam_qiskit.compare.running import EVERYTHING, Choice, Follow
 from qlam_qiskit.compare.settings import Comparison
 from qlam_qiskit.compare.training import Bench, is_finished, run_final
 from qlam_qiskit.errors import ConfigurationError, QlamError
-from qlam_qiskit.train import Interrupted
+from qlam_qiskit.training import Interrupted
 from qlam_qiskit.workspace import workspace
 
 

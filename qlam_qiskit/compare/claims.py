@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from qlam_qiskit.compare.planning import Job
-from qlam_qiskit.train import Interrupted
+from qlam_qiskit.training import Interrupted
 from qlam_qiskit.workspace import make_private_folder
 
 _POLL_SECONDS = 0.5

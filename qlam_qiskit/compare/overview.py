@@ -1,4 +1,4 @@
-"""The front page's tables: models by tasks, from the records of several comparisons."""
+"""The tables of all comparisons: models by tasks, from the records of several comparisons."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def overview(columns: Sequence[Column]) -> str:
     for group in groups.values():
         if group[0].comparison.vary is not None:
             parts.append(f"{group[0].comparison.description}:")
-        parts.append(_measured(group))
+        parts.append(measured(group))
         if reported := _reported(group):
             parts += ["Reported elsewhere, of other sizes and training, not run here:", reported]
         tests = [f"- {sentence(column.comparison, column.entry)}" for column in group if column.entry["test"]]
@@ -42,7 +42,7 @@ def overview(columns: Sequence[Column]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _measured(columns: Sequence[Column]) -> str:
+def measured(columns: Sequence[Column]) -> str:
     """Write test accuracies, the best of each task in bold."""
     labels = {
         row["model"]: column.comparison.models[row["model"]].label for column in columns for row in column.entry["rows"]

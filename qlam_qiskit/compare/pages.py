@@ -1,7 +1,8 @@
 """Keeps the pages that show comparisons equal to the committed results: ``python -m qlam_qiskit.compare.pages``.
 
-Everything between the two marker comments is generated from the records in ``results/*/``: an overview in README, one
-full table for each comparison in docs/comparisons.md. The tables beside the records are written anew with them.
+Everything between the two marker comments is generated from the records in ``results/*/``: one small table in README;
+in docs/comparisons.md an overview of all tasks, then the full table of each comparison. The tables beside the records
+are written anew with them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from qlam_qiskit.compare.finding import load_comparison
-from qlam_qiskit.compare.overview import Column, overview
+from qlam_qiskit.compare.overview import Column, measured, overview
 from qlam_qiskit.compare.records import Records
 from qlam_qiskit.compare.settings import Comparison
 from qlam_qiskit.compare.tables import Table, make_table, to_markdown, write_tables
@@ -21,22 +22,34 @@ from qlam_qiskit.workspace import write_file
 BEGIN, END = "<!-- comparisons: generated from results/ -->", "<!-- end of comparisons -->"
 
 
+_NONE = "None has finished yet.\n"
+
+
+def front(results: Path) -> str:
+    """Write the accuracies on single tasks in a results folder as one table."""
+    columns = [column for column in _columns(results) if column.comparison.vary is None]
+    return f"{measured(columns)}\n" if columns else _NONE
+
+
 def summary(results: Path) -> str:
     """Write the overview of all comparisons in a results folder as Markdown."""
-    columns = [Column(comparison, entry) for _, comparison, table in _finished(results) for entry in table]
-    return overview(columns) if columns else "None has finished yet.\n"
+    return overview(columns) if (columns := _columns(results)) else _NONE
 
 
 def details(results: Path) -> str:
-    """Write the full table of every comparison in a results folder as Markdown."""
+    """Write the overview, and the full table of every comparison in a results folder, as Markdown."""
     parts = [
         f"## {name}\n\n{comparison.description}. {to_markdown(comparison, name, table)}"
         for name, comparison, table in _finished(results)
     ]
-    return "\n".join(parts) or "None has finished yet.\n"
+    return "\n".join([f"## All tasks\n\n{summary(results)}", *parts]) if parts else _NONE
 
 
-PAGES: dict[str, Callable[[Path], str]] = {"README.md": summary, "docs/comparisons.md": details}
+PAGES: dict[str, Callable[[Path], str]] = {"README.md": front, "docs/comparisons.md": details}
+
+
+def _columns(results: Path) -> list[Column]:
+    return [Column(comparison, entry) for _, comparison, table in _finished(results) for entry in table]
 
 
 def replaced(text: str, begin: str, end: str, body: str) -> str:

@@ -14,7 +14,7 @@ from qlam_qiskit.compare.planning import Job
 from qlam_qiskit.configuration import check
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.runs.records import ComparisonRecord, FinalRecord, read_json
-from qlam_qiskit.train import Experiment
+from qlam_qiskit.training import Experiment
 from qlam_qiskit.workspace import write_file
 
 

@@ -17,7 +17,7 @@ from qlam_qiskit.compare.tables import write_tables
 from qlam_qiskit.compare.training import Bench, run_final, run_trial
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.plain_yaml import dump_yaml
-from qlam_qiskit.train import Interrupted, Reporter
+from qlam_qiskit.training import Interrupted, Reporter
 from qlam_qiskit.workspace import workspace, write_file
 
 # Follows the training of one job: entered when it starts.

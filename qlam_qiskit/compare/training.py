@@ -19,9 +19,9 @@ from qlam_qiskit.network.selection import BackendExecutions
 from qlam_qiskit.runs.building import build_model
 from qlam_qiskit.runs.predictions import outputs
 from qlam_qiskit.runs.saved_run import SavedRun
-from qlam_qiskit.train import Reporter, RunFolder, train
-from qlam_qiskit.train.running import has_begun
-from qlam_qiskit.train.trainer import Trainer
+from qlam_qiskit.training import Reporter, RunFolder, train
+from qlam_qiskit.training.running import has_begun
+from qlam_qiskit.training.trainer import Trainer
 from qlam_qiskit.workspace import make_private_folder, write_file
 
 

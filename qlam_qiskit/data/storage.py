@@ -44,7 +44,10 @@ def locate(image_set: ImageSet, data_dir: Path | None) -> Place:
     """
     if data_dir is not None:
         if not data_dir.is_dir():
-            raise DataError(f"{data_dir}: no such data folder")
+            raise DataError(
+                f"{data_dir}: no such data folder; `qlam data fetch {image_set.name} --data-dir {data_dir}` makes it, "
+                "and without --data-dir QLAM_DATA or your cache is taken"
+            )
         folder = data_dir / image_set.folder
         if folder.is_dir():
             return Place(folder, _missing(image_set, folder), is_cache=False)

@@ -195,6 +195,15 @@ class ExactEngine:
 
     def _call(self, loop: EntryPoint, tape: Tape, register: int, index: int, *arrays: np.ndarray) -> Sums:
         """Run a loop on one block; returns what it added up for the update circuit."""
+        lanes = tape.cut.lanes
+        arguments, sums = self._arguments(tape, register, index, *arrays)
+        if (loop, lanes) not in self._code:
+            self._code[loop, lanes] = loop.resolve(*arguments)
+        self._code[loop, lanes](*arguments)
+        return sums
+
+    def _arguments(self, tape: Tape, register: int, index: int, *arrays: np.ndarray) -> tuple[tuple[Any, ...], Sums]:
+        """Lay out what a loop takes for one block, and where it adds up for the update circuit."""
         block, lanes = tape.cut.block(register, index), tape.cut.lanes
         update_buffers, query_buffers, states = self._buffers_of_thread(lanes)
         if block.lanes < lanes:  # idle lanes must not hold the NaN of some earlier batch
@@ -203,11 +212,7 @@ class ExactEngine:
         update = self._update.circuit(tape.shared[register], update_buffers)
         query = self._query.circuit(tape.query_shared, query_buffers)
         fixed = (block, self._numbers, tape.slots, states, tape.states[register][index])
-        arguments = (tape.angles, tape.query_angles, update, query, *fixed, *arrays)
-        if (loop, lanes) not in self._code:
-            self._code[loop, lanes] = loop.resolve(*arguments)
-        self._code[loop, lanes](*arguments)
-        return update.sums
+        return (tape.angles, tape.query_angles, update, query, *fixed, *arrays), update.sums
 
     def _buffers_of_thread(self, lanes: int) -> tuple[Any, ...]:
         kept = self._buffers.__dict__

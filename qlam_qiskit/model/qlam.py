@@ -31,6 +31,7 @@ from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.model.normalization import ReadoutNormalization
 from qlam_qiskit.model.settings import ModelSettings, readout_steps
 from qlam_qiskit.network import ExactExecution
+from qlam_qiskit.network.given import AnyBackend, executions_on
 from qlam_qiskit.network.selection import ExecutionFactory
 from qlam_qiskit.templates import load_template
 
@@ -41,34 +42,48 @@ class QLAM(nn.Module):
     Parameters
     ----------
     settings
-        The ``model:`` section of an experiment.
+        Everything else about the model, the ``model:`` section of an experiment; by default its defaults.
     steps, token_size
         T and c.
-    num_classes, num_answers
+    classes, answers
         C and M.
-    execution
-        Where the memories run; by default the exact engine in single precision.
     circuit
-        The memory circuit of all registers; by default the template that ``settings`` name is built.
+        The memory circuit of all registers, or a template's name; by default the template that ``settings`` name.
+    backend
+        Where the memories run: a name in backends.yaml, an entry of it, a Qiskit ``BackendV2``, or a V2 sampler or
+        estimator; by default the exact engine in single precision.
+    execution
+        What makes the memories' executions, in place of ``backend``.
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown template or backend, or when both ``backend`` and ``execution`` are given.
     """
 
     def __init__(
         self,
-        settings: ModelSettings,
+        settings: ModelSettings | None = None,
         *,
         steps: int,
-        token_size: int,
-        num_classes: int,
-        num_answers: int = 1,
+        classes: int,
+        token_size: int = 1,
+        answers: int = 1,
+        circuit: MemoryCircuit | str | None = None,
+        backend: AnyBackend | None = None,
         execution: ExecutionFactory | None = None,
-        circuit: MemoryCircuit | None = None,
     ) -> None:
         super().__init__()
-        if circuit is None:
+        settings = settings or ModelSettings()
+        if backend is not None:
+            if execution is not None:
+                raise ConfigurationError("give a model a backend or an execution, not both")
+            execution = executions_on(backend)
+        if not isinstance(circuit, MemoryCircuit):
             named = settings.circuit
-            circuit = load_template(named.template, named.qubits, named.options)
+            circuit = load_template(circuit or named.template, named.qubits, {} if circuit else named.options)
         times = settings.readout.times
-        self.num_answers, self.num_classes = num_answers, num_classes
+        self.answers, self.classes = answers, classes
         every_step = tuple(range(steps))
         spaced = readout_steps(steps, times)
         self.layers = nn.ModuleList()
@@ -80,7 +95,7 @@ class QLAM(nn.Module):
             token_size = layer.readout_size
         normalize, spread = settings.readout.normalize is not None, settings.readout.spread
         self.normalization = ReadoutNormalization(times * token_size, spread) if normalize else None
-        self.head = nn.Linear(times * token_size, num_answers * num_classes)
+        self.head = nn.Linear(times * token_size, answers * classes)
 
     def forward(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
         """Return logits (B, M, C)."""
@@ -108,7 +123,7 @@ class QLAM(nn.Module):
     def classify(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
         """Map readouts (B, R, H * Q * K) to logits (B, M, C); ``own_statistics`` as in :meth:`features`."""
         features = self.features(readouts, own_statistics=own_statistics)
-        return self.head(features).reshape(-1, self.num_answers, self.num_classes)
+        return self.head(features).reshape(-1, self.answers, self.classes)
 
     def check_samples(self, count: int) -> None:
         """Raise ConfigurationError when ``count`` samples are too few to be normalized with their own statistics."""

@@ -25,7 +25,7 @@ def logit_attention(model: nn.Module, tokens: np.ndarray, classes: np.ndarray) -
     tokens float32 (T, c) of one sample; classes (M,).
     """
     answers = len(classes)
-    unit = torch.zeros(answers, answers, model.num_classes)
+    unit = torch.zeros(answers, answers, model.classes)
     unit[range(answers), range(answers), list(classes)] = 1.0
     return _sizes(model, tokens, unit)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,12 +14,14 @@ from matplotlib.ticker import MaxNLocator
 from qiskit import QuantumCircuit
 
 from qlam_qiskit.circuit_drawing import draw_with_matplotlib
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.report.findings import Sample
 from qlam_qiskit.report.history import Evaluation, TrainingCurves
 from qlam_qiskit.report.style import INK, MUTED, PAPER, SERIES, WIDTH, drawing
 from qlam_qiskit.report.tokens import Shown
 
 _MOST_CELLS = 30  # classes whose confusions are written as numbers
+_STRONGEST = 0.58  # shade of a cell on which its number can still be read: 4.5 to 1, in the light and the dark
 _SHORT_LINE = 16  # characters that fit over an image, four of them in a row
 
 
@@ -36,6 +39,8 @@ def draw_training(curves: TrainingCurves) -> Figure:
             axis.plot(curves.epochs, train, color=SERIES[0], label="training", **marker)
             if validation is not None:
                 axis.plot(curves.epochs, validation, color=SERIES[1], label="validation", **marker)
+            if len(curves.epochs) == 1:  # an axis of its own would be a thousandth of an epoch wide
+                axis.set_xlim(curves.epochs[0] - 1, curves.epochs[0] + 1)
             if curves.best_epoch is not None:
                 axis.axvline(curves.best_epoch, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
             axis.set_title(title)
@@ -64,13 +69,16 @@ def draw_confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
             strength = count / totals[true] if is_right else 0.12 + 0.88 * count / worst
             axis.add_patch(
                 Rectangle(
-                    (predicted - 0.47, true - 0.47), 0.94, 0.94, facecolor=SERIES[0 if is_right else 1], alpha=strength
+                    (predicted - 0.47, true - 0.47),
+                    0.94,
+                    0.94,
+                    facecolor=SERIES[0 if is_right else 1],
+                    alpha=_STRONGEST * strength,
                 )
             )
             if classes <= _MOST_CELLS:
                 size = 8 if classes <= 12 else 5
-                colour = PAPER if strength > 0.55 else INK
-                axis.text(predicted, true, f"{count}", ha="center", va="center", color=colour, fontsize=size)
+                axis.text(predicted, true, f"{count}", ha="center", va="center", color=INK, fontsize=size)
         axis.set(xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5), aspect="equal")
         axis.grid(visible=False)
         axis.tick_params(length=0)
@@ -136,16 +144,49 @@ def describe_evaluation(found: Evaluation) -> str:
     return f"{shots}, {found.accuracy.samples:,} samples"
 
 
-def draw_circuit(circuit: QuantumCircuit) -> Figure:
-    """Draw one update of the memory with Qiskit's drawer."""
+def draw_circuit(memory: MemoryCircuit, steps: int = 1) -> Figure:
+    """Draw updates of the memory with Qiskit's drawer: angles from tokens blue, trained ones orange, steps divided."""
     with drawing():
-        figure = draw_with_matplotlib(circuit, style="bw", fold=-1)
+        figure = draw_with_matplotlib(_divided(memory, steps), style="bw", fold=-1)
         (axis,) = figure.axes
+        inputs = memory.inputs if steps == 1 else memory.sequence_inputs(steps)
+        for colour, parameters in zip(SERIES, (inputs, memory.weights), strict=False):
+            _outline(axis, {parameter.name for parameter in parameters}, colour)
         place = axis.get_position()
         axis.set_position((0, 0, 1, 1))  # cut the drawer's wide margins off
         width, height = figure.get_size_inches()
         figure.set_size_inches(place.width * width, place.height * height)
         return figure
+
+
+def _divided(memory: MemoryCircuit, steps: int) -> QuantumCircuit:
+    """Write out updates with a barrier at the beginning of each and at the end of the last."""
+    whole = memory.update if steps == 1 else memory.unroll(steps, query=False)
+    size = len(whole.data) // steps
+    circuit = whole.copy_empty_like()
+    for step in range(steps):
+        circuit.barrier(label=f"step {step + 1}" if steps > 1 else "one step")
+        for instruction in whole.data[step * size : (step + 1) * size]:
+            circuit.append(instruction)
+    circuit.barrier(label="next")
+    return circuit
+
+
+def _outline(axis: Axes, names: set[str], colour: str) -> None:
+    """Outline gates whose angle names one of these parameters: their boxes, or their text where they have none."""
+    word = re.compile(rf"(?<![\w\]])(?:{'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})(?![\w\[])")
+    boxes = [patch for patch in axis.patches if isinstance(patch, Rectangle)]
+    for text in axis.texts:
+        if not names or not word.search(text.get_text()):
+            continue
+        x, y = text.get_position()
+        inside = [
+            box for box in boxes if 0 <= x - box.get_x() <= box.get_width() and 0 <= y - box.get_y() <= box.get_height()
+        ]
+        for box in inside[-1:]:
+            box.set(edgecolor=colour, linewidth=2.2)
+        if not inside:
+            text.set_bbox({"facecolor": PAPER, "edgecolor": colour, "linewidth": 1.2, "pad": 1.5})
 
 
 def draw_image(axis: Axes, shown: Shown) -> None:

@@ -80,7 +80,7 @@ def _mistakes(findings: Findings) -> Iterator[Picture]:
 
 
 def _circuit(findings: Findings) -> Iterator[Picture]:
-    yield Picture("circuit", None, draw_circuit(findings.circuit.update))
+    yield Picture("circuit", None, draw_circuit(findings.circuit))
 
 
 def _memory(findings: Findings) -> Iterator[Picture]:

@@ -36,8 +36,8 @@ def build_model(
     sizes = {
         "steps": data.steps,
         "token_size": data.token_size,
-        "num_classes": data.num_classes,
-        "num_answers": data.num_answers,
+        "classes": data.num_classes,
+        "answers": data.num_answers,
     }
     if not isinstance(settings, ModelSettings):
         if isinstance(execution, BackendExecutions) and execution.spec.kind != "exact":

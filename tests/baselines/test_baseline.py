@@ -28,7 +28,7 @@ def settings(kind, **options):
 
 def build(kind, steps=12, answers=1, **options):
     torch.manual_seed(0)
-    return Baseline(settings(kind, **options), steps=steps, token_size=2, num_classes=4, num_answers=answers)
+    return Baseline(settings(kind, **options), steps=steps, token_size=2, classes=4, answers=answers)
 
 
 KINDS = ["rnn", "lstm", "gru", "s4d", "transformer"]
@@ -68,7 +68,7 @@ def test_attention_sees_every_token():
 @pytest.mark.parametrize("steps", [8, 10, 23])
 @pytest.mark.parametrize("times", [1, 3, 8])
 def test_reading_times_are_those_of_qlam(steps, times):
-    sizes = {"steps": steps, "token_size": 1, "num_classes": 2}
+    sizes = {"steps": steps, "token_size": 1, "classes": 2}
     qlam = QLAM(ModelSettings(circuit={"qubits": 2}, readout={"times": times}), **sizes)
     baseline = Baseline(RecurrentSettings(kind="rnn", readout={"times": times}), **sizes)
     assert baseline.readout_steps == qlam.layers[-1].readout_steps

@@ -11,7 +11,7 @@ from qlam_qiskit.evaluation.evaluate import evaluate
 from qlam_qiskit.evaluation.on_device import prepare
 from qlam_qiskit.plain_yaml import dump_yaml, parse_yaml
 from qlam_qiskit.runs.checkpoint import load_checkpoint
-from qlam_qiskit.train import Interrupted, RunFolder, load_experiment, train
+from qlam_qiskit.training import Interrupted, RunFolder, load_experiment, train
 
 MODELS = {
     "rnn": "{kind: rnn, width: 6}",

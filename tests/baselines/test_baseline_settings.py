@@ -7,7 +7,7 @@ import pytest
 from qlam_qiskit.baselines import RecurrentSettings, ReservoirSettings, StateSpaceSettings, TransformerSettings
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import ModelSettings
-from qlam_qiskit.train import load_experiment
+from qlam_qiskit.training import load_experiment
 
 KINDS = {
     "qlam": ModelSettings,

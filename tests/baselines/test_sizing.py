@@ -9,7 +9,7 @@ from qlam_qiskit.errors import ConfigurationError
 @pytest.mark.parametrize("budget", [300, 1_000, 3_303])
 def test_no_other_width_is_nearer(budget):
     def count(width):
-        model = Baseline(RecurrentSettings(kind="gru", width=width), steps=4, token_size=1, num_classes=3)
+        model = Baseline(RecurrentSettings(kind="gru", width=width), steps=4, token_size=1, classes=3)
         return count_parameters(model)
 
     counts = {width: count(width) for width in range(1, 40)}

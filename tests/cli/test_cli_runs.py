@@ -10,7 +10,7 @@ from qiskit import qpy
 
 from qlam_qiskit.run import Run
 from qlam_qiskit.runs import RunFolder
-from qlam_qiskit.train import load_experiment, train
+from qlam_qiskit.training import load_experiment, train
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch
 from qlam_qiskit.compare import Choice, check_records, load_comparison
 from qlam_qiskit.compare.records import pack, unpack
 from qlam_qiskit.errors import ConfigurationError, QlamError
-from qlam_qiskit.train import Interrupted
+from qlam_qiskit.training import Interrupted
 
 OUT = Path("results/small")
 RECORD = OUT / "gru-seed0.json"

@@ -14,7 +14,7 @@ from qlam_qiskit.compare import load_comparison
 from qlam_qiskit.compare.records import Records, unpack
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.plain_yaml import dump_yaml
-from qlam_qiskit.train import Interrupted, RunFolder
+from qlam_qiskit.training import Interrupted, RunFolder
 
 TRIALS = ["qlam-x0.3", "qlam-x1", "gru-x0.3", "gru-x1"]
 RUNS = ["qlam-seed0", "gru-seed0", "qlam-seed1", "gru-seed1"]

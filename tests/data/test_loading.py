@@ -75,7 +75,7 @@ def test_a_patch_that_does_not_divide_is_a_configuration_error(mnist_dir):
 
 
 def test_a_data_folder_that_does_not_exist_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"nowhere: no such data folder$"):
+    with pytest.raises(DataError, match=r"nowhere: no such data folder; `qlam data fetch \w+ --data-dir \S*nowhere`"):
         load_data(DataSettings(dataset="mnist"), tmp_path / "nowhere")
 
 

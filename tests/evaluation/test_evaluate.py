@@ -8,7 +8,7 @@ import pytest
 
 from qlam_qiskit.errors import ConfigurationError, RunError
 from qlam_qiskit.evaluation.evaluate import evaluate
-from qlam_qiskit.train import load_experiment, train
+from qlam_qiskit.training import load_experiment, train
 
 
 @pytest.fixture

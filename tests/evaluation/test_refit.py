@@ -17,7 +17,7 @@ from qlam_qiskit.evaluation.refit import fit_head, refit
 from qlam_qiskit.jobs import Ledger, show
 from qlam_qiskit.runs import saved_run
 from qlam_qiskit.runs.checkpoint import load_checkpoint
-from qlam_qiskit.train import load_experiment, train
+from qlam_qiskit.training import load_experiment, train
 
 REGISTRY = """
 default: exact

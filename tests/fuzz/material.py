@@ -31,10 +31,12 @@ SMALL = {
 def run_files() -> dict[str, bytes]:
     """Train a small model once; returns its run folder and data."""
     from qlam_qiskit.runs.experiment import Experiment
-    from qlam_qiskit.train import train
+    from qlam_qiskit.training import train
 
     class Quiet:
         def step(self, *_: object) -> None: ...
+        def compiling(self, *_: object) -> None: ...
+
         def epoch(self, *_: object) -> None: ...
 
     before = Path.cwd()

@@ -12,7 +12,7 @@ from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission
 from qlam_qiskit.evaluation.on_device import prepare, send
 from qlam_qiskit.jobs import Ledger, show
-from qlam_qiskit.train import load_experiment, train
+from qlam_qiskit.training import load_experiment, train
 
 REGISTRY = """
 default: exact

@@ -14,7 +14,7 @@ from qlam_qiskit.cli.backends import backends
 from qlam_qiskit.cli.jobs import jobs as jobs_command
 from qlam_qiskit.errors import QlamError
 from qlam_qiskit.jobs import Ledger, show
-from qlam_qiskit.train import load_experiment, train
+from qlam_qiskit.training import load_experiment, train
 
 REGISTRY = """
 default: exact

@@ -23,7 +23,7 @@ STEPS = 3
 def make(noise, **sections):
     torch.manual_seed(0)
     values = {"circuit": {"template": "line", "qubits": 3}, "time_scale": 0.5, "noise": noise, **sections}
-    return QLAM(check(ModelSettings, values, "test"), steps=5, token_size=2, num_classes=4)
+    return QLAM(check(ModelSettings, values, "test"), steps=5, token_size=2, classes=4)
 
 
 @pytest.mark.parametrize("template", ["line", "ring", "brickwork", "ising"])

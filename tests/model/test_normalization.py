@@ -17,7 +17,7 @@ def make(**sections):
         "readout": {"normalize": "batch", "times": 2},
         **sections,
     }
-    return QLAM(check(ModelSettings, values, "test"), steps=6, token_size=2, num_classes=4)
+    return QLAM(check(ModelSettings, values, "test"), steps=6, token_size=2, classes=4)
 
 
 @pytest.fixture

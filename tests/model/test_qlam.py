@@ -8,7 +8,7 @@ from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import QLAM, ModelSettings
 from qlam_qiskit.model.embedding import CausalConvolution
 
-SIZES = {"steps": 9, "token_size": 3, "num_classes": 4, "num_answers": 2}
+SIZES = {"steps": 9, "token_size": 3, "classes": 4, "answers": 2}
 
 
 def make(**sections):
@@ -85,7 +85,7 @@ def test_the_causal_convolution_is_torchs_convolution_of_the_past():
 def test_the_memory_starts_near_the_identity():
     torch.manual_seed(0)
     settings = check(ModelSettings, {"time_scale": 0.01, "weight_std": 0.001}, "test")
-    model = QLAM(settings, steps=20, token_size=1, num_classes=2)
+    model = QLAM(settings, steps=20, token_size=1, classes=2)
     with torch.no_grad():
         model.layers[0].query_angles.zero_()
         probability_of_zero = (model.read(torch.randn(4, 20, 1))[:, 0, 0] + 1) / 64

@@ -21,7 +21,7 @@ def make(**sections):
     torch.manual_seed(0)
     values = {"circuit": {"template": "line", "qubits": 3}, "embedding": {"width": 5, "kernel": 3}, **sections}
     settings = check(ModelSettings, {"time_scale": 0.5, **values}, "test")
-    return QLAM(settings, steps=5, token_size=2, num_classes=4)
+    return QLAM(settings, steps=5, token_size=2, classes=4)
 
 
 def exact_probabilities(pub):

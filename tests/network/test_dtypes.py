@@ -86,7 +86,7 @@ def test_autocast_changes_no_number_of_the_memory():
 def _model(**sections):
     torch.manual_seed(0)
     values = {"circuit": {"template": "line", "qubits": 2}, "embedding": {"width": 4, "kernel": 2}, **sections}
-    return QLAM(check(ModelSettings, values, "test"), steps=5, token_size=3, num_classes=3)
+    return QLAM(check(ModelSettings, values, "test"), steps=5, token_size=3, classes=3)
 
 
 @pytest.mark.parametrize("convert", ["bfloat16", "half", "double"])

@@ -6,7 +6,7 @@ import pytest
 
 from qlam_qiskit.evaluation.evaluate import evaluate
 from qlam_qiskit.plain_yaml import dump_yaml
-from qlam_qiskit.train import load_experiment, train
+from qlam_qiskit.training import load_experiment, train
 
 IMAGES = {
     "description": "Digits <by> patches",
@@ -49,6 +49,9 @@ BASELINE = {
 
 class _Silent:
     def step(self, *arguments):
+        pass
+
+    def compiling(self, done, total, seconds):
         pass
 
     def epoch(self, metrics):

@@ -27,7 +27,7 @@ def model():
     def double(memory, readout, steps, readout_steps):
         return ExactExecution.of(memory, readout, readout_steps, precision="float64")
 
-    made = QLAM(settings, steps=6, token_size=3, num_classes=4, num_answers=2, execution=double)
+    made = QLAM(settings, steps=6, token_size=3, classes=4, answers=2, execution=double)
     return made.double().eval()
 
 

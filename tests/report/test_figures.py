@@ -1,7 +1,10 @@
 """Figures show the numbers that they are given, and are written the same way every time."""
 
+import re
+
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from qlam_qiskit.report.figures import (
     draw_circuit,
@@ -14,7 +17,7 @@ from qlam_qiskit.report.findings import Attention, Sample
 from qlam_qiskit.report.history import Accuracy, Evaluation, TrainingCurves
 from qlam_qiskit.report.memory import MemoryTrace
 from qlam_qiskit.report.memory_figures import draw_attention, draw_memory, draw_readouts
-from qlam_qiskit.report.style import as_file, as_inline_svg
+from qlam_qiskit.report.style import INK, SERIES, as_file, as_inline_svg
 from qlam_qiskit.report.tokens import Shown
 from qlam_qiskit.templates import load_template
 
@@ -53,7 +56,7 @@ def test_confusions_are_written_where_they_happened():
     (axis,) = figure.axes
     assert {text.get_position(): text.get_text() for text in axis.texts} == {(0, 0): "7", (0, 1): "3", (1, 1): "5"}
     diagonal = next(patch for patch in axis.patches if patch.get_xy() == (0.53, 0.53))
-    assert diagonal.get_alpha() == pytest.approx(5 / 8)
+    assert diagonal.get_alpha() == pytest.approx(0.58 * 5 / 8)
 
 
 def test_many_classes_have_no_numbers():
@@ -99,7 +102,12 @@ def test_attention_lies_over_the_image():
 def test_attention_without_an_image_has_a_row_for_each_answer_and_query():
     attention = Attention(np.vstack([np.arange(16.0), np.zeros(16)]), np.ones((1, 2, 1, 16)), (16,))
     _, rows = draw_attention(sample(image=False, answers=("b", "a")), attention).axes
-    assert [label.get_text() for label in rows.get_yticklabels()] == ["logit of b", "logit of a", "head 1", "head 2"]
+    assert [label.get_text() for label in rows.get_yticklabels()] == [
+        "logit of b",
+        "logit of a",
+        "register 1",
+        "register 2",
+    ]
     np.testing.assert_allclose(rows.images[0].get_array()[0], np.arange(16) / 15)
     np.testing.assert_allclose(rows.images[0].get_array()[1], 0)
 
@@ -115,7 +123,7 @@ def test_the_circuit_is_drawn_without_leaving_figures_behind():
     from matplotlib import pyplot as plt
 
     before = plt.get_fignums()
-    figure = draw_circuit(load_template("line", 3).update)
+    figure = draw_circuit(load_template("line", 3))
     assert any("theta" in text for text in texts(figure))
     assert plt.get_fignums() == before
 
@@ -129,3 +137,43 @@ def test_inline_figures_have_their_own_ids_and_the_pages_colours():
     assert "overlap with the last state</text>" in svg
     assert "font-family" not in svg
     assert all(name.startswith("memory-3-") for name in __import__("re").findall(r'id="([^"]*)"', svg))
+
+
+def luminance(colour):
+    channels = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return float(np.dot((0.2126, 0.7152, 0.0722), channels))
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_numbers_of_confusions_can_be_read(dark):
+    """At least 4.5 to 1 on every shade, with the colours of the page in the light and in the dark."""
+    from importlib.resources import files
+
+    from matplotlib.colors import to_rgb
+
+    sheet = (files("qlam_qiskit.report") / "report.css").read_text(encoding="utf-8").split("@media")[int(dark)]
+    page = {name: np.array(to_rgb(value)) for name, value in re.findall(r"--([\w-]+): (#\w{6})", sheet)}
+    figure = draw_confusion(np.array([[9, 1, 3], [9, 1, 0], [2, 0, 5]]), ("a", "b", "c"))
+    (axis,) = figure.axes
+    assert {to_rgb(text.get_color()) for text in axis.texts} == {to_rgb(INK)}
+    for patch in axis.patches:
+        series = page[f"series-{1 + SERIES.index(to_hex(patch.get_facecolor()))}"]
+        shade = patch.get_alpha() * series + (1 - patch.get_alpha()) * page["paper"]
+        low, high = sorted((luminance(shade), luminance(page["ink"])))
+        assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+def test_a_training_of_one_epoch_has_whole_epochs_on_its_axis():
+    curves = TrainingCurves(np.array([1]), np.array([2.0]), np.array([0.3]), None, None, 1)
+    assert draw_training(curves).axes[1].get_xlim() == (0, 2)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_circuit_shows_what_comes_from_tokens_what_is_trained_and_where_a_step_ends(steps):
+    memory = load_template("ring", 3)
+    (axis,) = draw_circuit(memory, steps).axes
+    shades = [to_hex(patch.get_edgecolor()) for patch in axis.patches]
+    boxes = [to_hex(text.get_bbox_patch().get_edgecolor()) for text in axis.texts if text.get_bbox_patch()]
+    assert shades.count(SERIES[0]) == memory.num_inputs * steps
+    assert shades.count(SERIES[1]) + boxes.count(SERIES[1]) == memory.num_weights * steps
+    assert sum("step" in text.get_text() for text in axis.texts) == steps

@@ -93,7 +93,7 @@ def test_what_applies_to_a_run_is_in_its_report(images, symbols, baseline):
 
 def test_the_page_says_what_was_measured(images, image_run):
     text = " ".join(" ".join(read(images).text).split())
-    from qlam_qiskit.train import RunFolder
+    from qlam_qiskit.training import RunFolder
 
     result = RunFolder(image_run).result()
     assert f"{100 * result['test_accuracy']:.2f}" in text

@@ -14,7 +14,7 @@ import torch
 from qlam_qiskit.errors import ConfigurationError, RunError
 from qlam_qiskit.runs import run_folder
 from qlam_qiskit.runs.checkpoint import load_checkpoint
-from qlam_qiskit.train import Interrupted, RunFolder, load_experiment, train
+from qlam_qiskit.training import Interrupted, RunFolder, load_experiment, train
 
 OVERRIDES = ("training.epochs=3", "data.train_limit=60", "data.test_limit=20")
 

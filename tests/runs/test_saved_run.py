@@ -12,7 +12,7 @@ from qlam_qiskit.errors import ConfigurationError, RunError
 from qlam_qiskit.evaluation.evaluate import evaluate
 from qlam_qiskit.plain_yaml import dump_yaml, parse_yaml
 from qlam_qiskit.runs import SavedRun
-from qlam_qiskit.train import load_experiment, train
+from qlam_qiskit.training import load_experiment, train
 
 LINE = Path(__file__).parents[2] / "circuits" / "line.py"
 

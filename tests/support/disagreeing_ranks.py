@@ -12,8 +12,8 @@ import torch
 
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.model.layer import MemoryLayer
-from qlam_qiskit.train import load_experiment, train
-from qlam_qiskit.train.joining import joined
+from qlam_qiskit.training import load_experiment, train
+from qlam_qiskit.training.joining import joined
 
 OUT = Path("failed")
 

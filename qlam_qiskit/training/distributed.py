@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 
 from qlam_qiskit.engine.blocks import processors
 from qlam_qiskit.errors import ConfigurationError, QlamError
-from qlam_qiskit.train.connection import connection
+from qlam_qiskit.training.connection import connection
 
 _T = TypeVar("_T")
 _FOLDER = "qlam/run-folder"  # the key in torchrun's store

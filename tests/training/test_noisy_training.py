@@ -10,7 +10,7 @@ from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission
 from qlam_qiskit.jobs import Ledger, show
 from qlam_qiskit.runs.checkpoint import load_checkpoint
-from qlam_qiskit.train import Interrupted, RunFolder, load_experiment, train
+from qlam_qiskit.training import Interrupted, RunFolder, load_experiment, train
 
 NOISE = ("model.noise.pauli=0.05", "model.noise.shots=100", "model.readout.normalize=batch")
 REGISTRY = """

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from qlam_qiskit.data import Split
 from qlam_qiskit.runs.predictions import outputs
-from qlam_qiskit.train.distributed import ALONE, Ranks
+from qlam_qiskit.training.distributed import ALONE, Ranks
 
 
 def score_split(model: torch.nn.Module, split: Split, batch_size: int, ranks: Ranks = ALONE) -> tuple[float, float]:

@@ -21,9 +21,10 @@ from qlam_qiskit.runs.circuit_file import write_circuit
 from qlam_qiskit.runs.experiment import Experiment
 from qlam_qiskit.runs.memory_need import check_model_memory
 from qlam_qiskit.runs.run_folder import RunFolder
-from qlam_qiskit.train.distributed import ALONE, Ranks
-from qlam_qiskit.train.scoring import score_split
-from qlam_qiskit.train.trainer import Reporter, Trainer
+from qlam_qiskit.training.compiling import compile_loops
+from qlam_qiskit.training.distributed import ALONE, Ranks
+from qlam_qiskit.training.scoring import score_split
+from qlam_qiskit.training.trainer import Reporter, Trainer
 
 _PACKAGES = ("qlam-qiskit", "qiskit", "qiskit-aer", "qiskit-machine-learning", "torch", "numpy", "numba")
 
@@ -72,6 +73,9 @@ def train(
         with folder.written():
             if ranks.from_first(lambda: has_begun(folder, model, data, named)):
                 trainer.resume(say)
+            sizes = [len(split) for split in (validation, data.test) if split is not None]
+            batch = experiment.training.batch_size
+            ranks.from_first(lambda: compile_loops(model, spec, len(training), sizes, batch, reporter, should_stop))
             trainer.run(reporter, should_stop)
             return folder, _test(folder, model, data, trainer, experiment, spec.name, ranks)
 

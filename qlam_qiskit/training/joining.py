@@ -13,8 +13,8 @@ import torch
 from torch import distributed
 
 from qlam_qiskit.errors import QlamError
-from qlam_qiskit.train.connection import connection
-from qlam_qiskit.train.distributed import Ranks
+from qlam_qiskit.training.connection import connection
+from qlam_qiskit.training.distributed import Ranks
 
 _POLL_SECONDS = 0.02
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from qlam_qiskit.errors import ConfigurationError
-from qlam_qiskit.train import find_experiments, load_experiment
+from qlam_qiskit.training import find_experiments, load_experiment
 
 SHIPPED = (
     "copying",

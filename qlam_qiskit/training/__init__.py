@@ -3,8 +3,8 @@
 from qlam_qiskit.runs.experiment import Experiment
 from qlam_qiskit.runs.experiments import find_experiments, load_experiment
 from qlam_qiskit.runs.run_folder import RunFolder
-from qlam_qiskit.train.running import train
-from qlam_qiskit.train.trainer import Interrupted, Reporter
+from qlam_qiskit.training.running import train
+from qlam_qiskit.training.trainer import Interrupted, Reporter
 
 __all__ = [
     "Experiment",

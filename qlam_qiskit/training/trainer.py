@@ -25,8 +25,8 @@ from qlam_qiskit.model import QLAM
 from qlam_qiskit.runs.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
 from qlam_qiskit.runs.experiment import TrainingSettings
 from qlam_qiskit.runs.run_folder import RunFolder
-from qlam_qiskit.train.distributed import ALONE, Ranks
-from qlam_qiskit.train.scoring import score, score_split
+from qlam_qiskit.training.distributed import ALONE, Ranks
+from qlam_qiskit.training.scoring import score, score_split
 
 # Enough for the statistics that normalize readouts, few enough for a simulator with noise.
 _SETTLING_SAMPLES = 4096
@@ -38,6 +38,9 @@ class Interrupted(QlamError):
 
 class Reporter(Protocol):
     """What wants to hear of progress."""
+
+    def compiling(self, done: int, total: int, seconds: int) -> None:
+        """Hear, before training, that ``done`` of ``total`` loops are compiled, which takes about ``seconds``."""
 
     def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float) -> None:
         """Hear that ``done`` of ``total`` steps are taken; loss and accuracy are those of the epoch so far."""

@@ -15,8 +15,8 @@ from torch.distributed import HashStore
 
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.runs.checkpoint import load_checkpoint
-from qlam_qiskit.train import RunFolder, load_experiment, train
-from qlam_qiskit.train.distributed import Ranks
+from qlam_qiskit.training import RunFolder, load_experiment, train
+from qlam_qiskit.training.distributed import Ranks
 
 # 47 training samples in batches of 23, 23 and 1: shares of 12 and 11, and a batch of fewer samples than ranks.
 OVERRIDES = ("data.train_limit=59", "data.test_limit=41", "training.batch_size=23", "training.epochs=40")

@@ -13,7 +13,7 @@ from small_data import write_small_data
 
 from qlam_qiskit.errors import ConfigurationError, DataError, QlamError, RunError
 from qlam_qiskit.runs.checkpoint import load_checkpoint
-from qlam_qiskit.train import Interrupted, RunFolder, load_experiment, train
+from qlam_qiskit.training import Interrupted, RunFolder, load_experiment, train
 
 
 def without_seconds(rows):

@@ -1,0 +1,54 @@
+"""The wheel holds what the package needs, and works in an empty folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CODE = """
+import torch
+import qlam_qiskit as qq
+
+assert "wheel" in qq.__file__
+model = qq.QLAM(circuit="line", steps=784, classes=10, backend="exact")
+assert model(torch.zeros(2, 784, 1)).shape == (2, 1, 10)
+assert {"digits", "smnist"} <= qq.find_experiments().keys()
+"""
+
+
+def test_the_wheel_works_in_an_empty_folder(tmp_path):
+    pytest.importorskip("setuptools", minversion="77")
+    source, empty = tmp_path / "source", tmp_path / "empty"
+    empty.mkdir()
+    for name in ("qlam_qiskit", "circuits", "experiments"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        held = set(file.namelist())
+        file.extractall(tmp_path / "wheel")
+        (metadata,) = (file.read(name).decode() for name in held if name.endswith("METADATA"))
+    wanted = {
+        *(path.relative_to(ROOT).as_posix() for path in (ROOT / "qlam_qiskit").rglob("*") if _ships(path)),
+        *(f"qlam_qiskit/{path.relative_to(ROOT)}" for path in (ROOT / "circuits").rglob("*") if _ships(path)),
+        *(f"qlam_qiskit/{path.relative_to(ROOT)}" for path in (ROOT / "experiments").rglob("*.yaml")),
+    }
+    assert wanted <= held
+    assert {"qlam_qiskit/py.typed", "qlam_qiskit/report/report.css"} <= wanted
+    assert any(name.endswith("licenses/LICENSE") for name in held)
+    for line in ("License: Apache-2.0", "Provides-Extra: docs", "Requires-Dist: torch>=2.4", "Requires-Python: >=3.11"):
+        assert line in metadata
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "wheel")}
+    subprocess.run([sys.executable, "-W", "error", "-c", CODE], cwd=empty, env=environment, check=True)
+
+
+def _ships(path):
+    return path.is_file() and "__pycache__" not in path.parts
