@@ -159,3 +159,10 @@ def is_reset(primitive: Primitive, qubit: int) -> bool:
     return (
         isinstance(primitive, Channel) and primitive.places == (qubit,) and np.array_equal(primitive.matrix, RESET)
     )
+
+
+def damps(present: np.ndarray) -> bool:
+    """Say whether a matrix of this pattern is a channel x -> a x, y -> b y, z -> c z + d of one qubit."""
+    allowed = np.eye(4, dtype=bool)
+    allowed[2, 0] = True
+    return present.shape == (4, 4) and not (present & ~allowed).any()
