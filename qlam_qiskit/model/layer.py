@@ -8,6 +8,7 @@ from torch import nn
 
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model.embedding import make_embedding
 from qlam_qiskit.model.noise import PauliNoise, ShotNoise
 from qlam_qiskit.model.settings import ModelSettings
@@ -49,7 +50,7 @@ class MemoryLayer(nn.Module):
             readout_steps=readout_steps,
             execution=execution(memory, readout, steps, readout_steps),
         )
-        start = torch.randn(network.num_weights) * (settings.weight_std / settings.weight_scale)
+        start = _start(memory, settings)
         self.memory = MemoryConnector(network, initial_weights=start.numpy(), weight_scale=settings.weight_scale)
         noise = settings.noise
         probability = noise.pauli if noise.device is None else noise.device
@@ -98,6 +99,17 @@ class MemoryLayer(nn.Module):
         else:
             alpha = self.query_map(query)[:, None]
         return alpha.reshape(*alpha.shape[:2], *self.query_shape)
+
+
+def _start(memory: MemoryCircuit, settings: ModelSettings) -> torch.Tensor:
+    """Draw theta' of all registers, flat (H * W): normal, or what stands for a rate in its range."""
+    size = (settings.registers, memory.num_weights)
+    start = torch.randn(size) * (settings.weight_std / settings.weight_scale)
+    for column, weight in enumerate(memory.weights):
+        if weight in memory.rates:
+            drawn = memory.rates[weight].draw(torch.rand(settings.registers).numpy())
+            start[:, column] = torch.from_numpy(drawn).to(start)
+    return start.flatten()
 
 
 def _time_scales(settings: ModelSettings, angles: int) -> torch.Tensor:

@@ -45,7 +45,8 @@ class MemoryConnector(TorchConnector):
     """A trainable memory: ``weight`` holds theta', and the circuit turns by theta = weight_scale * theta'.
 
     The weights act once a step, so a small change of one turns the final state T times as far; the scale gives them the
-    time scale of the inputs. Call it with flat inputs (B, num_inputs) like any TorchConnector, or with angles
+    time scale of the inputs. A weight that is a rate gamma = 1 / (1 + exp(-theta')) is the angle of gamma instead
+    (:class:`~qlam_qiskit.rate.Rate`). Call it with flat inputs (B, num_inputs) like any TorchConnector, or with angles
     (B, T, H, P) and queries (B or 1, R or 1, H, Q, A). Readouts come back flat (B, R*H*Q*K) from flat inputs, and as
     (B, R, H, Q, K) otherwise.
     """
@@ -61,11 +62,24 @@ class MemoryConnector(TorchConnector):
         # The base class registers its one parameter under two names; a state_dict should hold it once.
         del self._parameters["weight"]
         self.weight_scale = weight_scale
+        memory = network.memory
+        rates = torch.tensor([weight in memory.rates for weight in memory.weights], dtype=torch.bool)
+        self.register_buffer("_is_rate", rates if memory.rates else None, persistent=False)
+
+    def angles(self) -> torch.Tensor:
+        """Return theta, the angles (H, W) that the circuit turns by."""
+        trained = self.neural_network.split_weights(self._weights)
+        angles = trained * self.weight_scale
+        if self._is_rate is None:
+            return angles
+        # 2 asin(sqrt(gamma)) = 2 atan(exp(g / 2)), written so that neither it nor its slope overflows.
+        of_rates = torch.pi / 2 + 2 * torch.atan(torch.tanh(trained.double() / 4))
+        return torch.where(self._is_rate, of_rates.to(angles), angles)
 
     def forward(self, input_data: torch.Tensor, queries: torch.Tensor | None = None) -> torch.Tensor:
         """Run the memory; see the class for shapes."""
         network: MemoryNetwork = self.neural_network
-        weights = network.split_weights(self._weights * self.weight_scale).to(input_data.dtype)
+        weights = self.angles().to(input_data.dtype)
         if queries is not None:
             return _VectorJacobian.apply(input_data, weights, queries, network)
         if input_data.shape[-1] != network.num_inputs:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from qlam_qiskit.engine import ExactEngine, Gradients, Readout
+from qlam_qiskit.engine.open import OpenEngine
 from qlam_qiskit.engine.torch import make_engine
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
@@ -34,7 +35,7 @@ class Execution(Protocol):
 class ExactExecution:
     """The exact engine, forward and backward, on the CPU or a GPU."""
 
-    engine: ExactEngine | TorchEngine
+    engine: ExactEngine | OpenEngine | TorchEngine
     readout: Readout
     readout_steps: Sequence[int] | None = None
 

@@ -188,8 +188,9 @@ class OpenEngine:
         z_rows = sum((strings >> qubit & 1) << 2 * qubit + 1 for qubit in range(self.memory.num_qubits))
         register = np.arange(1 << self._update.plan.num_qubits)
         start_rows = sum((register >> qubit & 1) << 2 * qubit + 1 for qubit in range(self._update.plan.num_qubits))
-        # The states before the maps of a segment, and those before each segment, are together fewest like this.
-        segment = ceil(sqrt(steps / max(1, self._update.steps.maps_in_step)))
+        # The states before the maps of a segment, and those before each segment, are together fewest like this. Of
+        # large states the tape is kept shorter, nearer to the second level of cache.
+        segment = ceil(sqrt(steps / max(1, self._update.steps.maps_in_step)) / (1 if self.dimension <= 8 else 2))
         return Reading(
             slots=slots,
             lengths=np.array([float(step - before[step]) for step in read]),
