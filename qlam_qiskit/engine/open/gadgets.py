@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from qlam_qiskit.engine.open.chain import MOST_QUBITS, is_reset
 from qlam_qiskit.engine.open.pauli import commute
-from qlam_qiskit.engine.open.primitives import Primitive, Turn
+from qlam_qiskit.engine.open.primitives import Measurement, Primitive, Turn
 
 _MOST_OF_MEMORY = 2  # qubits; a matrix on three costs more than an ancilla kept
 
@@ -37,7 +37,10 @@ def order_matters(first: Item, second: Item) -> bool:
 
 
 def take_ancillas_out(
-    primitives: Sequence[Primitive], ancillas: Sequence[int], is_shared: Callable[[Primitive], bool]
+    primitives: Sequence[Primitive],
+    ancillas: Sequence[int],
+    memory: Sequence[int],
+    is_shared: Callable[[Primitive], bool],
 ) -> tuple[list[Item], list[int]]:
     """Replace gadgets by groups; returns the items and the ancillas that stay.
 
@@ -50,7 +53,7 @@ def take_ancillas_out(
             first = next((k for k, item in enumerate(items) if _is_on(item, ancilla)), None)
             if first is None:
                 break
-            gathered = _gather(items, ancilla, set(ancillas), is_shared)
+            gathered = _gather(items, ancilla, set(ancillas), memory, is_shared)
             if gathered is None:
                 staying.add(ancilla)
             else:
@@ -68,7 +71,11 @@ def _touched(item: Item) -> frozenset[int]:
 
 
 def _gather(
-    items: list[Item], ancilla: int, ancillas: set[int], is_shared: Callable[[Primitive], bool]
+    items: list[Item],
+    ancilla: int,
+    ancillas: set[int],
+    memory: Sequence[int],
+    is_shared: Callable[[Primitive], bool],
 ) -> list[Item] | None:
     """Replace the first gadget of an ancilla by a group; None if it cannot be."""
     members = set(_segment(items, ancilla))
@@ -94,6 +101,8 @@ def _gather(
         primitives.extend(item.primitives if isinstance(item, Group) else (item,))
     touched = frozenset().union(*(_touched(items[k]) for k in members))
     qubits = touched - ancillas
+    if not qubits and any(isinstance(part, Measurement) and part.emission is not None for part in primitives):
+        qubits = frozenset(memory[:1])  # an emission of ancillas by themselves; the matrix is one
     if len(qubits) > _MOST_OF_MEMORY or len(touched) > MOST_QUBITS or not all(map(is_shared, primitives)):
         return None
     group = [Group(tuple(primitives), qubits, touched & ancillas)] if qubits else []

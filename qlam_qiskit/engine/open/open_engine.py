@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from qlam_qiskit.engine.angles import AngleFunctions
 from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside
 from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks, processors
 from qlam_qiskit.engine.compiled import EntryPoint
@@ -307,5 +306,3 @@ def _check_shape(name: str, array: np.ndarray, of: str, expected: tuple[int, ...
     if array.shape != expected:
         raise CircuitError(f"the {name} has shape {array.shape}, the {of} {expected}")
 
-
-__all__ = ["MAX_QUBITS", "AngleFunctions", "OpenEngine", "OpenTape"]

@@ -7,7 +7,7 @@ two qubits. Two turns about one string become one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from qiskit.circuit import Parameter, QuantumCircuit
@@ -17,7 +17,7 @@ from qlam_qiskit.engine.open.chain import MOST_QUBITS, Chain, damps, is_reset
 from qlam_qiskit.engine.open.gadgets import Group, Item, order_matters, take_ancillas_out
 from qlam_qiskit.engine.open.lowering import lower_open
 from qlam_qiskit.engine.open.pauli import RESET, move
-from qlam_qiskit.engine.open.primitives import Channel, Measurement, Primitive, Turn
+from qlam_qiskit.engine.open.primitives import Channel, Primitive, Turn
 from qlam_qiskit.engine.primitives import Angle
 
 _MOST_JOINED = 2  # qubits of a matrix that joins others
@@ -70,11 +70,11 @@ def compile_open_plan(
     def is_shared(primitive: Primitive) -> bool:
         return not isinstance(primitive, Turn) or parameters_of(primitive.angle).isdisjoint(inputs)
 
-    items, staying = take_ancillas_out(primitives, ancillas, is_shared)
+    memory = [qubit for qubit in range(circuit.num_qubits) if qubit not in ancillas]
+    items, staying = take_ancillas_out(primitives, ancillas, memory, is_shared)
     scheduler = _Scheduler(tuple(weights), is_shared)
     for item in items:
         scheduler.add(item if isinstance(item, Group | Turn) else Group((item,), item.qubits))
-    memory = [qubit for qubit in range(circuit.num_qubits) if qubit not in ancillas]
     place = {qubit: index for index, qubit in enumerate((*memory, *staying))}
     operations = tuple(
         Turn(move(item.string, place), item.angle) if isinstance(item, Turn) else scheduler.chain(item, place)
@@ -87,7 +87,7 @@ def compile_open_plan(
 class _Scheduler:
     """Orders items, each joined with an earlier one that it reaches where one matrix costs less than the two."""
 
-    def __init__(self, weights: tuple[Parameter, ...], is_shared: object) -> None:
+    def __init__(self, weights: tuple[Parameter, ...], is_shared: Callable[[Primitive], bool]) -> None:
         self.items: list[Turn | Group] = []
         self._weights = weights
         self._is_shared = is_shared
@@ -151,5 +151,3 @@ class _Scheduler:
 def _is_nothing(item: Item) -> bool:
     return isinstance(item, Turn) and not parameters_of(item.angle) and float(item.angle) == 0.0
 
-
-__all__ = ["Measurement", "OpenPlan", "compile_open_plan"]

@@ -17,7 +17,8 @@ from qlam_qiskit.templates import load_template
 COUNT = int(os.environ.get("QLAM_RANDOM_CIRCUITS", "25"))
 
 
-@pytest.mark.parametrize("seed", range(COUNT))
+# 186 measures an ancilla that never meets the memory.
+@pytest.mark.parametrize("seed", sorted({*range(COUNT), 186}))
 def test_readouts_and_emissions_are_aers_and_gradients_are_slopes(seed):
     rng = np.random.default_rng(seed)
     memory = random_open_memory(rng)
