@@ -1,7 +1,7 @@
 """What a memory's update may hold besides gates: resets, measurements into classical bits, and Qiskit's channels.
 
-A channel is an ``Instruction`` that Qiskit knows as a superoperator: that of ``quantum_info.Kraus(...).to_instruction()``,
-or of a noise model of Aer. Nothing measured may be fed back: all angles of a sequence are known before it runs.
+A channel is an ``Instruction`` that Qiskit knows as a superoperator, as ``quantum_info.Kraus(...).to_instruction()`` is
+and what Aer's noise models hold. Nothing measured may be fed back: all angles of a sequence are known before it runs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def check_update(update: QuantumCircuit, emissions: Sequence[int]) -> None:
         where = f"circuit {update.name!r}, instruction {position}: {operation.name!r} on qubits {qubits}"
         if isinstance(operation, ControlFlowOp) or operation.name == "store":
             raise CircuitError(
-                f"{where} is not supported: nothing measured is fed back; allowed are gates, reset, measure and channels"
+                f"{where} is not supported: nothing measured is fed back; allowed are gates, reset, measure, channels"
             )
         if isinstance(operation, Measure):
             (bit,) = (update.find_bit(clbit).index for clbit in instruction.clbits)
@@ -98,4 +98,3 @@ def _bit_uses(circuit: QuantumCircuit) -> list[list[tuple[int, Operation]]]:
 def _reset_follows(uses: list[tuple[int, Operation]], position: int, at_the_end: bool) -> bool:
     later = next((operation for place, operation in uses if place > position), None)
     return at_the_end if later is None else isinstance(later, Reset)
-

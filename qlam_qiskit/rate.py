@@ -16,7 +16,8 @@ class Rate:
 
     ``XXPlusYYGate(lambda)`` moves an excitation to an ancilla with probability gamma = sin^2(lambda / 2). In the
     circuit the weight is that angle, as any other; trained is the number g with gamma = 1 / (1 + exp(-g)), over which
-    rates of all sizes lie evenly. At the start, gamma is drawn log-uniformly from ``low`` to ``high``: many time scales.
+    rates of all sizes lie evenly. At the start, gamma is drawn log-uniformly from ``low`` to ``high``: many time
+    scales.
     """
 
     low: float = 0.002

@@ -1,8 +1,8 @@
 """Takes ancillas out of a step: what happens between their |0> and their reset is a channel on the memory alone.
 
 A gadget is every primitive that touches an ancilla between two resets, with those that cannot be moved before or after
-them. Without inputs in it, it is a chain (:mod:`.chain`), made from the weights once. An ancilla whose gadget has inputs,
-or touches more of the memory than pays, stays a qubit of the register.
+them. Without inputs in it, it is a chain (:mod:`.chain`), made from the weights once. An ancilla whose gadget has
+inputs, or touches more of the memory than pays, stays a qubit of the register.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _gather(
         hull = after & before
         grown = set(hull)
         for other in {qubit for k in hull for qubit in _touched(items[k]) & ancillas}:
-            grown |= {k for k in _segment_around(items, other, hull)}
+            grown.update(_segment_around(items, other, hull))
         if grown == members:
             break
         members = grown

@@ -6,7 +6,8 @@ Global phases are dropped: a density matrix has none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from qiskit.circuit import ControlledGate, Measure, Operation, ParameterExpression, QuantumCircuit, Reset
@@ -17,7 +18,7 @@ from qiskit.quantum_info import Operator, SuperOp
 from qlam_qiskit.channels import is_channel
 from qlam_qiskit.engine.gate_rules import NOTHING, RULES
 from qlam_qiskit.engine.gates import synthesize
-from qlam_qiskit.engine.open.pauli import DEPHASE, RESET, string_of, transfer_of_superoperator, transfer_of_unitary
+from qlam_qiskit.engine.open.pauli import RESET, string_of, transfer_of_superoperator, transfer_of_unitary
 from qlam_qiskit.engine.open.primitives import Channel, Measurement, Primitive, Turn
 from qlam_qiskit.engine.primitives import Angle, Phase, Rotation
 from qlam_qiskit.errors import CircuitError
@@ -37,7 +38,8 @@ def lower_open(circuit: QuantumCircuit, emissions: Sequence[int] = ()) -> list[P
         qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
         bits = [circuit.find_bit(bit).index for bit in instruction.clbits]
         try:
-            primitives.extend(_lower(instruction.operation, qubits, bits, order))
+            for primitive in _lower(instruction.operation, qubits, bits, order):
+                primitives.append(replace(primitive, sources=frozenset((position,))))
         except _Unsupported as error:
             raise CircuitError(
                 f"circuit {circuit.name!r}, instruction {position}: {instruction.operation.name!r} on qubits {qubits} "
@@ -130,14 +132,15 @@ def _clean(matrix: np.ndarray) -> np.ndarray:
 
 
 _Turns = Iterator[tuple[str, tuple[int, ...], Angle]]
+_TurnRule = Callable[[list[Angle]], _Turns]
 
 
-def _pauli(label: str) -> object:
+def _pauli(label: str) -> _TurnRule:
     on = tuple(range(len(label)))
     return lambda p: iter([(label, on, p[0])])
 
 
-def _controlled(axis: str) -> object:
+def _controlled(axis: str) -> _TurnRule:
     """exp(-i a/4 (1 - Z) P) on control and target."""
 
     def turns(p: list[Angle]) -> _Turns:
@@ -147,7 +150,7 @@ def _controlled(axis: str) -> object:
     return turns
 
 
-def _exchange(sign: float, turned: int) -> object:
+def _exchange(sign: float, turned: int) -> _TurnRule:
     """exp(-i a/4 (XX + sign YY)) between RZ of the angle b on one of its qubits and back."""
 
     def turns(p: list[Angle]) -> _Turns:
@@ -162,7 +165,7 @@ def _exchange(sign: float, turned: int) -> object:
     return turns
 
 
-_TURNS = {
+_TURNS: dict[type, _TurnRule] = {
     lib.RXGate: _pauli("X"),
     lib.RYGate: _pauli("Y"),
     lib.RZGate: _pauli("Z"),

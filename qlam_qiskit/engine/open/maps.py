@@ -10,7 +10,9 @@ from qlam_qiskit.engine.simd import at, constant, load, store
 
 
 @compiled
-def apply_map(source, source_base, target, target_base, steps, outputs, last_output, first_base, end_base, coefficients):
+def apply_map(
+    source, source_base, target, target_base, steps, outputs, last_output, first_base, end_base, coefficients
+):
     """Apply a map, given by its ``outputs``, to the state at ``source_base``; the result goes to ``target_base``."""
     elements, bases = steps.elements, steps.bases
     for output in range(outputs, last_output):
@@ -69,7 +71,9 @@ def emission(states, base, steps, first, end, coefficients):
 
 
 @compiled
-def add_emission_gradient(states, base, adjoint, adjoint_base, steps, first, end, coefficients, sums, trained, received):
+def add_emission_gradient(
+    states, base, adjoint, adjoint_base, steps, first, end, coefficients, sums, trained, received
+):
     """Carry dL/d(emission) back to the state and to the coefficients."""
     for element in range(first, end):
         row, coefficient = at(steps.elements, 2 * element), at(steps.elements, 2 * element + 1)

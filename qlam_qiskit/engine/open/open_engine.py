@@ -121,8 +121,8 @@ class OpenEngine:
 
         inputs (B, T, H, P); weights (H, W); queries (B or 1, R or 1, H, Q, A). ``readout_steps`` lists the R steps
         after which the memory is read, by default the last one. With ``mean``, what is read is the mean state over the
-        steps since the reading before. With ``emissions``, the tape holds their means over the same steps, (B, R, H, E).
-        Raises CircuitError if shapes do not fit.
+        steps since the reading before. With ``emissions``, the tape holds their means over the same steps
+        (B, R, H, E). Raises CircuitError if shapes do not fit.
         """
         checked = Arguments.check(self.memory, inputs, weights, queries, readout_steps)
         inputs = np.ascontiguousarray(checked.inputs, self.dtype)
@@ -305,4 +305,3 @@ class _Kept:
 def _check_shape(name: str, array: np.ndarray, of: str, expected: tuple[int, ...]) -> None:
     if array.shape != expected:
         raise CircuitError(f"the {name} has shape {array.shape}, the {of} {expected}")
-

@@ -1,14 +1,14 @@
 """Compiles a step with channels into a plan: turns about Pauli strings, and small matrices shared by all samples.
 
 Gates whose angles depend on inputs are turns, each a plane rotation of half of the numbers r. What depends on weights
-alone is joined where that costs less: neighbouring gates, noise, and the gadgets on ancillas become one matrix on one or
-two qubits. Two turns about one string become one.
+alone is joined where that costs less: neighbouring gates, noise, and the gadgets on ancillas become one matrix on one
+or two qubits. Two turns about one string become one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qiskit.circuit import Parameter, QuantumCircuit
 
@@ -77,7 +77,7 @@ def compile_open_plan(
         scheduler.add(item if isinstance(item, Group | Turn) else Group((item,), item.qubits))
     place = {qubit: index for index, qubit in enumerate((*memory, *staying))}
     operations = tuple(
-        Turn(move(item.string, place), item.angle) if isinstance(item, Turn) else scheduler.chain(item, place)
+        replace(item, string=move(item.string, place)) if isinstance(item, Turn) else scheduler.chain(item, place)
         for item in scheduler.items
         if not _is_nothing(item)
     )
@@ -112,7 +112,7 @@ class _Scheduler:
     def _joined(self, earlier: Turn | Group, new: Turn | Group) -> Turn | Group | None:
         if isinstance(earlier, Turn) and isinstance(new, Turn):
             if earlier.string == new.string:
-                return Turn(new.string, earlier.angle + new.angle)
+                return Turn(new.string, earlier.angle + new.angle, earlier.sources | new.sources)
             return None
         qubits = earlier.qubits | new.qubits
         if not earlier.qubits & new.qubits or qubits not in (earlier.qubits, new.qubits):
@@ -120,9 +120,7 @@ class _Scheduler:
         if not all(isinstance(item, Group) or self._is_shared(item) for item in (earlier, new)):
             return None
         both = [item if isinstance(item, Group) else Group((item,), item.qubits) for item in (earlier, new)]
-        joined = Group(
-            both[0].primitives + both[1].primitives, qubits, both[0].ancillas | both[1].ancillas
-        )
+        joined = Group(both[0].primitives + both[1].primitives, qubits, both[0].ancillas | both[1].ancillas)
         if len(qubits) + len(joined.ancillas) > MOST_QUBITS:
             return None
         return joined if self._cost(joined) <= self._cost(earlier) + self._cost(new) else None
@@ -150,4 +148,3 @@ class _Scheduler:
 
 def _is_nothing(item: Item) -> bool:
     return isinstance(item, Turn) and not parameters_of(item.angle) and float(item.angle) == 0.0
-

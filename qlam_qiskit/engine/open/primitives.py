@@ -1,8 +1,11 @@
-"""The three primitives that the open engine runs: turns about Pauli strings, fixed channels, and measurements."""
+"""The three primitives that the open engine runs: turns about Pauli strings, fixed channels, and measurements.
+
+``sources`` are the positions of the circuit's instructions that a primitive comes from.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +19,7 @@ class Turn:
 
     string: int
     angle: Angle
+    sources: frozenset[int] = field(default=frozenset(), compare=False)
 
     @property
     def qubits(self) -> frozenset[int]:
@@ -29,6 +33,7 @@ class Channel:
 
     places: tuple[int, ...]
     matrix: np.ndarray
+    sources: frozenset[int] = frozenset()
 
     @property
     def qubits(self) -> frozenset[int]:
@@ -42,6 +47,7 @@ class Measurement:
 
     qubit: int
     emission: int | None
+    sources: frozenset[int] = field(default=frozenset(), compare=False)
 
     @property
     def qubits(self) -> frozenset[int]:

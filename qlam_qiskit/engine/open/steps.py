@@ -53,7 +53,7 @@ def apply_step(tape, state, states, size, circuit, base, emitted, emit):
 
 @compiled
 def unapply_step(tape, state, adjoint, half, size, circuit, base, received, emit):
-    """Undo a step that ended in ``state``, with lambda in one ``half`` of ``adjoint``; returns lambda's half after it."""
+    """Undo a step that ended in ``state``, lambda being in one ``half`` of ``adjoint``; returns its half after that."""
     steps, shared, rows, sums = circuit.steps, circuit.shared, circuit.rows, circuit.sums
     operations, coefficients, trained = steps.operations, shared.coefficients, len(sums.coefficients)
     for index in range(len(operations) - 8, -8, -8):

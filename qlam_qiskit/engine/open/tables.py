@@ -144,7 +144,7 @@ class CompiledOpenSteps:
 
 
 def _number(chains: Sequence[Chain]) -> tuple[list[_Map], int, int]:
-    """Number the coefficients of all chains, those that depend on weights first.
+    """Give the coefficients of all chains their numbers, those that depend on weights first.
 
     Returns the maps, and how many coefficients are trained, and how many there are.
     """

@@ -1,4 +1,4 @@
-"""Random memories with channels: states are Aer's density matrices, gradients are slopes, and so are those of emissions.
+"""Random memories with channels: states and emissions are Aer's, gradients are slopes.
 
 QLAM_RANDOM_CIRCUITS sets how many are drawn.
 """
@@ -24,7 +24,7 @@ def test_readouts_and_emissions_are_aers_and_gradients_are_slopes(seed):
     memory = random_open_memory(rng)
     engine = OpenEngine(memory, precision="float64", threads=1)
     inputs, weights, queries = random_arguments(engine, rng, samples=2, steps=3, readouts=3)
-    everything = dict(readout_steps=[0, 1, 2], emissions=True)
+    everything = {"readout_steps": [0, 1, 2], "emissions": True}
     values, tape = engine.forward(inputs, weights, queries, **everything)
     for sample in range(2):
         found, state, emitted = aer_reading(memory, inputs[sample, :, 0], weights[0], queries[sample, 2, 0, 0])
