@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from qiskit import transpile
 from qiskit.circuit import Parameter, QuantumCircuit
 from qiskit.quantum_info import Kraus
 from qiskit_aer import AerSimulator
@@ -135,7 +136,8 @@ def test_emissions_are_the_bits_that_a_device_measures_on_the_way():
     bound |= dict(zip(memory.weights, weights[0], strict=True))
     bound |= dict(zip(memory.query_angles, query.ravel(), strict=True))
     circuit = memory.unroll(steps, measure=True, emissions=True).assign_parameters(bound)
-    counts = AerSimulator(seed_simulator=1).run(circuit, shots=shots).result().get_counts()
+    simulator = AerSimulator(seed_simulator=1)
+    counts = simulator.run(transpile(circuit, simulator), shots=shots).result().get_counts()
     ones, outcomes = np.zeros(2 * steps), np.zeros(4)
     for bits, count in counts.items():
         meas, emitted = bits.split()
