@@ -5,7 +5,7 @@ The entangling gates have no angles: each is one native two-qubit gate of a heav
 
 from qiskit.circuit import ParameterVector, QuantumCircuit
 
-from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit, check_count
 
 
 def build(num_qubits: int, layers: int = 2) -> MemoryCircuit:
@@ -14,6 +14,7 @@ def build(num_qubits: int, layers: int = 2) -> MemoryCircuit:
     With all angles at zero a wall undoes the one before it, so an even number of layers is the identity: the memory
     starts out as one that keeps what it holds.
     """
+    check_count("layers", layers, 100)
     phi = ParameterVector("phi", 2 * num_qubits)
     theta = ParameterVector("theta", 2 * layers * num_qubits)
     update = QuantumCircuit(num_qubits, name="brickwork")

@@ -7,12 +7,13 @@ from itertools import combinations
 
 from qiskit.circuit import ParameterVector, QuantumCircuit
 
-from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit, check_count
 
 
 def build(num_qubits: int, layers: int = 1) -> MemoryCircuit:
     """Build one update with 2n inputs and, per layer, n(n-1)/2 couplings, n fields along Z and n along X."""
     pairs = list(combinations(range(num_qubits), 2))
+    check_count("layers", layers, 100)
     phi = ParameterVector("phi", 2 * num_qubits)
     theta = ParameterVector("theta", layers * (len(pairs) + 2 * num_qubits))
     update = QuantumCircuit(num_qubits, name="ising")

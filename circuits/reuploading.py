@@ -6,11 +6,12 @@ Uploading the same angles several times makes the update's response to a token r
 
 from qiskit.circuit import ParameterVector, QuantumCircuit
 
-from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit, check_count
 
 
 def build(num_qubits: int, layers: int = 2) -> MemoryCircuit:
     """Build one update with 2n inputs, repeated before each of ``layers`` layers of n-1 phases and 2n rotations."""
+    check_count("layers", layers, 100)
     phi = ParameterVector("phi", 2 * num_qubits)
     theta = ParameterVector("theta", layers * (3 * num_qubits - 1))
     update = QuantumCircuit(num_qubits, name="reuploading")

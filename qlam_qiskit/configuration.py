@@ -6,29 +6,14 @@ package passes plain typed objects around.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from qlam_qiskit.errors import ConfigurationError
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-3 is a number: PyYAML follows YAML 1.1, where that takes a dot and a sign."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def parse_yaml(text: str) -> Any:
-    """Read YAML of plain values; raises yaml.YAMLError."""
-    return yaml.load(text, _Loader)
+from qlam_qiskit.plain_yaml import MOST_CHARACTERS, Section, YAMLFault, parse_yaml
 
 
 class Settings(BaseModel):
@@ -40,27 +25,36 @@ class Settings(BaseModel):
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> Section:
     """Read a YAML mapping; raises ConfigurationError when the file is missing, not YAML, or not a mapping."""
     try:
-        loaded = parse_yaml(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(4 * MOST_CHARACTERS + 1)
+        loaded = parse_yaml(content.decode("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(loaded, dict):
+    except UnicodeDecodeError as error:
+        kind = "UTF-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else f"no UTF-8 ({error.reason})"
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{path}: cannot be read: line {line} is {kind}; save the file as UTF-8") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, YAMLFault):
+            raise ConfigurationError(f"{path}: not valid YAML: {error}") from None
+        raise ConfigurationError(f"{str(path)!r}: cannot be read: {error}") from None
+    if not isinstance(loaded, Section):
         raise ConfigurationError(f"{path}: expected a mapping of keys to values at the top level")
     return loaded
 
 
 def check(kind: type[SettingsT], values: Mapping[str, Any], source: str) -> SettingsT:
-    """Turn raw values into ``kind``; raises ConfigurationError with one line naming the first faulty key."""
+    """Turn raw values into ``kind``; raises ConfigurationError with one line naming the first faulty key.
+
+    Where the values were read from YAML, the key's line is said too.
+    """
     try:
-        return kind.model_validate(dict(values))
+        return kind.model_validate(values if isinstance(values, dict) else dict(values))
     except ValidationError as error:
-        raise ConfigurationError(f"{source}: {_one_line(kind, error)}") from None
+        raise ConfigurationError(f"{source}: {one_line(kind, error)}{_line_of(values, error)}") from None
 
 
 def override(values: dict[str, Any], assignments: tuple[str, ...], option: str = "--set") -> dict[str, Any]:
@@ -74,31 +68,68 @@ def override(values: dict[str, Any], assignments: tuple[str, ...], option: str =
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key:
-            raise ConfigurationError(f"{option} {assignment}: expected key=value")
+            raise ConfigurationError(f"{option} {_shown(assignment)}: expected key=value")
         try:
             value = parse_yaml(text)
-        except yaml.YAMLError:
-            raise ConfigurationError(f"{option} {assignment}: the value is not valid YAML") from None
+        except YAMLFault as fault:
+            said = str(fault).removeprefix("line 1: ")
+            raise ConfigurationError(f"{option} {_shown(assignment)}: the value is not valid YAML: {said}") from None
+        value = _plain(value)
         *parents, last = key.split(".")
         target = result
         for name in parents:
             target = target.setdefault(name, {})
             if not isinstance(target, dict):
-                raise ConfigurationError(f"{option} {assignment}: {name} is not a section")
+                raise ConfigurationError(f"{option} {_shown(assignment)}: {name} is not a section")
         target[last] = value
+        if isinstance(target, Section):
+            target.lines.pop(last, None)
     return result
 
 
 def _deep_copy(values: Any) -> Any:
-    if isinstance(values, dict):
-        return {key: _deep_copy(value) for key, value in values.items()}
-    return values
+    if not isinstance(values, dict):
+        return values
+    copied = values.copy()
+    for key, value in values.items():
+        copied[key] = _deep_copy(value)
+    return copied
 
 
-def _one_line(kind: type[BaseModel], error: ValidationError) -> str:
+def _plain(value: Any) -> Any:
+    """Forget the lines: a value of the command line stands in no file."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def at_line(values: Mapping[str, Any], key: Any) -> str:
+    """Say in which line of its file a key stands, as the end of a message; empty where no file says."""
+    line = values.lines.get(key) if isinstance(values, Section) else None
+    return f" (line {line})" if line else ""
+
+
+def _line_of(values: Any, error: ValidationError) -> str:
+    """Say in which line of its file the first problem stands; empty of values that no file gave."""
+    found = ""
+    for part in error.errors(include_url=False)[0]["loc"]:
+        inside = part in values if isinstance(values, dict) else isinstance(values, list) and part in range(len(values))
+        if inside:
+            found = at_line(values, part) if isinstance(values, Section) else found
+            values = values[part]
+        # Any other part is not of the file: the kind by which pydantic chose a section's model.
+    return found
+
+
+def _shown(text: str, length: int = 100) -> str:
+    """Cut a value that is quoted in a message."""
+    return text if len(text) <= length else f"{text[:length]}..."
+
+
+def one_line(kind: type[BaseModel], error: ValidationError) -> str:
     """Say the first problem in one line, with the valid keys when the key is the problem."""
-    problem = error.errors()[0]
-    location, section = _find(kind, [str(part) for part in problem["loc"]])
+    problem = error.errors(include_url=False)[0]
+    location, section = _find(kind, [_shown(str(part)) for part in problem["loc"]])
     where = ".".join(location) or "file"
     if problem["type"] == "extra_forbidden":
         valid = f"; valid keys: {', '.join(sorted(section.model_fields))}" if section else ""
@@ -110,7 +141,7 @@ def _one_line(kind: type[BaseModel], error: ValidationError) -> str:
         return f"{where}.kind: {context['tag']!r} is none of {context['expected_tags']}"
     message = problem["msg"].removeprefix("Value error, ")
     given = problem.get("input")
-    shown = "" if isinstance(given, dict | list) else f" (got {given!r})"
+    shown = "" if isinstance(given, dict | list) else f" (got {_shown(repr(given))})"
     return f"{where}: {message}{shown}"
 
 

@@ -4,11 +4,23 @@ The command line prints the message and leaves with the error's ``exit_status``;
 ``QlamError`` is a defect of this package and keeps its traceback.
 """
 
+_LONGEST = 2000
+
 
 class QlamError(Exception):
-    """The work failed for a reason the user can act on; exit status 1."""
+    """The work failed for a reason the user can act on; exit status 1.
+
+    Its text is one line, whatever names and values it quotes: what cannot be printed is written as an escape.
+    """
 
     exit_status = 1
+
+    def __str__(self) -> str:
+        """Return the message as one line."""
+        text = super().__str__()
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 class ConfigurationError(QlamError):

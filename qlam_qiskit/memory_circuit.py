@@ -17,14 +17,17 @@ from qiskit.circuit import (
     Instruction,
     Operation,
     Parameter,
+    ParameterExpression,
     ParameterVector,
     QuantumCircuit,
 )
 from qiskit.circuit.library import get_standard_gate_name_mapping
 
 from qlam_qiskit.channels import check_update, is_channel, write_step
-from qlam_qiskit.errors import CircuitError
+from qlam_qiskit.errors import CircuitError, ConfigurationError
 from qlam_qiskit.rate import Rate
+
+MOST_PHASED_STEPS = 8
 
 
 def local_rotation(num_qubits: int, name: str = "alpha") -> tuple[QuantumCircuit, ParameterVector]:
@@ -38,6 +41,12 @@ def local_rotation(num_qubits: int, name: str = "alpha") -> tuple[QuantumCircuit
         circuit.rz(alpha[2 * qubit], qubit)
         circuit.ry(alpha[2 * qubit + 1], qubit)
     return circuit, alpha
+
+
+def check_count(name: str, value: object, most: int) -> None:
+    """Raise ConfigurationError unless a template's option is a whole number from 0 to ``most``."""
+    if type(value) is not int or not 0 <= value <= most:
+        raise ConfigurationError(f"option {name}: a whole number from 0 to {most:,} (got {str(value)[:40]})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +175,8 @@ class MemoryCircuit:
 
         Nothing measured is fed back into the angles, so all angles of a sequence are known before it runs and the
         sequence is one circuit on hardware too. Its parameters are ``sequence_inputs(steps)``, ``weights`` and
-        ``query_angles``.
+        ``query_angles``. Beyond MOST_PHASED_STEPS steps a symbolic global phase is dropped: no measurement sees it, and
+        Qiskit adds up hundreds of expressions in hours.
 
         ``measure`` adds the classical register ``meas`` of the memory's n qubits, in order. ``emissions`` adds the
         register ``emission`` of T*E bits, step t owning [t*E, (t+1)*E); without it, measurements that a reset follows
@@ -177,7 +187,7 @@ class MemoryCircuit:
         if self.is_open:
             step = write_step(step, self.ancillas, self.emissions if emissions else ())
         # Names of our own in between: an input may be called what another input of the sequence will be.
-        step, inputs = _rename(step, self.inputs)
+        step, inputs = _rename(_without_phase(step) if steps > MOST_PHASED_STEPS else step, self.inputs)
         circuit = QuantumCircuit(self.update.num_qubits, name=f"{self.update.name}_x{steps}")
         size = self.num_emissions if emissions else 0
         if size:
@@ -238,6 +248,17 @@ def _free_name(name: str, taken: Iterable[Parameter]) -> str:
     while any(other == name or other.startswith(f"{name}[") for other in others):
         name += "_"
     return name
+
+
+def _without_phase(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Drop a symbolic global phase; parameters that stand nowhere else remain in it, so that they can be bound."""
+    if not isinstance(circuit.global_phase, ParameterExpression):
+        return circuit
+    free = circuit.copy()
+    free.global_phase = 0
+    kept = set(free.parameters)
+    free.global_phase = sum(parameter for parameter in circuit.parameters if parameter not in kept)
+    return free
 
 
 def _rename(circuit: QuantumCircuit, parameters: Sequence[Parameter]) -> tuple[QuantumCircuit, list[Parameter]]:

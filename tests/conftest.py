@@ -3,10 +3,10 @@
 import sys
 
 import pytest
-import yaml
 from small_data import write_small_data
 
 from qlam_qiskit.cli import main
+from qlam_qiskit.plain_yaml import dump_yaml
 
 
 class Quiet:
@@ -45,7 +45,7 @@ def small_experiment(tmp_path, monkeypatch):
         "training": {"epochs": 3, "batch_size": 16, "validation_fraction": 0.2},
         "seed": 3,
     }
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(experiment))
+    (tmp_path / "small.yaml").write_text(dump_yaml(experiment))
     return "small.yaml"
 
 

@@ -3,11 +3,11 @@
 from typing import Annotated, Literal
 
 import pytest
-import yaml
 from pydantic import Field
 
 from qlam_qiskit.configuration import Settings, check, override, read_yaml
 from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.plain_yaml import dump_yaml
 
 
 class Fast(Settings):
@@ -159,5 +159,5 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 
 
 def test_a_key_that_is_no_word_is_said(tmp_path):
-    (tmp_path / "file.yaml").write_text(yaml.safe_dump({1: 2, "needed": 1}))
+    (tmp_path / "file.yaml").write_text(dump_yaml({1: 2, "needed": 1}))
     assert "1" in _fault(read_yaml(tmp_path / "file.yaml"))

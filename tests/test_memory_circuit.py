@@ -1,5 +1,7 @@
 """Memory circuits: what they accept, how they unroll, and what their fingerprint depends on."""
 
+import time
+
 import numpy as np
 import pytest
 from qiskit import qpy
@@ -214,3 +216,32 @@ def test_what_stands_behind_a_gates_name_changes_the_fingerprint():
     assert len({fingerprint(gate) for gate in gates}) == len(gates)
     assert fingerprint(composite(0.1)) == fingerprint(composite(0.1))
     fingerprint(Gate("opaque", 1, []))
+
+
+def test_a_symbolic_global_phase_does_not_grow_with_the_sequence():
+    phi, theta, alone = (Parameter(name) for name in ("phi", "theta", "alone"))
+    update = QuantumCircuit(2, global_phase=(phi * theta).sin() ** 2 + phi**3 / (1 + theta**2) + alone)
+    update.rx(phi, 0)
+    update.ry(theta, 1)
+    update.cx(0, 1)
+    memory = MemoryCircuit(update, [phi, alone], [theta])
+    began = time.process_time()
+    circuit = memory.unroll(200)
+    assert time.process_time() - began < 20
+    assert len(circuit.parameters) == 2 * 200 + 1 + memory.num_query_angles
+
+    # The parameter of the phase alone has no effect, and is bound all the same.
+    plain = update.copy()
+    plain.global_phase = 0
+    generator = np.random.default_rng(1)
+    inputs, weight, alpha = generator.normal(size=(200, 2)), generator.normal(size=1), generator.normal(size=4)
+    found = [
+        Statevector(
+            one.unroll(200).assign_parameters(
+                dict(zip(one.sequence_inputs(200), values.flatten(), strict=True))
+                | dict(zip((theta, *one.query_angles), (*weight, *alpha), strict=True))
+            )
+        ).probabilities()
+        for one, values in ((memory, inputs), (MemoryCircuit(plain, [phi], [theta]), inputs[:, 0]))
+    ]
+    np.testing.assert_allclose(*found, atol=1e-12)

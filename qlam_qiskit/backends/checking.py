@@ -6,7 +6,6 @@ hold the client for ever. What a step finds is said without any credential in it
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import time
@@ -141,7 +140,8 @@ def _ibm_steps(spec: IBMSpec) -> Iterator[Step]:
         service = ibm.connect(spec)
     except BackendError as error:
         # The client takes an identity service that does not answer for a wrong token.
-        yield Step("instance", False, f"{error} (an outage of the service can look like this too)")
+        outage = "" if str(error).startswith("instance: ") else " (an outage of the service can look like this too)"
+        yield Step("instance", False, f"{str(error).removeprefix('instance: ')}{outage}")
         return
     crn = service.active_instance()
     instance = next((entry for entry in service.instances() if entry["crn"] == crn), {})
@@ -163,14 +163,9 @@ def _ibm_steps(spec: IBMSpec) -> Iterator[Step]:
 
 
 def _credentials() -> Step:
-    if os.environ.get("QISKIT_IBM_TOKEN"):
-        return Step("credentials", True, "from QISKIT_IBM_TOKEN")
-    from qiskit_ibm_runtime import QiskitRuntimeService
+    from qlam_qiskit.backends import ibm
 
-    if QiskitRuntimeService.saved_accounts():
-        return Step("credentials", True, "from Qiskit's saved account")
-    remedy = "set QISKIT_IBM_TOKEN, or save an account once with QiskitRuntimeService.save_account(token=...)"
-    return Step("credentials", False, f"none found; {remedy}")
+    return Step("credentials", *ibm.credentials())
 
 
 def instance_step(spec: IBMSpec, name: str, plan: str) -> Step:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,12 @@ from qlam_qiskit import redaction
 from qlam_qiskit.backends.opened import OpenBackend
 from qlam_qiskit.backends.specs import IBMSpec
 from qlam_qiskit.errors import BackendError
+
+_CRN = re.compile(r"crn:v1:[^:\s]*:[^:\s]*:quantum-computing:[^:\s]+:a/[^:\s]+:[^:\s]+:[^:\s]*:[^:\s]*")
+_NO_INSTANCE = (
+    "instance: {} is not the CRN of an instance (crn:v1:bluemix:public:quantum-computing:REGION:a/ACCOUNT:ID::); "
+    "copy it from the instances page of IBM Quantum into QISKIT_IBM_INSTANCE, the entry or the saved account"
+)
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -75,17 +82,43 @@ def open_ibm(spec: IBMSpec, shots: int, rng: np.random.Generator) -> IBMOpenBack
     return IBMOpenBackend(spec.name, spec, device, shots, rng)
 
 
+def credentials() -> tuple[bool, str]:
+    """Tell whether there are credentials, and where they come from or what to do; never what they are."""
+    if os.environ.get("QISKIT_IBM_TOKEN"):
+        return True, "from QISKIT_IBM_TOKEN"
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+    if QiskitRuntimeService.saved_accounts():
+        return True, "from Qiskit's saved account"
+    remedy = "set QISKIT_IBM_TOKEN, or save an account once with QiskitRuntimeService.save_account(token=...)"
+    return False, f"none found; {remedy}"
+
+
 def connect(spec: IBMSpec | None = None) -> QiskitRuntimeService:
     """Log in at the service with the environment's or the saved credentials; raises BackendError."""
     from qiskit_ibm_runtime import QiskitRuntimeService
 
+    with _service_errors("reading the saved accounts"):
+        found, said = credentials()
+    if not found:
+        raise BackendError(f"credentials: {said}")
     choices = {"channel": spec.channel, "instance": spec.instance} if spec is not None else {}
     # The client asks for an explicit instance on every start; one that is not named is meant to be chosen for
     # us.
     instance = choices.get("instance") or os.environ.get("QISKIT_IBM_INSTANCE")
     given = {key: value for key, value in {**choices, "instance": instance}.items() if value is not None}
+    _check_instance(instance)
     with _service_errors("logging in"):
-        return QiskitRuntimeService(**given)
+        try:
+            return QiskitRuntimeService(**given)
+        except AttributeError:
+            # The client takes an instance apart that is none; its name comes from a saved account then.
+            raise BackendError(_NO_INSTANCE.format("of the saved account")) from None
+
+
+def _check_instance(instance: str | None) -> None:
+    if instance is not None and instance.startswith("crn:") and not _CRN.fullmatch(instance):
+        raise BackendError(_NO_INSTANCE.format(repr(redact(instance))))
 
 
 def find_device(
@@ -129,9 +162,11 @@ def uses_executor(spec: IBMSpec) -> bool:
 
 def runtime_options(spec: IBMSpec, kind: str, *, shots: int | None = None, tags: Sequence[str] = ()) -> dict[str, Any]:
     """Spell the entry's options as primitives take them; both generations read the same keys."""
+    # What the entry leaves open is for the resilience level to choose.
+    chosen = spec.twirling.model_fields_set
     twirling: dict[str, Any] = {
-        "enable_gates": spec.twirling.gates,
-        "enable_measure": spec.twirling.measure,
+        "enable_gates": spec.twirling.gates if "gates" in chosen else None,
+        "enable_measure": spec.twirling.measure if "measure" in chosen else None,
         "num_randomizations": spec.twirling.randomizations,
         "shots_per_randomization": spec.twirling.shots_per_randomization,
     }

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from qlam_qiskit.backends.specs import BackendSpec, make_spec
-from qlam_qiskit.configuration import read_yaml
+from qlam_qiskit.configuration import at_line, read_yaml
 from qlam_qiskit.errors import ConfigurationError
 
 _SECRET_KEY = re.compile(r"token|api_?key|password|passwd|secret|credential|authorization|bearer", re.IGNORECASE)
@@ -48,7 +48,7 @@ def load_registry(path: Path | None = None) -> Registry:
     raw = _read(source)
     for key in raw:
         if key not in ("default", "backends"):
-            raise ConfigurationError(f"{source}: unknown key {key}; valid keys: backends, default")
+            raise ConfigurationError(f"{source}: unknown key {key}; valid keys: backends, default{at_line(raw, key)}")
     entries = raw.get("backends")
     if not isinstance(entries, dict) or not entries:
         raise ConfigurationError(f"{source}: backends: expected a mapping of names to settings, with one at least")
@@ -56,14 +56,14 @@ def load_registry(path: Path | None = None) -> Registry:
     for name, values in entries.items():
         where = f"{source}: backends.{name}"
         if not isinstance(name, str):
-            raise ConfigurationError(f"{where}: a backend's name is text; put it in quotes")
+            raise ConfigurationError(f"{where}: a backend's name is text; put it in quotes{at_line(entries, name)}")
         if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-            raise ConfigurationError(f"{where}: expected a mapping of keys to values")
+            raise ConfigurationError(f"{where}: expected a mapping of keys to values{at_line(entries, name)}")
         backends[name] = make_spec(name, values, where)
     default = raw.get("default")
     if default is None:
         raise ConfigurationError(f"{source}: missing key default; one of: {', '.join(backends)}")
-    if default not in backends:
+    if not isinstance(default, str) or default not in backends:
         raise ConfigurationError(f"{source}: default: no backend named {default!r}; there are: {', '.join(backends)}")
     return Registry(default, MappingProxyType(backends), source)
 
@@ -83,12 +83,17 @@ def _read(source: Path) -> dict[str, Any]:
         raw = read_yaml(source)
     except ConfigurationError as error:
         # A YAML error quotes the line it stands in, and that line may be the one with the token.
-        if "not valid YAML" in str(error) and _SECRET_KEY.search(source.read_text(encoding="utf-8")):
+        if "not valid YAML" in str(error) and _may_hold_secrets(source):
             raise ConfigurationError(f"{source}: not valid YAML, and {refusal}") from None
         raise
     for where in _secrets(raw):
         raise ConfigurationError(f"{source}: {where}: {refusal}")
     return raw
+
+
+def _may_hold_secrets(source: Path) -> bool:
+    text = source.read_bytes().decode("utf-8", "replace")
+    return bool(_SECRET_KEY.search(text)) or any(map(_SECRET_VALUE.match, re.split(r"[\s,:'\"{}\[\]]+", text)))
 
 
 def _secrets(value: Any, where: str = "") -> Iterator[str]:

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from qlam_qiskit.configuration import Settings, check
+from qlam_qiskit.configuration import Settings, at_line, check
 from qlam_qiskit.errors import ConfigurationError
 
 Gradient: TypeAlias = Literal["adjoint", "param_shift", "spsa"]
-Shots: TypeAlias = Annotated[int, Field(ge=1)]
+Shots: TypeAlias = Annotated[int, Field(ge=1, le=10_000_000)]
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 
 # The registry name travels into a model under this key, which a file cannot use.
@@ -38,7 +38,7 @@ class ExactSpec(_Spec):
 
     kind: Literal["exact"]
     precision: Literal["float32", "float64"] = "float32"
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     device: Literal["cpu", "cuda"] = "cpu"
     gradient: Literal["adjoint"] = "adjoint"
 
@@ -92,8 +92,8 @@ class Twirling(Settings):
 
     gates: bool = False
     measure: bool = False
-    randomizations: Annotated[int, Field(ge=1)] | None = None
-    shots_per_randomization: Annotated[int, Field(ge=1)] | None = None
+    randomizations: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    shots_per_randomization: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
 
 
 class ServiceLimits(Settings):
@@ -113,10 +113,13 @@ class ServiceLimits(Settings):
 class IBMSpec(_DeviceSpec):
     """A device of IBM Quantum (``name: least_busy`` takes the shortest queue), with the service's options.
 
-    Credentials are never here: they come from ``QISKIT_IBM_TOKEN`` or Qiskit's saved account.
+    Credentials are never here: they come from ``QISKIT_IBM_TOKEN`` or Qiskit's saved account. ``max_qpu_seconds`` is
+    the cap of one submission's planned QPU time, above which nothing is sent before a person has said so; every entry
+    has one.
     """
 
     kind: Literal["ibm"]
+    max_qpu_seconds: Annotated[float, Field(gt=0, strict=False)] = 60.0
     channel: Literal["ibm_quantum_platform", "ibm_cloud"] | None = None
     instance: str | None = None
     plan: Literal["open", "pay-as-you-go", "flex", "premium", "on-prem"] | None = None
@@ -157,6 +160,10 @@ class IBMSpec(_DeviceSpec):
                 "fractional_gates cannot be combined with resilience_level: 2, which twirls gates",
             ),
             (self.zne and self.pec, "zne and pec cannot be combined"),
+            (
+                self.pec and self.resilience_level == 2,
+                "pec cannot be combined with resilience_level: 2, which extrapolates",
+            ),
             (self.zne_amplifier is not None and not self.zne, "zne_amplifier needs zne: true"),
             (
                 self.primitive == "sampler" and bool(self._estimator_only()),
@@ -204,10 +211,16 @@ def make_spec(name: str, values: Mapping[str, Any], source: str) -> BackendSpec:
     if kind is None:
         raise ConfigurationError(f"{source}: missing key kind; kinds: {', '.join(_KINDS)}")
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise ConfigurationError(f"{source}: unknown kind {kind!r}; kinds: {', '.join(_KINDS)}")
+        raise ConfigurationError(
+            f"{source}: unknown kind {kind!r}; kinds: {', '.join(_KINDS)}{at_line(values, 'kind')}"
+        )
     model = _KINDS[kind]
     valid = sorted(field.alias or key for key, field in model.model_fields.items() if field.alias != _ENTRY)
     for key in values:
         if key not in valid:
-            raise ConfigurationError(f"{source}: unknown key {key} for kind {kind}; valid keys: {', '.join(valid)}")
-    return check(model, {_ENTRY: name, **values}, source)
+            raise ConfigurationError(
+                f"{source}: unknown key {key} for kind {kind}; valid keys: {', '.join(valid)}{at_line(values, key)}"
+            )
+    entry = dict(values) if not isinstance(values, dict) else values.copy()
+    entry[_ENTRY] = name
+    return check(model, entry, source)

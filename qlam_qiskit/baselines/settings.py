@@ -16,7 +16,7 @@ class BaselineReadout(Settings):
     ``last`` is the model's output at each of these steps; ``mean`` its mean over the steps since the one before.
     """
 
-    times: int = Field(1, ge=1)
+    times: int = Field(1, ge=1, le=65_536)
     pooling: Literal["last", "mean"] = "last"
 
 
@@ -27,8 +27,8 @@ class _MeanReadout(BaselineReadout):
 class _Baseline(Settings):
     embedding: EmbeddingSettings = EmbeddingSettings()
     readout: BaselineReadout = BaselineReadout()
-    width: int = Field(32, ge=1)
-    layers: int = Field(1, ge=1)
+    width: int = Field(32, ge=1, le=16_384)
+    layers: int = Field(1, ge=1, le=64)
 
 
 class RecurrentSettings(_Baseline):
@@ -44,8 +44,8 @@ class TransformerSettings(_Baseline):
     """
 
     kind: Literal["transformer"]
-    heads: int = Field(2, ge=1)
-    feedforward: int = Field(2, ge=1)
+    heads: int = Field(2, ge=1, le=1024)
+    feedforward: int = Field(2, ge=1, le=64)
     positions: Literal["sinusoidal", "learned"] = "sinusoidal"
     readout: _MeanReadout = _MeanReadout()
 
@@ -72,11 +72,11 @@ class StateSpaceSettings(_Baseline):
     """
 
     kind: Literal["s4d"]
-    state: int = Field(32, ge=2, multiple_of=2)
+    state: int = Field(32, ge=2, le=65_536, multiple_of=2)
     initialization: Literal["lin", "inv"] = "lin"
-    step_min: float = Field(0.001, gt=0)
-    step_max: float = Field(0.1, gt=0)
-    dynamics_rate: float = Field(0.1, gt=0)
+    step_min: float = Field(0.001, gt=0, le=1e6)
+    step_max: float = Field(0.1, gt=0, le=1e6)
+    dynamics_rate: float = Field(0.1, gt=0, le=1e6)
     readout: _MeanReadout = _MeanReadout()
 
     @model_validator(mode="after")

@@ -14,10 +14,11 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def fit_size(count: Callable[[int], int], budget: int, *, step: int = 1) -> int:
+def fit_size(count: Callable[[int], float], budget: int, *, step: int = 1) -> int:
     """Return the multiple of ``step`` whose ``count`` of parameters, which must grow with it, is nearest to ``budget``.
 
-    Raises ConfigurationError when even the smallest has more than twice the budget.
+    ``count`` may be endless from some size on. Raises ConfigurationError when even the smallest has more than twice the
+    budget.
     """
     low, high = 0, 1
     while count(high * step) < budget:

@@ -25,10 +25,9 @@ class TransformerMemory(nn.Module):
         super().__init__()
         width = settings.width
         self.encoder = nn.Linear(settings.embedding.width, width)
-        if settings.positions == "learned":
-            self.positions = nn.Parameter(0.02 * torch.randn(steps, width))
-        else:
-            self.register_buffer("positions", _sinusoids(steps, width), persistent=False)
+        self._sizes = steps, width
+        learned = settings.positions == "learned"
+        self.positions = nn.Parameter(0.02 * torch.randn(steps, width)) if learned else None
         self.layers = nn.ModuleList(
             _EncoderLayer(width, settings.heads, settings.feedforward * width) for _ in range(settings.layers)
         )
@@ -36,7 +35,10 @@ class TransformerMemory(nn.Module):
 
     def forward(self, embedded: torch.Tensor, at: Sequence[int] | None = None) -> torch.Tensor:
         """Return the outputs after the last layer, normalized; all of them, or those of the steps ``at``."""
-        outputs = self.encoder(embedded) + self.positions
+        encoded = self.encoder(embedded)
+        # Sinusoids are made anew each time, so that no module left empty can lose them.
+        positions = _sinusoids(*self._sizes).to(encoded) if self.positions is None else self.positions
+        outputs = encoded + positions
         *inner, last = self.layers
         for layer in inner:
             outputs = layer(outputs)

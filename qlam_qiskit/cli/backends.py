@@ -45,7 +45,7 @@ def list_command(backends_file: Path | None, as_json: bool) -> None:
         shown = f"{name} (default)" if name == registry.default else name
         device = getattr(spec, "device", None) or getattr(spec, "noise", None) or getattr(spec, "factory", "")
         table.add_row(shown, spec.kind, device, "exact" if spec.shots is None else f"{spec.shots:,}")
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
     click.echo(f"from {registry.source}", err=True)
 
 
@@ -60,12 +60,17 @@ def show_command(name: str | None, backends_file: Path | None, as_json: bool) ->
     """
     from qlam_qiskit.backends import load_registry
 
-    settings = _plain(load_registry(backends_file).spec(name))
+    spec = load_registry(backends_file).spec(name)
+    settings = _plain(spec)
     if as_json:
         click.echo(json.dumps(settings))
         return
     for key, value in settings.items():
-        click.echo(f"{key}: {json.dumps(value)}")
+        said = ""
+        if key == "max_qpu_seconds" and value is not None:
+            default = "" if key in spec.model_fields_set else "by default; "
+            said = f"  # {default}what is planned to take longer is not sent before you have said yes"
+        click.echo(f"{key}: {json.dumps(value)}{said}")
 
 
 @backends.command("check")

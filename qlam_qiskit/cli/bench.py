@@ -12,10 +12,12 @@ from qlam_qiskit.cli.options import as_json
 @click.command("bench")
 @click.option("--template", default="ring", show_default=True, help="Memory circuit.")
 @click.option("--qubits", type=click.IntRange(1, 16), default=8, show_default=True, help="Qubits n.")
-@click.option("--steps", type=click.IntRange(1), default=784, show_default=True, help="Steps T of a sequence.")
-@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Sequences at once.")
+@click.option("--steps", type=click.IntRange(1, 1_000_000), default=784, show_default=True, help="Steps T.")
+@click.option("--batch", type=click.IntRange(1, 1_000_000), default=64, show_default=True, help="Sequences at once.")
 @click.option("--precision", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
-@click.option("--repeats", type=click.IntRange(1), default=5, show_default=True, help="Runs; the median counts.")
+@click.option(
+    "--repeats", type=click.IntRange(1, 10_000), default=5, show_default=True, help="Runs (the median counts)."
+)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where it runs.")
 @as_json
 def bench_command(

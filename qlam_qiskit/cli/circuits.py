@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.memory_circuit import MemoryCircuit
 
 _template = click.argument("name")
-_qubits = click.option("--qubits", type=click.IntRange(1), default=4, show_default=True, help="Qubits n.")
+_qubits = click.option("--qubits", type=click.IntRange(1, 100), default=4, show_default=True, help="Qubits n.")
 _options = click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the template.")
 _path = click.option(
     "--path", type=click.Path(exists=True, path_type=Path), help="A template file, or a folder of them."
@@ -54,7 +54,7 @@ def list_command(path: Path | None, as_json: bool) -> None:
     table = Table("name", "summary", box=None)
     for template in found.values():
         table.add_row(template.name, template.summary)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 @circuits.command("draw")
@@ -62,7 +62,7 @@ def list_command(path: Path | None, as_json: bool) -> None:
 @_qubits
 @_options
 @_path
-@click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="Steps to draw.")
+@click.option("--steps", type=click.IntRange(1, 100), default=1, show_default=True, help="Steps to draw.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write a PNG, SVG or PDF instead.")
 def draw_command(
     name: str, qubits: int, options: tuple[str, ...], path: Path | None, steps: int, out: Path | None
@@ -83,8 +83,10 @@ def draw_command(
     import matplotlib as mpl
 
     mpl.use("Agg")
+    from qlam_qiskit.report.figures import drawn
+
     picture = BytesIO()
-    circuit.draw("mpl", style="clifford").savefig(picture, format=out.suffix[1:], bbox_inches="tight", dpi=150)
+    drawn(circuit, style="clifford").savefig(picture, format=out.suffix[1:], bbox_inches="tight", dpi=150)
     _write(out, picture.getvalue())
     click.echo(str(out))
 
@@ -94,7 +96,7 @@ def draw_command(
 @_qubits
 @_options
 @_path
-@click.option("--steps", type=click.IntRange(1), default=1, show_default=True, help="Steps of the sequence.")
+@click.option("--steps", type=click.IntRange(1, 4096), default=1, show_default=True, help="Steps of the sequence.")
 @click.option("--format", "kind", type=click.Choice(["qpy", "qasm3"]), default="qasm3", show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file; QPY needs one.")
 def export_command(

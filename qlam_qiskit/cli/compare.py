@@ -12,6 +12,8 @@ import click
 
 from qlam_qiskit.cli.options import as_json, data_dir
 
+_MOST_SEEDS = 1000
+
 
 @click.command("compare")
 @click.argument("name")
@@ -50,6 +52,7 @@ def compare_command(
     """
     from qlam_qiskit.cli.progress import interruptible
     from qlam_qiskit.compare import Choice, check_records, compare, load_comparison
+    from qlam_qiskit.compare.tables import make_table, to_markdown
 
     comparison = load_comparison(name)
     stem = Path(name).stem
@@ -63,12 +66,11 @@ def compare_command(
         if checking:
             found = check_records(comparison, stem, _follow, tolerance=tolerance, **shared)
         else:
-            compare(comparison, stem, _follow, **shared)
-            found = json.loads((out / "table.json").read_text())
+            found = make_table(comparison, compare(comparison, stem, _follow, **shared))
     if as_json:
         click.echo(json.dumps({"comparison": stem, "checked" if checking else "table": found}))
     elif not checking:
-        click.echo((out / "table.md").read_text(), nl=False)
+        click.echo(to_markdown(comparison, stem, found), nl=False)
 
 
 @contextmanager
@@ -99,5 +101,7 @@ def _parse_seeds(text: str | None) -> list[int] | None:
             found = range(0)
         if not found:
             raise ConfigurationError(f"--seeds {text}: expected numbers and ranges, such as 0-2 or 0,5")
+        if found[-1] - found[0] + len(seeds) >= _MOST_SEEDS:
+            raise ConfigurationError(f"--seeds {text}: more than {_MOST_SEEDS:,} seeds")
         seeds.extend(seed for seed in found if seed not in seeds)
     return seeds

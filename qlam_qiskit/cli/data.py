@@ -41,7 +41,7 @@ def list_command(data_dir: Path | None, as_json: bool) -> None:
     for info in datasets:
         sizes = ("" if count is None else f"{count:,}" for count in (info.train, info.test))
         table.add_row(info.name, info.description, *sizes, info.problem or info.location)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 @data.command("fetch")

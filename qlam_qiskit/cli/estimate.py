@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, part, shots
+from qlam_qiskit.words import counted, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from qlam_qiskit.evaluation.on_device import Prepared
+    from qlam_qiskit.planning.plan import Plan
+
+_FAINT = 0.1
 
 
 @click.command("estimate")
@@ -19,7 +29,9 @@ from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, l
 @shots
 @data_dir
 @as_json
+@click.pass_context
 def estimate_command(
+    context: click.Context,
     run: Path,
     backend: str | None,
     backends_file: Path | None,
@@ -29,7 +41,10 @@ def estimate_command(
     data_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Plan samples of RUN for a backend: gates, fidelity, jobs, QPU seconds. Sends nothing.
+    """Plan samples of RUN for a backend: gates, fidelity, jobs, QPU time. Sends nothing.
+
+    Exit status 1 when it does not fit: over max_qpu_seconds or the allowance, under min_fidelity, or more than a
+    job can hold.
 
     Example: qlam estimate runs/mnist_rows --backend fake_torino --limit 1000
     """
@@ -42,9 +57,38 @@ def estimate_command(
         plan = {**prepared.plan.to_json(), "samples": prepared.samples}
     if as_json:
         click.echo(json.dumps(plan))
-        return
-    for key, value in plan.items():
-        if key == "reasons":
-            value = "; ".join(value) or "none"
-        shown = f"{value:,}" if type(value) is int else f"{value:.4g}" if isinstance(value, float) else value
-        click.echo(f"{key.replace('_', ' '):<20} {shown}")
+        context.exit(0 if prepared.plan.fits else 1)
+    for label, value in _described(prepared):
+        click.echo(f"{label:<18} {value}")
+    context.exit(0 if prepared.plan.fits else 1)
+
+
+def _described(prepared: Prepared) -> Iterator[tuple[str, str]]:
+    """Yield the plan as a person reads it, rounded, and a verdict."""
+    plan, free = prepared.plan, prepared.plan.qpu_seconds == 0
+    yield "samples", f"{prepared.samples:,}"
+    yield "device", plan.device if plan.device == plan.backend else f"{plan.device} (backend {plan.backend})"
+    if plan.calibrated:
+        yield "calibrated", plan.calibrated.replace("T", " ")[:16]
+    yield "circuit", f"{plan.two_qubit_gates:,} two-qubit gates, depth {plan.two_qubit_depth:,}"
+    if plan.duration_us:
+        lives = "" if None in (plan.t1_us, plan.t2_us) else f" (T1 {plan.t1_us:.0f}, T2 {plan.t2_us:.0f} us)"
+        yield "duration", f"{plan.duration_us:.1f} us{lives}"
+    worst, best = plan.fidelity_range
+    spread = "" if round(worst, 2) == round(best, 2) else f" ({worst:.2f} to {best:.2f})"
+    yield "fidelity", f"{plan.estimated_fidelity:.2f}{spread}"
+    tiles = f", {plan.tiles} samples side by side" if plan.tiles > 1 else ""
+    yield "executions", f"{plan.executions:,} in {counted(plan.job_count, 'job')}{tiles}"
+    yield "payload", f"{plan.payload_mb:.1f} MB"
+    left = "" if plan.allowance_s is None else f" of {seconds(plan.allowance_s)} left"
+    here = " on the device itself; none here" if prepared.backend.spec.kind == "fake" else ""
+    yield "QPU time", "none: it runs on this machine" if free else f"{seconds(plan.qpu_seconds)}{left}{here}"
+    yield "verdict", _verdict(plan)
+
+
+def _verdict(plan: Plan) -> str:
+    if not plan.fits:
+        return f"does not fit: {'; '.join(plan.reasons)}"
+    if plan.estimated_fidelity < _FAINT:
+        return f"fits, but hardly any signal would survive (fidelity {plan.estimated_fidelity:.2f})"
+    return "fits"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, part, sample_seed, shots, yes
+from qlam_qiskit.cli.options import as_json, ask, backend, backends_file, data_dir, limit, part, sample_seed, shots, yes
 
 
 @click.command("evaluate")
@@ -59,6 +59,7 @@ def evaluate_command(
                 seed=seed,
                 mitigate=mitigate,
                 anyway=yes,
+                confirm=ask,
                 data_dir=data_dir,
                 backends=backends_file,
                 progress=progress,

@@ -28,7 +28,7 @@ def list_command(as_json: bool) -> None:
     from qlam_qiskit.runs.experiments import find_experiments
 
     rows = [
-        {"name": name, "description": read_yaml(path).get("description", ""), "file": str(path)}
+        {"name": name, "description": str(read_yaml(path).get("description", "")), "file": str(path)}
         for name, path in sorted(find_experiments().items())
     ]
     if as_json:
@@ -40,4 +40,4 @@ def list_command(as_json: bool) -> None:
     table = Table("name", "description", box=None)
     for row in rows:
         table.add_row(row["name"], row["description"])
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qlam_qiskit.cli import options
+from qlam_qiskit.words import counted, seconds, span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from qlam_qiskit.jobs import Submission
+
+
+_MOST_NOTES = 5
 
 
 @click.group()
@@ -55,10 +61,8 @@ def show_command(submission: str, as_json: bool) -> None:
         shown = {key: value for key, value in found.details.items() if key not in ("placement", "metadata")}
         click.echo(json.dumps({**found.to_json(), "details": shown, "events": events}))
         return
-    _print([found], as_json)
-    for event in events:
-        note = f": {event['note']}" if event["note"] else ""
-        click.echo(f"{_time(event['at'])}  {event['job'].rpartition('/')[2]:>4}  {event['target']}{note}")
+    for label, value in _described(found, events):
+        click.echo(f"{label:<10} {value}")
 
 
 @jobs.command("fetch")
@@ -134,16 +138,83 @@ def _print(submissions: Sequence[Submission], as_json: bool) -> None:
         return
     from rich.console import Console
     from rich.table import Column, Table
+    from rich.text import Text
 
     # An id is there to be copied: the other columns give way.
     identifier = Column("submission", no_wrap=True, min_width=max(len(submission.id) for submission in submissions))
-    table = Table(identifier, "created", "backend", "device", "jobs", box=None)
+    table = Table(
+        identifier,
+        Column("run", overflow="fold"),
+        Column("device", overflow="fold"),
+        Column("samples", justify="right", no_wrap=True),
+        Column("jobs", overflow="fold"),
+        Column("QPU", justify="right", no_wrap=True),
+        Column("age", justify="right", no_wrap=True),
+        box=None,
+        pad_edge=False,
+    )
     for submission in submissions:
-        states = [str(job.state) for job in submission.jobs]
-        tally = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-        device = str(submission.details.get("device"))
-        table.add_row(submission.id, _time(submission.created), submission.backend, device, tally)
-    Console().print(table)
+        samples = submission.details.get("metadata", {}).get("samples")
+        table.add_row(
+            submission.id,
+            Text(_run(submission)),
+            Text(str(submission.details.get("device"))),
+            "" if samples is None else f"{samples:,}",
+            Text(_state(submission)),
+            _qpu(submission),
+            span(time.time() - submission.created),
+        )
+    Console(markup=False, emoji=False).print(table)
+
+
+def _described(submission: Submission, events: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield what a person wants to know of one submission, line by line."""
+    details, metadata = submission.details, submission.details.get("metadata", {})
+    yield "submission", submission.id
+    yield "backend", f"{submission.backend} ({details.get('device')})"
+    if metadata.get("run"):
+        yield "run", str(metadata["run"])
+    if metadata.get("samples"):
+        shots = f", {counted(metadata['shots'], 'shot')} each" if metadata.get("shots") else ""
+        yield "samples", f"{metadata['samples']:,} of the {metadata.get('part', 'test')} set{shots}"
+    yield "created", f"{_time(submission.created)} ({span(time.time() - submission.created)} ago)"
+    yield "jobs", f"{counted(len(submission.jobs), 'job')}: {_state(submission)}"
+    planned = details.get("plan", {}).get("qpu_seconds")
+    yield "QPU time", _qpu(submission) + (f" (planned: {seconds(planned)})" if planned else "")
+    yield from _history(events)
+    notes = [(job.number, job.state, job.message) for job in submission.jobs if job.message]
+    for number, state, message in notes[:_MOST_NOTES]:
+        yield f"job {number}", f"{state}: {message}"
+    if len(notes) > _MOST_NOTES:
+        yield (
+            "",
+            f"and {counted(len(notes) - _MOST_NOTES, 'more note')}; --json shows all, and everything that happened",
+        )
+
+
+def _history(events: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield when jobs came to each state: a line for a state, however many jobs there are."""
+    moves = [event for event in events if event["source"] != event["target"]]
+    for number, target in enumerate(dict.fromkeys(event["target"] for event in moves)):
+        times = [event["at"] for event in moves if event["target"] == target]
+        until = "" if _time(times[0]) == _time(times[-1]) else f" to {_time(times[-1])}"
+        yield ("" if number else "history"), f"{_time(times[0])}{until}: {len(times)} {target}"
+
+
+def _state(submission: Submission) -> str:
+    states = [str(job.state) for job in submission.jobs]
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+
+
+def _run(submission: Submission) -> str:
+    run = submission.details.get("metadata", {}).get("run")
+    return "" if run is None else Path(str(run)).name
+
+
+def _qpu(submission: Submission) -> str:
+    """Say the QPU time that the service has charged; what runs here costs none."""
+    charged = [job.qpu_seconds for job in submission.jobs if job.qpu_seconds is not None]
+    return seconds(sum(charged)) if charged else "-"
 
 
 def _tell(line: str) -> None:

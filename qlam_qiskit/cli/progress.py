@@ -65,11 +65,17 @@ def sample_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show how many samples are done; yields a function of (done, total)."""
     console = Console(stderr=True)
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True
-    ) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True)
+    task = bar.add_task(label, total=None)
+
+    def move(done: int, total: int) -> None:
+        bar.start()  # not before: a question may have to be asked first
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield move
+    finally:
+        bar.stop()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, sample_seed, shots, yes
+from qlam_qiskit.cli.options import as_json, ask, backend, backends_file, data_dir, sample_seed, shots, yes
 
 
 @click.command("refit")
@@ -49,7 +49,14 @@ def refit_command(
 
     if (samples is None) == (submission is None):
         raise click.UsageError("give either --samples or --submission")
-    chosen = {"backend": backend, "backends": backends_file, "shots": shots, "seed": seed, "anyway": yes}
+    chosen = {
+        "backend": backend,
+        "backends": backends_file,
+        "shots": shots,
+        "seed": seed,
+        "anyway": yes,
+        "confirm": ask,
+    }
     with sample_bar("measuring") as progress:
         result = refit(
             run,
@@ -60,6 +67,8 @@ def refit_command(
             data_dir=data_dir,
             progress=progress,
             report=lambda line: click.echo(line, err=True),
+            anyway=yes,
+            confirm=ask,
             **chosen,
         )
     if as_json:

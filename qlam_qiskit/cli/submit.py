@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, part, sample_seed, shots, yes
+from qlam_qiskit.cli.options import as_json, ask, backend, backends_file, data_dir, limit, part, sample_seed, shots, yes
 
 
 @click.command("submit")
@@ -43,14 +43,15 @@ def submit_command(
     from qlam_qiskit.backends import load_registry
     from qlam_qiskit.evaluation.on_device import prepare, send, summary
     from qlam_qiskit.jobs import Ledger
+    from qlam_qiskit.words import counted
 
     spec = load_registry(backends_file).spec(backend)
     prepared = prepare(run, spec, part=part, limit=limit, shots=shots, seed=seed, data_dir=data_dir)
     click.echo(summary(prepared), err=True)
     with prepared.backend, Ledger() as ledger:
-        submission = send(prepared, ledger, anyway=yes, report=lambda line: click.echo(line, err=True))
+        submission = send(prepared, ledger, anyway=yes, confirm=ask, report=lambda line: click.echo(line, err=True))
     state = submission.to_json()
     if as_json:
         click.echo(json.dumps(state))
     else:
-        click.echo(f"{state['submission']}: {len(state['jobs'])} jobs on {state['backend']}")
+        click.echo(f"{state['submission']}: {counted(len(state['jobs']), 'job')} on {state['backend']}")

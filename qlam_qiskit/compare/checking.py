@@ -82,9 +82,9 @@ def _compare(
         "run": job.name,
         "recorded": old["test_accuracy"],
         "now": new["test_accuracy"],
-        "same_metrics": _numbers(old["metrics"]) == _numbers(new["metrics"]),
+        "same_metrics": _numbers(old.get("metrics", [])) == _numbers(new["metrics"]),
         "different_answers": int((then != now).sum()) if then.shape == now.shape else None,
-        "processors": [old["environment"]["processor"], environment({})["processor"]],
+        "processors": [old.get("environment", {}).get("processor", "unknown"), environment({})["processor"]],
     }
 
 

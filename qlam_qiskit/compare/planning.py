@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
+from pydantic import ValidationError
 
 from qlam_qiskit.baselines import count_parameters, fit_size
 from qlam_qiskit.compare.settings import Case, Comparison
@@ -124,7 +126,7 @@ class Plan:
         budget = self._budget
         if key is not None:
             step = getattr(contestant.model, "heads", 1) if key == "width" else 1
-            size = fit_size(lambda size: self._count(override(values, (f"{key}={size}",))), budget, step=step)
+            size = fit_size(lambda size: self._count_at(values, key, size), budget, step=step)
             values = override(values, (f"{key}={size}",))
         count, tolerance = self._count(values), self.comparison.budget.tolerance
         if abs(count - budget) > tolerance * budget:
@@ -133,6 +135,13 @@ class Plan:
                 f"models.{name}: {count:,} parameters, not within {tolerance:.0%} of the budget of {budget:,}{solved}"
             )
         return values
+
+    def _count_at(self, values: dict[str, Any], key: str, size: int) -> float:
+        """Count the parameters at a size; endless beyond the sizes that settings allow."""
+        try:
+            return self._count(override(values, (f"{key}={size}",)))
+        except ValidationError:
+            return math.inf
 
     @cached_property
     def _budget(self) -> int:

@@ -12,7 +12,8 @@ import numpy as np
 
 from qlam_qiskit.compare.planning import Job
 from qlam_qiskit.configuration import check
-from qlam_qiskit.errors import ConfigurationError, RunError
+from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.runs.records import ComparisonRecord, FinalRecord, read_json
 from qlam_qiskit.train import Experiment
 from qlam_qiskit.workspace import write_atomically
 
@@ -32,7 +33,7 @@ class Records:
         path = self.path(job)
         if not path.exists():
             return None
-        record = read_record(path)
+        record = read_json(path, FinalRecord if job.stage == "final" else ComparisonRecord)
         then = check(Experiment, record["experiment"], str(path))
         if then != job.experiment:
             changed = ", ".join(sorted(differing_keys(then.model_dump(), job.experiment.model_dump())))
@@ -59,18 +60,7 @@ class Records:
     def runs(self) -> list[dict[str, Any]]:
         """Read the records of all finished runs, by file name."""
         names = (path for path in sorted(self.folder.glob("*.json")) if path.name != "table.json")
-        return [read_record(path) for path in names]
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """Read a record; raises RunError when it is damaged."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(record, dict) or "experiment" not in record:
-        raise RunError(f"{path}: not a comparison's record")
-    return record
+        return [read_json(path, FinalRecord) for path in names]
 
 
 def differing_keys(one: Any, other: Any, key: str = "") -> set[str]:

@@ -7,8 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from qlam_qiskit.compare.claims import claimed
 from qlam_qiskit.compare.planning import Job, Plan
 from qlam_qiskit.compare.process import training_process
@@ -17,6 +15,7 @@ from qlam_qiskit.compare.settings import Comparison
 from qlam_qiskit.compare.tables import write_tables
 from qlam_qiskit.compare.training import Bench, run_final, run_trial
 from qlam_qiskit.errors import ConfigurationError, QlamError
+from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.train import Interrupted, Reporter
 from qlam_qiskit.workspace import workspace, write_atomically
 
@@ -74,7 +73,7 @@ def compare(
     choice.check(comparison)
     runner = _Runner(comparison, name, follow, Records(out), choice, data_dir, say, should_stop)
     out.mkdir(parents=True, exist_ok=True)
-    resolved = yaml.safe_dump(comparison.model_dump(exclude_none=True), sort_keys=False)
+    resolved = dump_yaml(comparison.model_dump(exclude_none=True))
     write_atomically(out / "comparison.yaml", resolved)
     try:
         with training_process(comparison.threads):

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from qlam_qiskit.configuration import Settings
 from qlam_qiskit.data import DataSettings
+from qlam_qiskit.data.settings import MOST_SAMPLES
 from qlam_qiskit.runs.experiment import AnyModelSettings, TrainingSettings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
@@ -60,7 +61,7 @@ class Contestant(Settings):
 class BudgetSettings(Settings):
     """How many parameters every model trains, by default as many as the reference, and how far off it may be."""
 
-    parameters: int | None = Field(None, ge=1)
+    parameters: int | None = Field(None, ge=1, le=1_000_000_000)
     tolerance: float = Field(0.05, gt=0, lt=1)
 
 
@@ -73,9 +74,9 @@ class SearchSettings(Settings):
     trials, and every multiplier is trained in full. The test set has no part in it.
     """
 
-    multipliers: list[Annotated[float, Field(gt=0)]] = Field([0.1, 0.3, 1.0], min_length=1)
-    epochs: int = Field(1, ge=0)
-    train_limit: int = Field(10_000, ge=2)
+    multipliers: list[Annotated[float, Field(ge=1e-6, le=1e6)]] = Field([0.1, 0.3, 1.0], min_length=1, max_length=100)
+    epochs: int = Field(1, ge=0, le=100_000)
+    train_limit: int = Field(10_000, ge=2, le=MOST_SAMPLES)
     confirm: bool = False
 
 
@@ -83,7 +84,7 @@ class VarySettings(Settings):
     """A key of ``data`` and the values that it takes, one case of the comparison each."""
 
     key: str
-    values: list[int] = Field(min_length=1)
+    values: list[int] = Field(min_length=1, max_length=1000)
 
 
 @dataclass(frozen=True)
@@ -115,10 +116,10 @@ class Comparison(Settings):
     training: TrainingSettings
     budget: BudgetSettings = BudgetSettings()
     search: SearchSettings = SearchSettings()
-    seeds: list[Seed] = Field([0, 1, 2], min_length=1)
+    seeds: list[Seed] = Field([0, 1, 2], min_length=1, max_length=1000)
     contenders: int = Field(2, ge=0)
     reference: Name = "qlam"
-    threads: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1, le=1024)
     models: dict[Name, Contestant] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from qlam_qiskit.compare.records import Records, unpack
 from qlam_qiskit.compare.settings import Comparison, Contestant, Figure, SearchSettings
 from qlam_qiskit.compare.statistics import mean_and_deviation, paired_t, sign_test
+from qlam_qiskit.errors import RunError
 from qlam_qiskit.workspace import write_atomically
 
 Table: TypeAlias = list[dict[str, Any]]
@@ -100,10 +101,14 @@ def _test(reference: str, rows: list[dict[str, Any]], found: dict[str, list[dict
     if not seeds:
         return None
     paired = paired_t(*([side[seed]["test_accuracy"] for seed in seeds] for side in (ours, theirs)))
-    samples = [
-        {"seed": seed, **asdict(sign_test(unpack(ours[seed]["correct"]), unpack(theirs[seed]["correct"])))}
-        for seed in seeds
-    ]
+    samples = []
+    for seed in seeds:
+        answers = [unpack(side[seed]["correct"]) for side in (ours, theirs)]
+        if answers[0].shape != answers[1].shape:
+            raise RunError(
+                f"{reference} and {best} with seed {seed} were tested on other samples; train one of them again"
+            )
+        samples.append({"seed": seed, **asdict(sign_test(*answers))})
     return {"baseline": best, "seeds": None if paired is None else asdict(paired), "samples": samples}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from qlam_qiskit.data.catalogue import CIFAR_CLASSES
 from qlam_qiskit.data.labels import check_labels
 from qlam_qiskit.errors import DataError
+from qlam_qiskit.machine_memory import check_memory
 
 _RECORD = 1 + 3 * 32 * 32
 
@@ -26,6 +27,8 @@ def read_cifar_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     batches = cifar_batches(folder, split)
     if not batches:
         raise DataError(f"{folder / ('data_batch_1.bin' if split == 'train' else 'test_batch.bin')}: no such file")
+    size = sum(count_cifar(path) * _RECORD for path in batches)
+    check_memory(2 * size, f"{folder}: {len(batches)} batches of {size:,} bytes together", DataError)
     records = np.concatenate([_read_batch(path) for path in batches])
     images = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), records[:, 0].copy()

@@ -14,8 +14,10 @@ import numpy as np
 from qlam_qiskit.data.catalogue import ImageSet, PublishedFile
 from qlam_qiskit.data.labels import check_labels
 from qlam_qiskit.errors import DataError
+from qlam_qiskit.machine_memory import check_memory
 
 _UNSIGNED_BYTES = 0x08
+_BEST_PACKING = 1032  # bytes that one byte of a gzip file can stand for
 
 
 def find_idx(folder: Path, name: str) -> Path | None:
@@ -44,9 +46,11 @@ def read_idx(path: Path, published: PublishedFile) -> np.ndarray:
     A file as long as the published one must have its checksum; any other, such as a user's subset, needs only
     be well formed. Raises DataError naming the file otherwise, or when it holds no samples.
     """
-    content = _unpacked(path)
-    shape, start = _read_header(path, content, published.dimensions)
-    promised, found = math.prod(shape), len(content) - start
+    shape, start = _read_header(path, _unpacked(path, 4 + 4 * published.dimensions), published.dimensions)
+    promised = math.prod(shape)
+    _check_promise(path, promised)
+    content = _unpacked(path, start + promised + 1)
+    found = len(content) - start
     if promised != found:
         raise DataError(f"{path}: damaged or truncated: its header promises {promised} bytes, {found} follow")
     if not promised:
@@ -63,6 +67,15 @@ def count_idx(path: Path, published: PublishedFile) -> int:
     return _read_header(path, _unpacked(path, 4 + 4 * published.dimensions), published.dimensions)[0][0]
 
 
+def _check_promise(path: Path, promised: int) -> None:
+    """Raise DataError when a file of its size cannot hold what its header promises, or memory cannot."""
+    size = path.stat().st_size
+    most = size * _BEST_PACKING if path.suffix == ".gz" else size
+    if promised > most:
+        raise DataError(f"{path}: damaged or truncated: its header promises {promised} bytes, its size is {size}")
+    check_memory(promised, f"{path}: what it unpacks to", DataError)
+
+
 def _existing(folder: Path, published: PublishedFile) -> Path:
     path = find_idx(folder, published.name)
     if path is None:
@@ -70,7 +83,8 @@ def _existing(folder: Path, published: PublishedFile) -> Path:
     return path
 
 
-def _unpacked(path: Path, limit: int = -1) -> bytes:
+def _unpacked(path: Path, limit: int) -> bytes:
+    """Read the first bytes of a file, unpacked where it is gzipped."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             return file.read(limit)

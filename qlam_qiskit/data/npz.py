@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy as np
 from qlam_qiskit.data.labels import check_labels
 from qlam_qiskit.data.sequences import SequenceData, Split
 from qlam_qiskit.errors import DataError
+from qlam_qiskit.npz_archive import read_npz
 
 _MAX_CLASSES = 65_536
 
@@ -21,7 +20,10 @@ def load_npz(path: Path) -> SequenceData:
     Classes are counted over both splits. Raises DataError when the file is missing or damaged, an array is
     missing, empty or of the wrong type or shape, a token is not finite, or a label is out of range.
     """
-    arrays = _read(path, ("x_train", "y_train", "x_test", "y_test"))
+    try:
+        arrays = read_npz(path, ("x_train", "y_train", "x_test", "y_test"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
     train = _make_split(path, "train", arrays["x_train"], arrays["y_train"])
     test = _make_split(path, "test", arrays["x_test"], arrays["y_test"])
     for what, first, second in (("x", train.values, test.values), ("y", train.labels, test.labels)):
@@ -43,22 +45,6 @@ def load_npz(path: Path) -> SequenceData:
         image_shape=None,
         class_names=tuple(str(label) for label in range(num_classes)),
     )
-
-
-def _read(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    try:
-        with path.open("rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise DataError(f"{path}: holds one array; an .npz file with {', '.join(names)} is needed")
-            for name in names:
-                if name not in file:
-                    raise DataError(f"{path}: has no array {name}; it needs {', '.join(names)}")
-            return {name: np.asarray(file[name]) for name in names}
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: not a sound .npz file of numbers: {' '.join(str(error).split())}") from None
 
 
 def _make_split(path: Path, split: str, tokens: np.ndarray, labels: np.ndarray) -> Split:

@@ -11,6 +11,8 @@ from qlam_qiskit.configuration import Settings
 DatasetName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "copying", "recall", "npz"]
 View = Literal["pixels", "rows", "patches"]
 
+MOST_SAMPLES = 100_000_000
+
 _COMMON = ("dataset", "train_limit", "test_limit")
 _IMAGES = {"view": "pixels", "patch": None, "permuted": False}
 _SAMPLES = {"train_samples": 5000, "test_samples": 1000, "seed": 0}
@@ -50,21 +52,21 @@ class DataSettings(Settings):
     """
 
     dataset: DatasetName
-    train_limit: int | None = Field(None, ge=1)
-    test_limit: int | None = Field(None, ge=1)
+    train_limit: int | None = Field(None, ge=1, le=MOST_SAMPLES)
+    test_limit: int | None = Field(None, ge=1, le=MOST_SAMPLES)
     view: View | None = None
-    patch: int | None = Field(None, ge=1)
+    patch: int | None = Field(None, ge=1, le=1024)
     permuted: bool | None = None
-    path: str | None = Field(None, min_length=1)
-    symbols: int | None = Field(None, ge=1)
-    alphabet: int | None = Field(None, ge=2)
-    delay: int | None = Field(None, ge=0)
-    pairs: int | None = Field(None, ge=1)
-    keys: int | None = Field(None, ge=1)
-    values: int | None = Field(None, ge=2)
-    train_samples: int | None = Field(None, ge=1)
-    test_samples: int | None = Field(None, ge=1)
-    seed: int | None = Field(None, ge=0)
+    path: str | None = Field(None, min_length=1, max_length=4096)
+    symbols: int | None = Field(None, ge=1, le=1024)
+    alphabet: int | None = Field(None, ge=2, le=4096)
+    delay: int | None = Field(None, ge=0, le=1_000_000)
+    pairs: int | None = Field(None, ge=1, le=4096)
+    keys: int | None = Field(None, ge=1, le=4096)
+    values: int | None = Field(None, ge=2, le=4096)
+    train_samples: int | None = Field(None, ge=1, le=MOST_SAMPLES)
+    test_samples: int | None = Field(None, ge=1, le=MOST_SAMPLES)
+    seed: int | None = Field(None, ge=0, lt=2**64)
 
     @model_validator(mode="before")
     @classmethod

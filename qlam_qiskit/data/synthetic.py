@@ -13,6 +13,7 @@ import numpy as np
 from qlam_qiskit.data.sequences import SequenceData, Split
 from qlam_qiskit.data.settings import DataSettings
 from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.machine_memory import check_memory
 
 # Draws n samples: the symbols of each token, shape (n, T), and the labels, shape (n,) or (n, M).
 _Draw = Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]
@@ -62,6 +63,7 @@ def associative_recall(settings: DataSettings) -> SequenceData:
 def _make_task(
     settings: DataSettings, draw: _Draw, *, token_size: int, num_classes: int, num_answers: int
 ) -> SequenceData:
+    _check_size(settings, token_size)
     symbols, labels = draw(np.random.default_rng([settings.seed, 1]), settings.test_samples)
     taken = {row.tobytes() for row in symbols}
     test = _one_hot(symbols, labels, token_size)
@@ -76,6 +78,17 @@ def _make_task(
         num_answers=num_answers,
         image_shape=None,
         class_names=tuple(str(symbol) for symbol in range(num_classes)),
+    )
+
+
+def _check_size(settings: DataSettings, token_size: int) -> None:
+    """Raise ConfigurationError where tokens, a byte each number, and the symbols they are made of cannot fit."""
+    length = settings.symbols + 1 if settings.dataset == "copying" else 2 * settings.pairs + 1
+    steps, samples = length + settings.delay, settings.train_samples + settings.test_samples
+    drawn = 8 * (settings.keys or 0)
+    check_memory(
+        samples * (steps * (8 + token_size) + drawn),
+        f"data set {settings.dataset} of {samples:,} samples with {steps:,} tokens of {token_size:,} numbers",
     )
 
 

@@ -6,6 +6,7 @@ function it is asked for; the loops here lie in several files, so the kept code 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from numba import njit, typeof
 from numba.core import types
+from numba.core.compiler_lock import global_compiler_lock
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
@@ -47,3 +49,12 @@ def _type(argument: Any) -> types.Type:
 def _stamp() -> str:
     sources = sorted(Path(__file__).parent.rglob("*.py"))
     return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+# A child forked while another thread compiles would wait for ever for that thread's lock: fork waits for it instead.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )

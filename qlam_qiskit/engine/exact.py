@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from qlam_qiskit.engine.angles import AngleFunctions
-from qlam_qiskit.engine.arguments import Arguments, beside, check_engine
+from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside, check_engine
 from qlam_qiskit.engine.arrays import CHUNK, Shared, State, Sums, work
 from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks, processors
 from qlam_qiskit.engine.compiled import EntryPoint
+from qlam_qiskit.engine.gates import naming_gates
 from qlam_qiskit.engine.plan import compile_plan
 from qlam_qiskit.engine.simd import Rows
 from qlam_qiskit.engine.sweep import backward_block, forward_block
@@ -116,7 +117,8 @@ class ExactEngine:
         inputs = np.ascontiguousarray(checked.inputs, self.dtype)
         queries = np.array(checked.queries, self.dtype, order="C")
         probabilities = np.empty((*queries.shape[:4], self.dimension), self.dtype)
-        tape = self._tape(inputs, checked.weights, queries, slots)
+        with naming_gates(self.memory.update, self.memory.query):
+            tape = self._tape(inputs, checked.weights, queries, slots)
 
         def run(register: int, index: int) -> None:
             self._call(forward_block, tape, register, index, probabilities)
@@ -142,11 +144,13 @@ class ExactEngine:
             return self._call(backward_block, tape, register, index, cotangent, angle_gradient, query_gradient)
 
         sums = map_blocks(run, tape.cut, self.threads)
-        weights = np.stack(
-            [self._update.pull_back(tape.weights[register], sums[register]) for register in range(registers)]
-        )
-        inputs, extra = pull_back_evaluated(self._update.evaluated, tape.inputs, tape.weights, angle_gradient)
-        queries, _ = pull_back_evaluated(self._query.evaluated, tape.queries, np.empty((registers, 0)), query_gradient)
+        with naming_gates(self.memory.update, self.memory.query):
+            weights = np.stack(
+                [self._update.pull_back(tape.weights[register], sums[register]) for register in range(registers)]
+            )
+            inputs, extra = pull_back_evaluated(self._update.evaluated, tape.inputs, tape.weights, angle_gradient)
+            no_weights = np.empty((registers, 0))
+            queries, _ = pull_back_evaluated(self._query.evaluated, tape.queries, no_weights, query_gradient)
         return Gradients(inputs.astype(self.dtype, copy=False), (weights + extra).astype(self.dtype), queries)
 
     def statevector(self, inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -161,6 +165,12 @@ class ExactEngine:
         phases = AngleFunctions([plan.global_phase], (*plan.inputs, *plan.weights))
         phase = phases(beside(inputs, weights)).sum(axis=(1, 2, 3))
         return (states[0] + 1j * states[1]) * np.exp(1j * phase)[:, None]
+
+    def in_precision(self, precision: str) -> ExactEngine:
+        """Return the engine of the same memory in a precision, which is this one if it has it."""
+        if self.dtype is PRECISIONS[precision]:
+            return self
+        return ExactEngine(self.memory, precision=precision, threads=self.threads)
 
     @property
     def dimension(self) -> int:

@@ -5,11 +5,14 @@ A gate without a rule is replaced by its own Qiskit ``definition``, or by what t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
 
 import numpy as np
-from qiskit.circuit import ControlledGate, Operation, QuantumCircuit
+from qiskit.circuit import ControlledGate, Operation, Parameter, QuantumCircuit
 
+from qlam_qiskit.engine.angles import AngleFunctions, UndefinedAngleError, parameters_of
 from qlam_qiskit.engine.gate_rules import NOTHING, PERMUTATIONS, RULES, Move
 from qlam_qiskit.engine.primitives import Angle, Permutation, Phase, Primitive, Rotation
 from qlam_qiskit.errors import CircuitError
@@ -18,25 +21,62 @@ from qlam_qiskit.errors import CircuitError
 def lower(circuit: QuantumCircuit) -> tuple[list[Primitive], Angle]:
     """Rewrite a circuit as primitives in order of application, and its global phase (radians).
 
-    Raises CircuitError naming the first instruction that is not a unitary gate of known definition, and its place.
+    Raises CircuitError naming the first instruction, and its place, that is not a unitary gate of known definition, or
+    whose angle has no derivative.
     """
     primitives: list[Primitive] = []
     phase: Angle = circuit.global_phase
-    for position, instruction in enumerate(circuit.data):
-        qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
+    for place, parts in _placed(circuit):
         try:
-            for part in _lower_instruction(instruction.operation, qubits, circuit.num_qubits):
+            for part in parts:
+                if isinstance(part, Rotation | Phase):
+                    _check_angle(part.angle, place)
                 if isinstance(part, Rotation | Phase | Permutation):
                     primitives.append(part)
                 else:
                     phase = phase + part
         except _Unsupported as error:
-            inner = f" (through {error.name!r} in its definition)" if error.name != instruction.operation.name else ""
-            raise CircuitError(
-                f"circuit {circuit.name!r}, instruction {position}: {instruction.operation.name!r} on qubits {qubits} "
-                f"is not supported{inner}: the exact engine runs unitary gates only"
-            ) from None
+            inner = "" if f": {error.name!r} on " in place else f" (through {error.name!r} in its definition)"
+            raise CircuitError(f"{place} is not supported{inner}: the exact engine runs unitary gates only") from None
     return primitives, phase
+
+
+@contextmanager
+def naming_gates(*circuits: QuantumCircuit) -> Iterator[None]:
+    """Say of which gate an angle is that turns out to be undefined at the parameters that a run was given."""
+    try:
+        yield
+    except UndefinedAngleError as error:
+        raise CircuitError(f"{_place_of(error.values, circuits)}{error}") from None
+
+
+def _place_of(values: Mapping[Parameter, float], circuits: Sequence[QuantumCircuit]) -> str:
+    for place, parts in chain.from_iterable(map(_placed, circuits)):
+        for part in parts:
+            mine = parameters_of(part.angle) if isinstance(part, Rotation | Phase) else frozenset()
+            if mine and mine <= values.keys():
+                functions, row = AngleFunctions([part.angle], tuple(values)), np.array(list(values.values()))
+                try:
+                    functions.pull_back(row, functions(row))
+                except UndefinedAngleError:
+                    return f"{place}: "
+    return ""
+
+
+def _placed(circuit: QuantumCircuit) -> Iterator[tuple[str, Iterator[Primitive | Angle]]]:
+    """Yield each instruction's name and place, and its primitives and global phases."""
+    for position, instruction in enumerate(circuit.data):
+        qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
+        place = f"circuit {circuit.name!r}, instruction {position}: {instruction.operation.name!r} on qubits {qubits}"
+        yield place, _lower_instruction(instruction.operation, qubits, circuit.num_qubits)
+
+
+def _check_angle(angle: Angle, place: str) -> None:
+    if parameters_of(angle) and not isinstance(angle, Parameter):
+        try:
+            AngleFunctions([angle], tuple(parameters_of(angle)))
+        except CircuitError as error:
+            raise CircuitError(f"{place}: {error}") from None
 
 
 class _Unsupported(Exception):

@@ -1,4 +1,4 @@
-"""What is read from the memory: expectation values of Pauli-Z strings, or the probabilities of all bitstrings.
+"""What is read from the memory: expectation values of Pauli-Z strings, or the scaled probabilities of all bitstrings.
 
 Both are linear in the bitstring probabilities p_j, so that every backend that yields probabilities or Z strings yields
 either readout.
@@ -24,7 +24,8 @@ class Readout:
     """K numbers y_k = sum_j M_kj p_j + m_k read from n qubits.
 
     ``kind`` "z_strings": y_k = <Z_{S_k}> for every set S_k of 1 to ``max_weight`` qubits. ``kind`` "probabilities":
-    y_j = 2^n p_j - 1 for every bitstring j, which is zero for the uniform distribution and of order one around it.
+    y_j = 2^n p_j - 1 for every bitstring j, from -1 to 2^n - 1: not the probability p_j = (y_j + 1) / 2^n itself, but
+    by how much, relatively, it differs from the uniform distribution's.
     """
 
     num_qubits: int

@@ -46,6 +46,7 @@ def measure(
     seed: int | None = None,
     mitigate: bool = False,
     anyway: bool = False,
+    confirm: Callable[[str], bool] = lambda question: False,
     data_dir: Path | None = None,
     backends: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -65,7 +66,7 @@ def measure(
         return _measure_here(folder, spec, part, shots, limit, seed, data_dir, progress)
     prepared = prepare(path, spec, part=part, shots=shots, limit=limit, seed=seed, data_dir=data_dir)
     with Ledger() as ledger:
-        submission = run_on_device(prepared, ledger, anyway=anyway, progress=progress, report=report)
+        submission = run_on_device(prepared, ledger, anyway=anyway, confirm=confirm, progress=progress, report=report)
         return collect(path, submission, ledger, mitigate=mitigate, data_dir=data_dir)
 
 

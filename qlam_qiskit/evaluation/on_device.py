@@ -10,15 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
 from qlam_qiskit.backends import BackendSpec, OpenBackend, open_backend
 from qlam_qiskit.data import SequenceData, load_data
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.evaluation.measured import Measured
-from qlam_qiskit.jobs import Ledger, Submission, probabilities, results, show, submit, submit_pubs, wait
+from qlam_qiskit.jobs import Ledger, Submission, expectations, probabilities, show, submit, wait
 from qlam_qiskit.jobs.job_state import CLOSED
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.model.sampling import (
@@ -30,6 +28,7 @@ from qlam_qiskit.model.sampling import (
 from qlam_qiskit.planning.plan import Plan, make_plan
 from qlam_qiskit.runs.loading import Part, load_qlam, part_of
 from qlam_qiskit.runs.run_folder import RunFolder
+from qlam_qiskit.words import counted, seconds
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,6 @@ class Prepared:
     plan: Plan
     part: Part
     samples: int
-    estimator_pubs: list[EstimatorPub] | None = None  # sent in place of the plan's jobs where the entry asks for it
 
 
 def prepare(
@@ -63,27 +61,27 @@ def prepare(
     model.check_samples(len(split))
     opened = open_backend(spec, shots=shots, seed=folder.experiment().seed if seed is None else seed)
     tokens = torch.from_numpy(split.tokens(slice(None)))
-    pubs = sampler_pubs(model, tokens, opened.shots)
-    if getattr(spec, "primitive", "sampler") == "sampler":
-        return Prepared(folder, opened, make_plan(pubs, opened), part, len(split))
-    # An estimator runs one sample per execution; all Z strings share one basis, so that it costs what sampling would,
-    # times what the resilience level adds.
-    return Prepared(
-        folder,
-        opened,
-        make_plan(pubs, opened, tiles=1),
-        part,
-        len(split),
-        estimator_pubs(model, tokens, opened.isa, opened.shots),
-    )
+    if getattr(spec, "primitive", "sampler") == "estimator":
+        pubs = estimator_pubs(model, tokens, opened.isa, opened.shots)
+    else:
+        pubs = sampler_pubs(model, tokens, opened.shots)
+    return Prepared(folder, opened, make_plan(pubs, opened), part, len(split))
 
 
 def send(
-    prepared: Prepared, ledger: Ledger, *, anyway: bool = False, report: Callable[[str], None] = print
+    prepared: Prepared,
+    ledger: Ledger,
+    *,
+    anyway: bool = False,
+    confirm: Callable[[str], bool] = lambda question: False,
+    report: Callable[[str], None] = print,
 ) -> Submission:
-    """Record a plan in the ledger and send it; raises QlamError when it does not fit, unless ``anyway``."""
+    """Record a plan in the ledger and send it; raises QlamError when it does not fit.
+
+    Unless ``anyway``, or a person answers the question that ``confirm`` puts with yes.
+    """
     plan = prepared.plan
-    if not plan.fits and not anyway:
+    if not plan.fits and not anyway and not confirm(f"{'; '.join(plan.reasons)}. Send it all the same?"):
         raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same")
     metadata = {
         "run": str(prepared.folder.path),
@@ -91,11 +89,8 @@ def send(
         "part": prepared.part,
         "samples": prepared.samples,
         "shots": prepared.backend.shots,
-        "primitive": "sampler" if prepared.estimator_pubs is None else "estimator",
+        "primitive": getattr(prepared.backend.spec, "primitive", "sampler"),
     }
-    if prepared.estimator_pubs is not None:
-        jobs = [[pub] for pub in prepared.estimator_pubs]
-        return submit_pubs(jobs, prepared.backend, ledger, metadata=metadata, report=report)
     return submit(plan, prepared.backend, ledger, metadata=metadata, report=report)
 
 
@@ -122,8 +117,7 @@ def collect(
     if metadata["primitive"] == "estimator":
         if mitigate:
             raise ConfigurationError("--mitigate: an estimator mitigates by its own options, set in backends.yaml")
-        values = [np.asarray(job[0].data.evs) for job in results(ledger, record.id)]
-        readouts = readouts_from_expectations(model, values)
+        readouts = readouts_from_expectations(model, expectations(ledger, record.id))
     else:
         tables = probabilities(ledger, record.id, mitigate=mitigate, proper=False)
         readouts = readouts_from_probabilities(model, tables)
@@ -136,6 +130,7 @@ def run_on_device(
     ledger: Ledger,
     *,
     anyway: bool = False,
+    confirm: Callable[[str], bool] = lambda question: False,
     progress: Callable[[int, int], None] = lambda done, total: None,
     report: Callable[[str], None] = lambda line: None,
 ) -> str:
@@ -145,7 +140,7 @@ def run_on_device(
     """
     report(summary(prepared))
     with prepared.backend:
-        submission = send(prepared, ledger, anyway=anyway, report=report)
+        submission = send(prepared, ledger, anyway=anyway, confirm=confirm, report=report)
 
         def follow(state: Submission) -> None:
             progress(sum(job.state in CLOSED for job in state.jobs), len(state.jobs))
@@ -156,11 +151,12 @@ def run_on_device(
 
 def summary(prepared: Prepared) -> str:
     """Say what a plan costs in one line."""
-    plan = prepared.plan.to_json()
+    plan = prepared.plan
+    cost = "no QPU time" if plan.qpu_seconds == 0 else f"{seconds(plan.qpu_seconds)} of QPU time"
     return (
-        f"{prepared.samples:,} samples on {prepared.backend.name}: {plan['jobs']} jobs, "
-        f"{plan['executions']:,} executions, {plan['two_qubit_gates']} two-qubit gates a circuit, fidelity "
-        f"{plan['estimated_fidelity']:.2f}, {plan['qpu_seconds']:.0f} s of QPU time"
+        f"{counted(prepared.samples, 'sample')} on {prepared.backend.name}: {counted(plan.job_count, 'job')}, "
+        f"{plan.executions:,} executions, {plan.two_qubit_gates} two-qubit gates a circuit, fidelity "
+        f"{plan.estimated_fidelity:.2f}, {cost}"
     )
 
 

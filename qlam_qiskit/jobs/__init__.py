@@ -18,7 +18,7 @@ _HOMES = {
     "job_state": ("JobState",),
     "submission": ("Submission", "show"),
     "operations": ("cancel", "fetch", "resume", "submit", "submit_pubs", "wait"),
-    "saved_results": ("counts", "logical_results", "probabilities", "results"),
+    "saved_results": ("counts", "expectations", "logical_results", "probabilities", "results"),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = sorted(_MODULES)

@@ -16,6 +16,7 @@ from qlam_qiskit.jobs.errors import JobError, LeaseLostError, LedgerError
 from qlam_qiskit.jobs.faults import Meaning, Trouble, explain
 from qlam_qiskit.jobs.finder import Finder
 from qlam_qiskit.jobs.job_state import CLOSED, JobState
+from qlam_qiskit.jobs.judge import Judge
 from qlam_qiskit.jobs.ledger import Ledger
 from qlam_qiskit.jobs.policy import Clock, Policy
 from qlam_qiskit.jobs.records import JobRecord, SubmissionRecord
@@ -46,6 +47,7 @@ class Courier:
         self._report = report
         self._requests = Requests(ledger, connection, policy, clock, report)
         self._finder = Finder(self._requests, submission.id)
+        self._judge = Judge(ledger.home, submission)
 
     def jobs(self) -> list[JobRecord]:
         """Return the jobs as they stand on disk."""
@@ -91,6 +93,13 @@ class Courier:
         for job in self.jobs():
             if job.state in states:
                 self._with_lease(job, self._plan_again)
+
+    def mention_ended(self) -> None:
+        """Count every job that ended without a result among the problems, also one that ended long ago."""
+        for job in self.jobs():
+            said_already = any(f"job {job.id} " in problem for problem in self.problems)
+            if job.state in (JobState.REFUSED, JobState.FAILED) and not said_already:
+                self._complain(f"job {job.id} is {job.state}: {job.message}")
 
     def _settle_all(self) -> None:
         for job in self.jobs():
@@ -161,7 +170,7 @@ class Courier:
             return explain(error)
         if not self.connection.remembers:
             # The other end forgets with this process: the result is saved before the job counts as sent.
-            self._save(job, remote_id, pubs)
+            self._save(job, remote_id)
         self.ledger.move(job, JobState.SENT, remote_id=remote_id)
         return None
 
@@ -197,9 +206,8 @@ class Courier:
 
     def _bring_home(self, job: JobRecord) -> None:
         if not self._has_result(job):
-            pubs = files.read_inputs(self.ledger.home, job.submission, job.number)
             try:
-                self._save(job, job.remote_id, pubs)
+                self._save(job, job.remote_id)
             except GivenUpError as stop:
                 self._stay_away(job, stop.trouble)
                 return
@@ -213,11 +221,13 @@ class Courier:
             return
         remedy = f"the service still has it: run `qlam jobs fetch {job.submission}` later"
         self.ledger.note(job, f"{trouble.message}; {remedy}")
-        self._complain(f"the result of job {job.id} did not arrive whole: {trouble.message}; {remedy}")
+        self._complain(f"job {job.id} has no result yet: {trouble.message}; {remedy}")
 
-    def _save(self, job: JobRecord, remote_id: str, pubs: list[files.Pub]) -> None:
-        result = self._requests.attempt(
-            lambda: files.check_result(self.connection.result(remote_id), pubs),
+    def _save(self, job: JobRecord, remote_id: str) -> None:
+        expected = self._judge.expected(job)
+        request = self._requests.attempt if self.connection.remembers else self._requests.only
+        result = request(
+            lambda: self._judge.arrived(job, expected, self.connection.result(remote_id)),
             job,
             seconds=self.policy.result_seconds,
         )
@@ -225,8 +235,13 @@ class Courier:
         files.write_result(self.ledger.home, job.submission, job.number, result, about)
 
     def _fetch_again(self, job: JobRecord) -> None:
-        if job.state is JobState.SAVED and not self._has_result(job):
-            self._advance(self.ledger.move(job, JobState.FINISHED, message="its file is gone"))
+        fault = self._judge.fault(job) if job.state is JobState.SAVED else None
+        if fault is None:
+            return
+        aside = files.put_aside(self.ledger.home, job.submission, job.number)
+        kept = "" if aside is None else f" (kept as {aside.name})"
+        self._report(f"job {job.id} is asked for again: {fault}{kept}")
+        self._advance(self.ledger.move(job, JobState.FINISHED, message=fault))
 
     def _cancel(self, job: JobRecord) -> None:
         if job.state is JobState.SENT:
@@ -262,7 +277,7 @@ class Courier:
             return None
 
     def _has_result(self, job: JobRecord) -> bool:
-        return files.has_result(self.ledger.home, job.submission, job.number, job.tag)
+        return self._judge.fault(job) is None
 
     def _with_lease(self, job: JobRecord, step: Callable[[JobRecord], Any]) -> None:
         """Do one step on a job that no other process works on; a JobError concerns this job only."""

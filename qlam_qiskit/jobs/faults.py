@@ -55,6 +55,10 @@ class DamagedResultError(ValueError):
     """A result arrived that is cut short, or not what was asked for."""
 
 
+class WrongResultError(DamagedResultError):
+    """A result arrived whole, and it is not what was asked for."""
+
+
 class GoneError(QlamError):
     """A device, or a result, does not exist any more."""
 
@@ -100,6 +104,8 @@ def explain(error: BaseException) -> Trouble:
         return Trouble(Meaning.NOT_NOW, str(error))
     if isinstance(error, GoneError):
         return Trouble(Meaning.MISSING, str(error))
+    if isinstance(error, WrongResultError):
+        return Trouble(Meaning.DAMAGED, f"the result is not this job's: {said}")
     if isinstance(error, DamagedResultError) or kind == "JSONDecodeError":
         return Trouble(Meaning.DAMAGED, f"the service's answer is damaged: {said}")
     if _TOO_MANY_PENDING.search(_URL.sub("", str(error))):

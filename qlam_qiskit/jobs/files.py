@@ -1,37 +1,45 @@
 """The files beside the ledger: the inputs of every job before it is sent, and its result once it has arrived.
 
-Nothing here is ever unpickled: circuits are QPY, arrays are npz without objects, the rest is JSON inside the npz.
-Every file is written beside its place, flushed to disk and moved in one step.
+With the inputs it is written down what a result of them must look like, so that a result can be judged where the
+circuits cannot be read any more. A result that is not believed is kept beside the place of the right one.
 """
 
 from __future__ import annotations
 
-import io
-import json
+import hashlib
 import os
 import shutil
 import time
-import zipfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from qiskit import QuantumCircuit, qpy
-from qiskit.exceptions import QiskitError
+from qiskit import QuantumCircuit
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
 from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
+from qlam_qiskit.jobs.archive import (
+    DamagedFileError,
+    flush_folder,
+    naming_damage,
+    read_archive,
+    read_circuits,
+    write_and_flush,
+    write_archive,
+    write_circuits,
+)
 from qlam_qiskit.jobs.errors import JobError
-from qlam_qiskit.jobs.faults import DamagedResultError
+from qlam_qiskit.jobs.expected import ExpectedPub, expect
 from qlam_qiskit.jobs.ledger import process_exists
-from qlam_qiskit.workspace import write_atomically
 
 Pub: TypeAlias = SamplerPub | EstimatorPub
 _PREPARING = ".preparing-"
 _STRAY_SECONDS = 86_400.0
+_ASIDE = "not-believed-"
+_MOST_ASIDE = 4
 
 
 def submission_folder(home: Path, submission: str) -> Path:
@@ -54,7 +62,7 @@ def write_inputs(home: Path, submission: str, jobs: Sequence[Sequence[Pub]]) -> 
             folder.mkdir(parents=True)
             _write_pubs(folder, pubs)
         draft.replace(final)
-        _flush_folder(final.parent)
+        flush_folder(final.parent)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
         raise JobError(f"{final}: the jobs' inputs cannot be written ({error.strerror}); nothing was sent") from None
@@ -64,12 +72,34 @@ def read_inputs(home: Path, submission: str, number: int) -> list[Pub]:
     """Read the pubs of one job back, as they were given; raises JobError when the files are missing or damaged."""
     folder = job_folder(home, submission, number)
     try:
-        with (folder / "circuits.qpy").open("rb") as stream:
-            circuits: list[QuantumCircuit] = qpy.load(stream)
-        manifest, arrays = _read_arrays(folder / "inputs.npz")
-        return [_make_pub(entry, circuits, arrays) for entry in manifest["pubs"]]
-    except (OSError, KeyError, IndexError, ValueError, zipfile.BadZipFile, QiskitError) as error:
-        raise JobError(f"{folder}: the job's inputs are missing or damaged: {error}") from None
+        manifest, arrays = read_archive(folder / "inputs.npz")
+        circuits = read_circuits(folder / "circuits.qpy", manifest.get("circuits"))
+        with naming_damage(folder / "inputs.npz"):
+            return [_make_pub(entry, circuits, arrays) for entry in manifest["pubs"]]
+    except DamagedFileError as error:
+        raise _lost_inputs(error, submission) from None
+
+
+def read_expected(home: Path, submission: str, number: int) -> tuple[tuple[ExpectedPub, ...], bool]:
+    """Read what a result of one job must look like, and whether its circuits are sent with the job's mark.
+
+    Raises JobError when the inputs are missing or damaged. Submissions of older versions say it by their circuits,
+    and were sent without marks.
+    """
+    path = job_folder(home, submission, number) / "inputs.npz"
+    try:
+        manifest, _ = read_archive(path)
+        if "expected" in manifest:
+            with naming_damage(path):
+                return tuple(ExpectedPub.from_json(values) for values in manifest["expected"]), True
+    except DamagedFileError as error:
+        raise _lost_inputs(error, submission) from None
+    return expect(read_inputs(home, submission, number)), False
+
+
+def result_file(home: Path, submission: str, number: int) -> Path:
+    """Return where the result of one job is kept."""
+    return job_folder(home, submission, number) / "result.npz"
 
 
 def write_result(home: Path, submission: str, number: int, result: PrimitiveResult, about: dict[str, Any]) -> Path:
@@ -77,17 +107,9 @@ def write_result(home: Path, submission: str, number: int, result: PrimitiveResu
 
     Raises JobError when the disk is full or cannot be written to.
     """
-    path = job_folder(home, submission, number) / "result.npz"
-    arrays, pubs = {}, []
-    for index, pub in enumerate(result):
-        bits = {}
-        for name, value in pub.data.items():
-            bits[name] = value.num_bits if isinstance(value, BitArray) else None
-            arrays[f"{index}.{name}"] = value.array if isinstance(value, BitArray) else np.asarray(value)
-        pubs.append({"shape": list(pub.data.shape), "bits": bits, "metadata": pub.metadata})
-    manifest = {"pubs": pubs, "metadata": result.metadata, **about}
+    path = result_file(home, submission, number)
     try:
-        _write_arrays(path, manifest, arrays)
+        write_archive(path, *_as_archive(result, about))
     except OSError as error:
         raise JobError(
             f"{path}: the result cannot be saved ({error.strerror}); nothing is lost: "
@@ -98,48 +120,57 @@ def write_result(home: Path, submission: str, number: int, result: PrimitiveResu
 
 def read_result(home: Path, submission: str, number: int) -> tuple[PrimitiveResult, dict[str, Any]]:
     """Read a saved result and what is known about it; raises JobError when the file is missing or damaged."""
-    path = job_folder(home, submission, number) / "result.npz"
+    path = result_file(home, submission, number)
     try:
-        manifest, arrays = _read_arrays(path)
-        pubs = []
-        for index, entry in enumerate(manifest.pop("pubs")):
-            fields = {}
-            for name, num_bits in entry["bits"].items():
-                array = arrays[f"{index}.{name}"]
-                fields[name] = array if num_bits is None else BitArray(array, num_bits)
-            kind = PubResult if None in entry["bits"].values() else SamplerPubResult
-            pubs.append(kind(DataBin(**fields, shape=tuple(entry["shape"])), entry["metadata"]))
-        return PrimitiveResult(pubs, metadata=manifest.pop("metadata")), manifest
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        remedy = f"remove it and run `qlam jobs fetch {submission}`"
-        raise JobError(f"{path}: the saved result is missing or damaged ({error}); {remedy}") from None
+        manifest, arrays = read_archive(path)
+        with naming_damage(path):
+            return _from_archive(manifest, arrays), manifest
+    except DamagedFileError as error:
+        raise DamagedFileError(
+            f"{error}; run `qlam jobs fetch {submission}`, which asks for the result again"
+        ) from None
 
 
 def has_result(home: Path, submission: str, number: int, tag: str) -> bool:
-    """Whether the result of the job with this tag is on disk; the file was written in one step, so it is whole."""
+    """Whether a readable result of the job with this tag is on disk."""
     try:
-        with (job_folder(home, submission, number) / "result.npz").open("rb") as stream:
-            manifest = np.load(stream, allow_pickle=False)["manifest"]
-            return json.loads(manifest.tobytes()).get("tag") == tag
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return read_archive(result_file(home, submission, number))[0].get("tag") == tag
+    except DamagedFileError:
         return False
 
 
-def check_result(result: Any, pubs: Sequence[Pub]) -> PrimitiveResult:
-    """Return ``result`` if it answers ``pubs``, each with its shape; raises DamagedResultError otherwise.
+def keep_aside(home: Path, submission: str, number: int, result: Any, why: str) -> Path | None:
+    """Keep a result that is not believed under another name; returns where, or None when it cannot be kept.
 
-    The client hands on a result that was cut short as a plain string.
+    The same answer that comes twice is kept once, and no more than a few of a job.
     """
-    if not isinstance(result, PrimitiveResult):
-        raise DamagedResultError(f"the result was cut short or is of another kind ({type(result).__name__})")
-    if len(result) != len(pubs):
-        raise DamagedResultError(f"the result answers {len(result)} of {len(pubs)} circuits")
-    for index, (answer, pub) in enumerate(zip(result, pubs, strict=True)):
-        fields = list(answer.data.values())
-        # The service may answer a single execution without its dimension.
-        if not fields or ((answer.data.size, pub.size) != (1, 1) and tuple(answer.data.shape) != pub.shape):
-            raise DamagedResultError(f"the result of circuit {index} has shape {answer.data.shape}, not {pub.shape}")
-    return result
+    folder = job_folder(home, submission, number)
+    try:
+        if isinstance(result, PrimitiveResult):
+            manifest, arrays = _as_archive(result, {"why": why})
+            digest = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values()))
+            path = folder / f"{_ASIDE}{digest.hexdigest()[:8]}.npz"
+            if not path.exists() and len(list(folder.glob(f"{_ASIDE}*"))) < _MOST_ASIDE:
+                write_archive(path, manifest, arrays)
+        else:
+            data = str(result).encode()
+            path = folder / f"{_ASIDE}{hashlib.sha256(data).hexdigest()[:8]}.txt"
+            if not path.exists() and len(list(folder.glob(f"{_ASIDE}*"))) < _MOST_ASIDE:
+                write_and_flush(path, data)
+    except Exception:
+        return None  # what came is of a form that nothing here can write down
+    return path if path.exists() else None
+
+
+def put_aside(home: Path, submission: str, number: int) -> Path | None:
+    """Move a saved result that is not believed out of the right one's place; returns where, None without one."""
+    path = result_file(home, submission, number)
+    if not path.exists():
+        return None
+    aside = path.with_name(f"{_ASIDE}{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.npz")
+    path.replace(aside)
+    flush_folder(path.parent)
+    return aside
 
 
 def remove_inputs(home: Path, submission: str) -> None:
@@ -175,10 +206,9 @@ def _write_pubs(folder: Path, pubs: Sequence[Pub]) -> None:
             entry["precision"], entry["observables"] = pub.precision, pub.observables.tolist()
         arrays[f"values{index}"] = pub.parameter_values.as_array(pub.circuit.parameters)
         entries.append(entry)
-    stream = io.BytesIO()
-    qpy.dump(circuits, stream)
-    _write_file(folder / "circuits.qpy", stream.getvalue())
-    _write_arrays(folder / "inputs.npz", {"pubs": entries}, arrays)
+    digest = write_circuits(folder / "circuits.qpy", circuits)
+    expected = [pub.to_json() for pub in expect(pubs)]
+    write_archive(folder / "inputs.npz", {"pubs": entries, "circuits": digest, "expected": expected}, arrays)
 
 
 def _make_pub(entry: dict[str, Any], circuits: list[QuantumCircuit], arrays: dict[str, np.ndarray]) -> Pub:
@@ -190,28 +220,31 @@ def _make_pub(entry: dict[str, Any], circuits: list[QuantumCircuit], arrays: dic
     return SamplerPub.coerce((circuit, values, entry["shots"]))
 
 
-def _write_arrays(path: Path, manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    stream = io.BytesIO()
-    text = json.dumps(manifest, default=str).encode()
-    np.savez(stream, manifest=np.frombuffer(text, dtype=np.uint8), **arrays)
-    _write_file(path, stream.getvalue())
+def _as_archive(result: PrimitiveResult, about: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    arrays, pubs = {}, []
+    for index, pub in enumerate(result):
+        bits = {}
+        for name, value in pub.data.items():
+            bits[name] = value.num_bits if isinstance(value, BitArray) else None
+            arrays[f"{index}.{name}"] = value.array if isinstance(value, BitArray) else np.asarray(value)
+        pubs.append({"shape": list(pub.data.shape), "bits": bits, "metadata": pub.metadata})
+    return {"pubs": pubs, "metadata": result.metadata, **about}, arrays
 
 
-def _read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    return json.loads(arrays.pop("manifest").tobytes()), arrays
+def _from_archive(manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> PrimitiveResult:
+    pubs = []
+    for index, entry in enumerate(manifest.pop("pubs")):
+        fields = {}
+        for name, num_bits in entry["bits"].items():
+            array = arrays[f"{index}.{name}"]
+            fields[name] = array if num_bits is None else BitArray(array, num_bits)
+        kind = PubResult if None in entry["bits"].values() else SamplerPubResult
+        pubs.append(kind(DataBin(**fields, shape=tuple(entry["shape"])), entry["metadata"]))
+    return PrimitiveResult(pubs, metadata=manifest.pop("metadata"))
 
 
-def _write_file(path: Path, data: bytes) -> None:
-    write_atomically(path, data)
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _lost_inputs(error: DamagedFileError, submission: str) -> JobError:
+    return JobError(
+        f"{error}: the job's inputs are missing or damaged; put a copy of the file back, or give the job up with "
+        f"`qlam jobs cancel {submission}` and submit again"
+    )

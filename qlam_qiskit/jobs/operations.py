@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qiskit.primitives.containers.sampler_pub import SamplerPub
+
 from qlam_qiskit.backends import OpenBackend
 from qlam_qiskit.jobs import files
 from qlam_qiskit.jobs.backend_record import describe, reach
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.planning.plan import Plan
 
 _ROUNDS_WITHOUT_PROGRESS = 3
+_DEFAULT_SHOTS = 1024
 
 
 def submit(
@@ -84,6 +87,8 @@ def resume(
             courier.plan_again((JobState.REFUSED, JobState.FAILED) if failed else (JobState.REFUSED,))
         courier.send_missing()
         courier.collect()
+        if submission is not None:
+            courier.mention_ended()
         done.append(_summary(courier))
     return done
 
@@ -104,6 +109,8 @@ def fetch(
     for record in _chosen(ledger, submission):
         courier = _courier(ledger, record, policy, clock, report)
         courier.collect()
+        if submission is not None:
+            courier.mention_ended()
         done.append(_summary(courier))
     return done
 
@@ -174,6 +181,7 @@ def _submit(
 ) -> Submission:
     if not jobs or not all(jobs):
         raise JobError("there is nothing to submit: no job, or a job without circuits")
+    jobs = [[_with_shots(pub, backend) for pub in pubs] for pubs in jobs]
     identifier = f"{datetime.datetime.now(datetime.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     details = {**describe(backend, [pub.circuit for pubs in jobs for pub in pubs]), **extra}
     files.write_inputs(ledger.home, identifier, jobs)
@@ -191,6 +199,13 @@ def _submit(
             report(problem)
         raise JobError(f"{courier.problems[0]} (recorded as submission {identifier})")
     return _summary(courier)
+
+
+def _with_shots(pub: files.Pub, backend: OpenBackend) -> files.Pub:
+    """Write down the shots that the backend would choose, so that the result can be compared with them."""
+    if not isinstance(pub, SamplerPub) or pub.shots is not None:
+        return pub
+    return SamplerPub(pub.circuit, pub.parameter_values, backend.shots or _DEFAULT_SHOTS, validate=False)
 
 
 def _courier(

@@ -48,6 +48,7 @@ class Requests:
         self, request: Callable[[], ResultT], job: JobRecord | None = None, *, seconds: float | None = None
     ) -> ResultT:
         """Make a request that does no harm when repeated, as often as the policy allows; raises GivenUpError."""
+        said = None
         for attempt in range(self.policy.attempts):
             try:
                 return self.once(request, seconds or self.policy.request_seconds, job)
@@ -60,9 +61,22 @@ class Requests:
             if trouble.meaning is Meaning.UNAUTHORIZED:
                 self.renew_login(trouble)
             if attempt + 1 < self.policy.attempts:
-                self.report(trouble.message)
+                if trouble.message != said:
+                    self.report(trouble.message)
+                said = trouble.message
                 self.pause(self.policy.pause(attempt), job)
         raise GivenUpError(trouble)
+
+    def only(
+        self, request: Callable[[], ResultT], job: JobRecord | None = None, *, seconds: float | None = None
+    ) -> ResultT:
+        """Make a request whose answer would be the same another time; raises GivenUpError."""
+        try:
+            return self.once(request, seconds or self.policy.request_seconds, job)
+        except (LedgerError, LeaseLostError):
+            raise  # from the heartbeat
+        except Exception as error:
+            raise GivenUpError(explain(error)) from None
 
     def renew_login(self, trouble: Trouble) -> None:
         """Replace an access token that was refused; raises GivenUpError when the new one was refused too."""

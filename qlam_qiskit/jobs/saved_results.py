@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.primitives import PrimitiveResult, SamplerPubResult
 
-from qlam_qiskit.jobs import files
 from qlam_qiskit.jobs.errors import JobError
 from qlam_qiskit.jobs.job_state import JobState
+from qlam_qiskit.jobs.judge import Judge
 from qlam_qiskit.jobs.ledger import Ledger
 from qlam_qiskit.jobs.records import SubmissionRecord
 from qlam_qiskit.planning.readout import (
@@ -22,7 +22,10 @@ from qlam_qiskit.planning.tiling import Placement
 
 
 def results(ledger: Ledger, submission: str) -> list[PrimitiveResult]:
-    """Return the saved result of every job in order; raises JobError naming the jobs that are not saved."""
+    """Return the saved result of every job in order, each compared with what was asked for.
+
+    Raises JobError naming the jobs that are not saved, or the file that is damaged or not believed.
+    """
     record = ledger.submission(submission)
     jobs = ledger.jobs(record.id)
     missing = [
@@ -33,12 +36,31 @@ def results(ledger: Ledger, submission: str) -> list[PrimitiveResult]:
     if missing:
         listed = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise JobError(f"submission {record.id} is not complete ({listed}); run `qlam jobs resume {record.id}`")
-    return [files.read_result(ledger.home, record.id, job.number)[0] for job in jobs]
+    judge = Judge(ledger.home, record)
+    return [judge.saved(job) for job in jobs]
 
 
 def logical_results(ledger: Ledger, submission: str) -> list[SamplerPubResult]:
     """Return one result for each pub that the plan was made of, shaped as that pub; raises JobError as results do."""
     return _placement(ledger.submission(submission)).collect(results(ledger, submission))
+
+
+def expectations(ledger: Ledger, submission: str) -> list[NDArray[np.float64]]:
+    """Return the expectation values of each pub that an estimator's plan was made of: (rows, observables).
+
+    Raises JobError as :func:`results`.
+    """
+    record = ledger.submission(submission)
+    answers = results(ledger, submission)
+    if "placement" not in record.details:  # an older submission: a job for each pub
+        return [np.asarray(job[0].data.evs) for job in answers]
+    placement = _placement(record)
+    values = [np.full(shape, np.nan) for shape in placement.shapes]
+    for job, tiles_of_job in zip(answers, placement.jobs, strict=True):
+        for answer, (tile,) in zip(job, tiles_of_job, strict=True):
+            rows = slice(tile.start, tile.start + tile.rows)
+            values[tile.pub][rows] = np.reshape(answer.data.evs, values[tile.pub][rows].shape)
+    return values
 
 
 def counts(ledger: Ledger, submission: str) -> list[NDArray[np.int64]]:

@@ -39,8 +39,7 @@ class MemoryLayer(nn.Module):
         self.registers, self.readout_steps = settings.registers, readout_steps
         self.embedding = make_embedding(settings.embedding, token_size)
         self.encoder = nn.Linear(settings.embedding.width, settings.registers * memory.num_inputs)
-        scales = _time_scales(settings, memory.num_inputs).repeat(settings.registers)
-        self.register_buffer("time_scales", scales, persistent=False)
+        self._time_scales = _time_scales(settings, memory.num_inputs).repeat(settings.registers).tolist()
         network = MemoryNetwork(
             memory,
             steps,
@@ -80,7 +79,14 @@ class MemoryLayer(nn.Module):
         """
         embedded = self.embedding(tokens)
         phi = self.encoder(embedded) * self.time_scales
-        return phi.reshape(*phi.shape[:2], self.registers, -1), self._queries(embedded, query)
+        network: MemoryNetwork = self.memory.neural_network
+        return phi.unflatten(-1, (self.registers, network.memory.num_inputs)), self._queries(embedded, query)
+
+    @property
+    def time_scales(self) -> torch.Tensor:
+        """The scale s of each angle, (H * P,): made of the settings, so that no module left empty can lose it."""
+        weight = self.encoder.weight
+        return torch.tensor(self._time_scales, dtype=weight.dtype, device=weight.device)
 
     @property
     def readout_size(self) -> int:

@@ -39,9 +39,7 @@ class PauliNoise(nn.Module):
         known = math.nan if self._device is not None else probability
         # In a checkpoint, so that a resumed run does not depend on the calibration that is installed by then.
         self.register_buffer("probability", torch.tensor(known, dtype=torch.float64))
-        pairs = torch.tensor(error_angles(memory))
-        self.register_buffer("_first", pairs[:, 0], persistent=False)
-        self.register_buffer("_second", pairs[:, 1], persistent=False)
+        self._first, self._second = map(list, zip(*error_angles(memory), strict=True))
 
     def forward(self, angles: torch.Tensor) -> torch.Tensor:
         """Return the angles struck; in evaluation mode, or with p = 0, the angles themselves."""

@@ -10,7 +10,7 @@
 | theta         | memory.weight       | trainable angles, the same at every step (theta = weight_scale * theta')       |
 | U(phi, theta) | MemoryCircuit       | the update: psi_t = U(phi_t, theta) psi_{t-1}, psi_0 = |0...0>                 |
 | alpha, V      | query angles        | a query and the basis it selects: alpha = W_q q + b_q, or learned              |
-| S_k, y_k      | Readout             | Pauli-Z strings: y_k = <psi_T| V^dagger Z_{S_k} V |psi_T>, or probabilities    |
+| S_k, y_k      | Readout             | Pauli-Z strings: y_k = <psi_T| V^dagger Z_{S_k} V |psi_T>, or 2^n p_j - 1      |
 | H, Q, R, K    |                     | registers, queries, readouts in time, numbers of one readout                   |
 
 Nothing measured is fed back into the angles: all angles of a sequence are known before it runs, so that the whole
@@ -25,6 +25,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.model.normalization import ReadoutNormalization
 from qlam_qiskit.model.settings import ModelSettings, readout_steps
@@ -77,7 +78,11 @@ class QLAM(nn.Module):
         return self.classify(self.read(tokens, query))
 
     def read(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
-        """Return what the last layer reads, (B, R, H * Q * K)."""
+        """Return what the last layer reads, (B, R, H * Q * K); tokens of any real dtype are taken in the model's."""
+        if tokens.is_complex():
+            raise ConfigurationError(f"tokens are real numbers, not {str(tokens.dtype).removeprefix('torch.')}")
+        tokens = tokens.to(self.head.weight.dtype)
+        query = None if query is None else query.to(self.head.weight.dtype)
         for layer in self.layers:
             tokens = layer(tokens, query)
         return tokens

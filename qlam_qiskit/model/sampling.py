@@ -44,12 +44,14 @@ def estimator_pubs(
 
     The precision asked for is that of ``shots``. Raises as :func:`sampler_pubs`.
     """
+    # Estimators round 1 / precision^2 up to shots; a hair above keeps rounding errors from adding one.
+    precision = shots**-0.5 * (1 + 1e-12)
     strings = model.layers[0].memory.neural_network.readout.observables()
     pubs = []
     for circuit, names, rows in _bound_circuits(model, tokens, query):
         ready = isa(circuit)
         observables = [string.apply_layout(ready.layout) for string in strings]
-        pubs.append(EstimatorPub.coerce((ready, observables, {names: rows[:, None, :]}, shots**-0.5)))
+        pubs.append(EstimatorPub.coerce((ready, observables, {names: rows[:, None, :]}, precision)))
     return pubs
 
 

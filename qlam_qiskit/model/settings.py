@@ -22,30 +22,31 @@ class EmbeddingSettings(Settings):
     """How tokens become embeddings e_t: a linear map, or a causal convolution over ``kernel`` tokens with GELU."""
 
     kind: Literal["linear", "convolution"] = "convolution"
-    width: int = Field(32, ge=1)
-    kernel: int = Field(16, ge=1)
+    width: int = Field(32, ge=1, le=16_384)
+    kernel: int = Field(16, ge=1, le=65_536)
 
 
 class QuerySettings(Settings):
     """Where queries come from: learned, made from the last token, or given with each sample (``size`` numbers)."""
 
     kind: Literal["learned", "last_token", "given"] = "learned"
-    count: int = Field(1, ge=1)
-    size: int | None = Field(None, ge=1)
+    count: int = Field(1, ge=1, le=1024)
+    size: int | None = Field(None, ge=1, le=65_536)
 
 
 class ReadoutSettings(Settings):
     """What is read, ``times`` times at even intervals: all bitstring probabilities, or Z strings up to a weight.
 
+    ``kind: probabilities`` reads y_j = 2^n p_j - 1 of every bitstring j, 0 where it is as likely as any other.
     With ``normalize: batch`` the head sees readouts standardized over the samples that run together, to a standard
     deviation of ``spread``; see :class:`~qlam_qiskit.model.normalization.ReadoutNormalization`.
     """
 
     kind: Literal["probabilities", "z_strings"] = "probabilities"
-    max_weight: int = Field(2, ge=1)
-    times: int = Field(1, ge=1)
+    max_weight: int = Field(2, ge=1, le=16)
+    times: int = Field(1, ge=1, le=65_536)
     normalize: Literal["batch"] | None = None
-    spread: float = Field(1.0, gt=0)
+    spread: float = Field(1.0, gt=0, le=1e6)
 
     @model_validator(mode="after")
     def _check_spread(self) -> ReadoutSettings:
@@ -69,7 +70,7 @@ class NoiseSettings(Settings):
 
     pauli: float | None = Field(None, ge=0, le=1)
     device: str | None = None
-    shots: int | None = Field(None, ge=1)
+    shots: int | None = Field(None, ge=1, le=10_000_000)
 
     @model_validator(mode="after")
     def _check_source(self) -> NoiseSettings:
@@ -105,12 +106,12 @@ class ModelSettings(Settings):
     queries: QuerySettings = QuerySettings()
     readout: ReadoutSettings = ReadoutSettings()
     noise: NoiseSettings = NoiseSettings()
-    registers: int = Field(1, ge=1)
-    layers: int = Field(1, ge=1)
-    time_scale: float = Field(0.05, gt=0)
-    time_scale_decades: float = Field(0.0, ge=0)
-    weight_scale: float = Field(0.05, gt=0)
-    weight_std: float = Field(0.1, ge=0)
+    registers: int = Field(1, ge=1, le=256)
+    layers: int = Field(1, ge=1, le=16)
+    time_scale: float = Field(0.05, gt=0, le=1e6)
+    time_scale_decades: float = Field(0.0, ge=0, le=20)
+    weight_scale: float = Field(0.05, ge=1e-6, le=1e6)
+    weight_std: float = Field(0.1, ge=0, le=1e6)
 
 
 def readout_steps(steps: int, times: int) -> tuple[int, ...]:

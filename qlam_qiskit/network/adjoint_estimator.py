@@ -22,6 +22,9 @@ from qlam_qiskit.network.expectations import (
 class AdjointEstimator(BaseEstimatorV2):
     """Exact expectation values of circuits with gates on up to 16 qubits; standard deviations are 0.
 
+    Final measurements are left out, and resets of qubits that are in the state 0 still. A PauliEvolutionGate of terms
+    that do not commute is the product formula that its ``synthesis`` writes, as on a device.
+
     All parameter sets of a circuit run together, in however many PUBs they come, and so do the observables of each set.
     Circuits may be laid out on a larger device: idle qubits are left out.
 
@@ -37,7 +40,7 @@ class AdjointEstimator(BaseEstimatorV2):
     def run(
         self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None
     ) -> PrimitiveJob[PrimitiveResult[PubResult]]:
-        """Estimate PUBs; ``precision`` is accepted, and ignored because results are exact.
+        """Estimate PUBs; results are exact, whatever ``precision`` is asked for and noted in their metadata.
 
         The job's result raises CircuitError for a circuit that holds anything but unitary gates, or is too large.
         """
@@ -67,7 +70,9 @@ class AdjointEstimator(BaseEstimatorV2):
 def _pub_result(pub: EstimatorPub, values: list[float]) -> PubResult:
     evs = np.array(values, float).reshape(pub.shape)
     data = DataBin(evs=evs, stds=np.zeros(pub.shape), shape=pub.shape)
-    return PubResult(data, metadata={"target_precision": 0.0, "circuit_metadata": pub.circuit.metadata})
+    return PubResult(
+        data, metadata={"target_precision": pub.precision or 0.0, "circuit_metadata": pub.circuit.metadata}
+    )
 
 
 @dataclass

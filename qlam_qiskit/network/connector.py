@@ -2,16 +2,19 @@
 
 The stock connector asks the network for d(outputs)/d(inputs) of every sample, K times the work, and copies through
 float64. This one keeps the forward pass's tape and multiplies with the cotangent once; tensors and arrays share memory.
+Where gradients are to be differentiated again (``create_graph=True``), or torch.func is at work, operations of torch
+compute them.
 """
 
 from __future__ import annotations
 
+from functools import reduce
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
 from qiskit_machine_learning.connectors import TorchConnector
-from torch.autograd.function import once_differentiable
 
 from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.network.memory import MemoryNetwork
@@ -29,9 +32,10 @@ class _VectorJacobian(torch.autograd.Function):
         return torch.from_numpy(np.ascontiguousarray(values)).to(angles)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        *_, queries = ctx.saved_tensors
+        *_, queries = arguments = ctx.saved_tensors
+        if torch.is_grad_enabled() and any(part.requires_grad for part in (cotangent, *arguments)):
+            return (*_graph_of_gradients(ctx.network, arguments, cotangent), None)
         gradients = ctx.network.pull_back(ctx.tape, cotangent.detach().cpu().numpy())
         tensors = [
             torch.from_numpy(np.ascontiguousarray(part)).to(cotangent)
@@ -39,6 +43,19 @@ class _VectorJacobian(torch.autograd.Function):
         ]
         tensors[2] = tensors[2].sum_to_size(queries.shape)
         return (*tensors, None)
+
+
+def _graph_of_gradients(
+    network: MemoryNetwork, arguments: tuple[torch.Tensor, ...], cotangent: torch.Tensor
+) -> list[torch.Tensor | None]:
+    """Multiply with the Jacobian in operations that torch records, for those arguments that need it."""
+    wanted = [part for part in arguments if part.requires_grad]
+    if not wanted or len(cotangent) == 0:
+        return [torch.zeros_like(part) if part.requires_grad else None for part in arguments]
+    with torch.autocast(cotangent.device.type, enabled=False):
+        values = network.execution.differentiable(*arguments)
+        found = iter(torch.autograd.grad(values, wanted, cotangent, create_graph=True, materialize_grads=True))
+    return [next(found) if part.requires_grad else None for part in arguments]
 
 
 class MemoryConnector(TorchConnector):
@@ -49,6 +66,9 @@ class MemoryConnector(TorchConnector):
     (:class:`~qlam_qiskit.rate.Rate`). Call it with flat inputs (B, num_inputs) like any TorchConnector, or with angles
     (B, T, H, P) and queries (B or 1, R or 1, H, Q, A). Readouts come back flat (B, R*H*Q*K) from flat inputs, and as
     (B, R, H, Q, K) otherwise.
+
+    Inputs of any real dtype are computed in the engine's precision, and in double precision once the weights are
+    (``.double()``); the readouts' dtype is the one that torch promotes inputs and weights to.
     """
 
     def __init__(
@@ -66,9 +86,9 @@ class MemoryConnector(TorchConnector):
         rates = torch.tensor([weight in memory.rates for weight in memory.weights], dtype=torch.bool)
         self.register_buffer("_is_rate", rates if memory.rates else None, persistent=False)
 
-    def angles(self) -> torch.Tensor:
-        """Return theta, the angles (H, W) that the circuit turns by."""
-        trained = self.neural_network.split_weights(self._weights)
+    def angles(self, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """Return theta, the angles (H, W) that the circuit turns by; ``dtype`` is by default that of the weights."""
+        trained = self.neural_network.split_weights(self._weights).to(dtype or self._weights.dtype)
         angles = trained * self.weight_scale
         if self._is_rate is None:
             return angles
@@ -76,16 +96,37 @@ class MemoryConnector(TorchConnector):
         of_rates = torch.pi / 2 + 2 * torch.atan(torch.tanh(trained.double() / 4))
         return torch.where(self._is_rate, of_rates.to(angles), angles)
 
-    def forward(self, input_data: torch.Tensor, queries: torch.Tensor | None = None) -> torch.Tensor:
-        """Run the memory; see the class for shapes."""
+    def forward(self, input_data: torch.Tensor | None = None, queries: torch.Tensor | None = None) -> torch.Tensor:
+        """Run the memory; see the class for shapes.
+
+        Raises CircuitError for complex inputs, and for shapes that do not fit.
+        """
         network: MemoryNetwork = self.neural_network
-        weights = self.angles().to(input_data.dtype)
+        if input_data is None:
+            input_data = self._weights.new_empty(1, 0)
         if queries is not None:
-            return _VectorJacobian.apply(input_data, weights, queries, network)
-        if input_data.shape[-1] != network.num_inputs:
+            return self._read(input_data, queries)
+        if input_data.ndim == 0 or input_data.shape[-1] != network.num_inputs:
             shape = tuple(input_data.shape)
             raise CircuitError(f"inputs without queries are flat, (..., {network.num_inputs}), not {shape}")
-        batch = input_data.reshape(-1, network.num_inputs)
-        angles, queries = network.split_inputs(batch)
-        values = _VectorJacobian.apply(angles, weights, queries, network)
-        return values.reshape(*input_data.shape[:-1], *network.output_shape)
+        lead = input_data.shape[:-1]
+        values = self._read(*network.split_inputs(input_data.reshape(prod(lead), network.num_inputs)))
+        return values.reshape(*lead, *network.output_shape)
+
+    def _read(self, angles: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+        """Return readouts (B, R, H, Q, K), computed in single or double precision whatever the dtypes."""
+        arguments = (angles, self._weights, queries)
+        for name, part in zip(("angles", "weights", "queries"), arguments, strict=True):
+            if part.is_complex():
+                raise CircuitError(f"{name} are real numbers (radians), not {str(part.dtype).removeprefix('torch.')}")
+        dtype = reduce(torch.promote_types, (part.dtype for part in arguments))
+        computed = torch.promote_types(dtype, torch.float32)
+        network: MemoryNetwork = self.neural_network
+        if self._weights.dtype == torch.float64:
+            network = network.in_double()
+        parts = (angles, self.angles(computed), queries)
+        angles, weights, queries = (part.to(angles.device, computed) for part in parts)
+        if torch._C._are_functorch_transforms_active():  # of torch.func, as vmap and jacrev
+            network.check_shapes(angles, weights, queries)
+            return network.execution.differentiable(angles, weights, queries).to(dtype)
+        return _VectorJacobian.apply(angles, weights, queries, network).to(dtype)

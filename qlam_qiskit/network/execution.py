@@ -7,14 +7,18 @@ Every execution maps angles (B, T, H, P), weights (H, W) and queries (B or 1, R 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import torch
 
 from qlam_qiskit.engine import ExactEngine, Gradients, Readout
 from qlam_qiskit.engine.open import OpenEngine
 from qlam_qiskit.engine.torch import make_engine
+from qlam_qiskit.engine.torch.differentiable import DifferentiableMemory
+from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 if TYPE_CHECKING:
@@ -29,6 +33,15 @@ class Execution(Protocol):
 
     def backward(self, tape: Any, cotangent: np.ndarray) -> Gradients:
         """Multiply dL/dy, of the readouts' shape, with the Jacobian of that forward call."""
+
+    def in_double(self) -> Execution:
+        """Return the execution that computes in double precision, if this one has a precision to choose."""
+
+    def differentiable(self, angles: torch.Tensor, weights: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+        """Return the readouts by operations of torch, so that gradients of :meth:`backward` have gradients.
+
+        Raises ConfigurationError where there are none.
+        """
 
 
 @dataclass(frozen=True)
@@ -58,3 +71,50 @@ class ExactExecution:
     def backward(self, tape: Any, cotangent: np.ndarray) -> Gradients:
         """Run the engine's adjoint differentiation."""
         return self.engine.backward(tape, self.readout.pull_back(np.asarray(cotangent, self.engine.dtype)))
+
+    def in_double(self) -> ExactExecution:
+        """Compile the memory for double precision, unless it is already."""
+        engine = self.engine.in_precision("float64")
+        return self if engine is self.engine else replace(self, engine=engine)
+
+    def differentiable(self, angles: torch.Tensor, weights: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+        """Run the memory as operations of torch."""
+        device = getattr(self.engine, "device", torch.device("cpu"))
+        dtype = torch.promote_types(torch.from_numpy(np.empty(0, self.engine.dtype)).dtype, angles.dtype)
+        return differentiable_readouts(
+            self.engine.memory, self.readout, self.readout_steps, device, dtype, angles, weights, queries
+        )
+
+
+def differentiable_readouts(
+    memory: MemoryCircuit,
+    readout: Readout,
+    readout_steps: Sequence[int] | None,
+    device: torch.device,
+    dtype: torch.dtype,
+    *arguments: torch.Tensor,
+) -> torch.Tensor:
+    """Return readouts (B, R, H, Q, K) of angles, weights and queries, computed on ``device`` by operations of torch."""
+    if memory.is_open:
+        raise ConfigurationError(
+            "the gradients of a memory with channels cannot be differentiated again (create_graph=True)"
+        )
+    angles = arguments[0]
+    read = (angles.shape[1] - 1,) if readout_steps is None else tuple(readout_steps)
+    with torch.autocast(device.type, enabled=False):
+        probabilities = _differentiable(memory, device, dtype).probabilities(*arguments, read)
+        return _read(readout, probabilities).to(angles)
+
+
+@lru_cache(maxsize=8)
+def _differentiable(memory: MemoryCircuit, device: torch.device, dtype: torch.dtype) -> DifferentiableMemory:
+    return DifferentiableMemory(memory, device, dtype)
+
+
+def _read(readout: Readout, probabilities: torch.Tensor) -> torch.Tensor:
+    """Read (..., D) bitstring probabilities, which is linear, by the numbers read of each bitstring."""
+    dimension = probabilities.shape[-1]
+    constant, matrix = (readout.from_probabilities(part) for part in (np.zeros(dimension), np.eye(dimension)))
+    return probabilities @ torch.from_numpy(matrix - constant).to(probabilities) + torch.from_numpy(constant).to(
+        probabilities
+    )

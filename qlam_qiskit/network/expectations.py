@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from qiskit.circuit import Barrier, Delay, QuantumCircuit, Reset
+from qiskit.circuit import Barrier, Delay, Gate, Measure, QuantumCircuit, Qubit, Reset
 from qiskit.primitives.containers.observables_array import ObservableLike, ObservablesArray
 from qiskit.quantum_info import PauliList, SparseObservable, SparsePauliOp
 
@@ -99,17 +99,21 @@ def plan_readouts(sums: tuple[PauliSum, ...], qubits: tuple[int, ...]) -> tuple[
 class ExpectationCircuit:
     """A circuit compiled for expectation values; ``qubits`` lists those that gates act on, the others are left out.
 
-    Raises CircuitError if it holds anything but unitary gates, or if they act on more qubits than the engine holds.
+    Resets and ``initialize`` of qubits that nothing has touched are the start state, or prepared by gates; measurements
+    that nothing follows on their qubits are left out, as expectation values are of the state before them. Raises
+    CircuitError if it holds anything else but unitary gates, or if they act on more qubits than the engine holds.
     """
 
     def __init__(self, circuit: QuantumCircuit, dtype: str) -> None:
+        parameters = tuple(circuit.parameters)
+        circuit = _without_measurements(_without_resets(circuit))
         self.qubits = _active_qubits(circuit)
         if len(self.qubits) > MAX_QUBITS:
             raise CircuitError(
                 f"circuit {circuit.name!r} has gates on {len(self.qubits)} qubits and the exact engine holds at most "
                 f"{MAX_QUBITS}: use EstimatorV2 of qiskit_aer.primitives, with ParamShiftEstimatorGradient"
             )
-        memory = MemoryCircuit(_restrict(circuit, self.qubits), tuple(circuit.parameters), ())
+        memory = MemoryCircuit(_restrict(circuit, self.qubits), parameters, ())
         self._engine = ExactEngine(memory, precision=dtype)
 
     def expectations(self, rows: np.ndarray, wanted: Sequence[tuple[PauliReadout, ...]]) -> list[np.ndarray]:
@@ -160,6 +164,8 @@ class _Key:
             mine.qubits == theirs.qubits
             and mine.clbits == theirs.clbits
             and mine.global_phase == theirs.global_phase
+            # Expressions may be equal although one of them has a parameter more.
+            and tuple(mine.parameters) == tuple(theirs.parameters)
             and mine.data == theirs.data
         )
 
@@ -167,6 +173,45 @@ class _Key:
 @lru_cache(maxsize=8)
 def _compile(key: _Key, dtype: str) -> ExpectationCircuit:
     return ExpectationCircuit(key.circuit, dtype)
+
+
+def _without_resets(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Leave out resets of qubits that are in their start state already, ``initialize`` of such being gates then."""
+    if all(isinstance(instruction.operation, Gate) for instruction in circuit.data):
+        return circuit
+    cleaned = circuit.copy_empty_like()
+    touched: set[Qubit] = set()
+    for instruction in circuit.data:
+        operation, qubits = instruction.operation, instruction.qubits
+        if not touched.isdisjoint(qubits):
+            cleaned.append(instruction)
+        elif not isinstance(operation, Gate) and not instruction.clbits and getattr(operation, "definition", None):
+            cleaned.compose(_without_resets(operation.definition), qubits, inplace=True)
+        elif not isinstance(operation, Reset):
+            cleaned.append(instruction)
+        if not isinstance(operation, Barrier | Delay | Reset):
+            touched.update(qubits)
+    return cleaned
+
+
+def _without_measurements(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Leave out the measurements that end their qubits, unless something else reads what they found."""
+    if not any(isinstance(instruction.operation, Measure) for instruction in circuit.data):
+        return circuit
+    kept, used, read = [], set(), set()
+    for instruction in reversed(circuit.data):
+        operation = instruction.operation
+        final = used.isdisjoint(instruction.qubits) and read.isdisjoint(instruction.clbits)
+        if isinstance(operation, Measure) and final:
+            continue
+        kept.append(instruction)
+        if not isinstance(operation, Barrier | Delay):
+            used.update(instruction.qubits)
+            read.update(instruction.clbits)
+    cleaned = circuit.copy_empty_like()
+    for instruction in reversed(kept):
+        cleaned.append(instruction)
+    return cleaned
 
 
 def _active_qubits(circuit: QuantumCircuit) -> tuple[int, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,7 @@ class MemoryNetwork(NeuralNetwork):
     steps
         Length of a sequence, T.
     readout
-        What is read; by default all bitstring probabilities.
+        What is read; by default 2^n p_j - 1 of every bitstring j, p_j its probability.
     registers, queries
         Registers side by side, H, and queries of each, Q.
     readout_steps
@@ -58,6 +60,7 @@ class MemoryNetwork(NeuralNetwork):
                 f"the readout is of {self.readout.num_qubits} qubits and the memory has {memory.num_qubits}"
             )
         self.readout_steps = readout_steps or (steps - 1,)
+        self._double: MemoryNetwork | None = None
         self.execution = execution or ExactExecution.of(memory, self.readout, self.readout_steps)
         super().__init__(
             num_inputs=registers * (steps * memory.num_inputs + queries * memory.num_query_angles),
@@ -72,27 +75,44 @@ class MemoryNetwork(NeuralNetwork):
 
         angles (B, T, H, P); weights (H, W); queries (B or 1, R or 1, H, Q, A). Raises CircuitError if one does not fit.
         """
-        self._check_shapes(angles, weights, queries)
+        self.check_shapes(angles, weights, queries)
+        if len(angles) == 0:
+            shape = (0, len(self.readout_steps), self.registers, self.queries, self.readout.size)
+            return np.zeros(shape, angles.dtype), _NoSamples(angles, weights, queries)
         return self.execution.forward(angles, weights, queries)
 
     def pull_back(self, tape: Any, cotangent: np.ndarray) -> Gradients:
         """Multiply dL/dy (B, R, H, Q, K) with the Jacobian of the call that made the tape."""
+        if isinstance(tape, _NoSamples):
+            queries = np.zeros((*cotangent.shape[:4], self.memory.num_query_angles))
+            return Gradients(np.zeros(tape.angles.shape), np.zeros(tape.weights.shape), queries)
         return self.execution.backward(tape, cotangent)
+
+    def in_double(self) -> MemoryNetwork:
+        """Return the same network on the exact engine in double precision, or itself where it runs so already."""
+        if self._double is None:
+            execution = self.execution.in_double()
+            self._double = self if execution is self.execution else copy(self)
+            self._double.execution = execution
+        return self._double
 
     def split_inputs(self, inputs: Any) -> tuple[Any, Any]:
         """Split flat inputs (B, num_inputs), an array or a tensor, into angles and queries."""
         boundary = self.steps * self.registers * self.memory.num_inputs
-        angles = inputs[:, :boundary].reshape(-1, self.steps, self.registers, self.memory.num_inputs)
-        return angles, inputs[:, boundary:].reshape(-1, 1, self.registers, self.queries, self.memory.num_query_angles)
+        samples = len(inputs)
+        angles = inputs[:, :boundary].reshape(samples, self.steps, self.registers, self.memory.num_inputs)
+        queries = (samples, 1, self.registers, self.queries, self.memory.num_query_angles)
+        return angles, inputs[:, boundary:].reshape(queries)
 
     def split_weights(self, weights: Any) -> Any:
         """Shape flat weights (num_weights,) as (H, W)."""
         return weights.reshape(self.registers, self.memory.num_weights)
 
-    def _check_shapes(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> None:
+    def check_shapes(self, angles: Any, weights: Any, queries: Any) -> None:
+        """Raise CircuitError unless these arrays or tensors have the shapes that :meth:`run` takes."""
         memory = self.memory
         samples = angles.shape[:1]
-        _check("angles", angles, ({*samples} - {0}, {self.steps}, {self.registers}, {memory.num_inputs}))
+        _check("angles", angles, ({*samples}, {self.steps}, {self.registers}, {memory.num_inputs}))
         _check("weights", weights, ({self.registers}, {memory.num_weights}))
         _check(
             "queries",
@@ -108,7 +128,7 @@ class MemoryNetwork(NeuralNetwork):
 
     def _forward(self, input_data: np.ndarray | None, weights: np.ndarray | None) -> np.ndarray:
         values, _ = self.run(*self._arguments(input_data, weights))
-        return values.reshape(len(values), -1)
+        return values.reshape(len(values), *self.output_shape)
 
     def _backward(
         self, input_data: np.ndarray | None, weights: np.ndarray | None
@@ -129,14 +149,24 @@ class MemoryNetwork(NeuralNetwork):
     def _arguments(
         self, input_data: np.ndarray | None, weights: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        angles, queries = self.split_inputs(input_data)
-        return angles, self.split_weights(weights), queries
+        # Without inputs, or without weights, qiskit-machine-learning passes None.
+        angles, queries = self.split_inputs(np.empty((1, 0)) if input_data is None else input_data)
+        return angles, self.split_weights(np.empty(0) if weights is None else weights), queries
 
 
-def _check(name: str, array: np.ndarray, allowed: tuple[set[int], ...]) -> None:
+@dataclass(frozen=True)
+class _NoSamples:
+    """The arguments of a call without samples."""
+
+    angles: np.ndarray
+    weights: np.ndarray
+    queries: np.ndarray
+
+
+def _check(name: str, array: Any, allowed: tuple[set[int], ...]) -> None:
     """Raise CircuitError unless every dimension is one of those allowed for it."""
     if len(array.shape) != len(allowed) or any(
         size not in sizes for size, sizes in zip(array.shape, allowed, strict=True)
     ):
         shown = ", ".join(" or ".join(map(str, sorted(sizes))) or "samples" for sizes in allowed)
-        raise CircuitError(f"{name} must be ({shown}), not {array.shape}")
+        raise CircuitError(f"{name} must be ({shown}), not {tuple(array.shape)}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from qiskit.circuit import Parameter, QuantumCircuit
 
 from qlam_qiskit.backends import OpenBackend
@@ -20,6 +21,7 @@ from qlam_qiskit.engine.open import OpenEngine
 from qlam_qiskit.engine.torch import make_engine
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.network.execution import differentiable_readouts
 from qlam_qiskit.network.gradients import ParameterShift, spsa_gradient
 from qlam_qiskit.planning.readout import count_outcomes, frequencies
 
@@ -90,6 +92,20 @@ class PrimitiveExecution:
                 change = spsa_gradient(circuit.evaluate, flat, row_cotangents, self._rng)
             self._add(gradients, slot, change.reshape(rows.shape))
         return gradients
+
+    def in_double(self) -> PrimitiveExecution:
+        """Return itself: a backend computes as it does."""
+        return self
+
+    def differentiable(self, angles: torch.Tensor, weights: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+        """Run the ideal circuit, whose gradient the adjoint one is, as operations of torch."""
+        if self._gradient != "adjoint":
+            raise ConfigurationError(
+                f"gradient {self._gradient} cannot be differentiated again (create_graph=True): "
+                "use gradient: adjoint, or a backend of kind exact"
+            )
+        place = torch.device("cpu"), torch.float64
+        return differentiable_readouts(self._memory, self._readout, self._read, *place, angles, weights, queries)
 
     @cached_property
     def _engine(self) -> ExactEngine | OpenEngine:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.backends import OpenBackend, ServiceLimits
 from qlam_qiskit.planning.device import rep_delay_s
+from qlam_qiskit.planning.executions import executions_of_row
 from qlam_qiskit.planning.layout import LaidOut
 from qlam_qiskit.planning.limits import Demand, Share, demand_of, job_payload_mb, job_seconds, split_into_jobs
 from qlam_qiskit.planning.tiling import Tile, logical_values, sampler_pub
@@ -18,9 +20,9 @@ _LOCAL_ROWS = 100
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """One job: its pubs are sent as they are. ``executions`` counts rows times shots."""
+    """One job: its pubs are sent as they are. ``executions`` counts rows times shots as they are run."""
 
-    pubs: tuple[SamplerPub, ...]
+    pubs: tuple[SamplerPub, ...] | tuple[EstimatorPub, ...]
     executions: int
     qpu_seconds: float
     payload_mb: float
@@ -41,7 +43,7 @@ def service_jobs(
     """Fill jobs up to the service's limits and price them."""
     chosen = getattr(opened.spec, "rep_delay", None)
     delay = rep_delay_s(opened.backend) if chosen is None else chosen
-    demands = [demand_of(item.pub, item.usage.duration_s, delay) for item in laid]
+    demands = [_twirled(demand_of(item.pub, item.usage.duration_s, delay), opened) for item in laid]
     jobs, excesses = split_into_jobs(demands, limits, max_seconds)
     return _cut(laid, demands, jobs, tuple(excesses), paid=True)
 
@@ -71,7 +73,7 @@ def _cut(
         planned.append(
             PlannedJob(
                 pubs=pubs,
-                executions=sum(pub.size * pub.shots for pub in pubs),
+                executions=sum((share.last - share.first) * demands[share.pub].shots for share in shares),
                 qpu_seconds=job_seconds(shares, demands) if paid else 0.0,
                 payload_mb=job_payload_mb(shares, demands),
             )
@@ -79,6 +81,12 @@ def _cut(
         parts = ([tile.part(share.first, share.last) for tile in laid[share.pub].tiles] for share in shares)
         tiles.append(tuple(tuple(tile for tile in part if tile is not None) for part in parts))
     return Jobs(tuple(planned), tuple(tiles), excesses)
+
+
+def _twirled(demand: Demand, opened: OpenBackend) -> Demand:
+    """Return the demand with shots rounded up to whole randomizations, where the entry twirls."""
+    shots = executions_of_row(opened.spec, demand.shots)
+    return replace(demand, shots=shots, row_seconds=demand.row_seconds * shots / demand.shots)
 
 
 def _rows_of(pub: SamplerPub, share: Share) -> SamplerPub:

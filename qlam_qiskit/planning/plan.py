@@ -6,7 +6,8 @@ backend:
 =============  ====================================================================================
 backend        what is run
 =============  ====================================================================================
-ibm            samples side by side on disjoint chains, in as few jobs as the service's limits allow
+ibm            samples side by side on disjoint chains, in as few jobs as the service's limits allow; with
+               primitive: estimator, one sample per execution, as often as its options make it
 fake           one sample per execution, on the chain that the device itself would run it on
 aer, noisy     one sample per execution, on the best chain of the device that lends its noise
 all others     one sample per execution, transpiled by the backend
@@ -24,12 +25,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.backends import AerSpec, FakeSpec, IBMSpec, OpenBackend, ServiceLimits
 from qlam_qiskit.errors import BackendError, PlanningError
 from qlam_qiskit.planning.cutting import Jobs, PlannedJob, local_jobs, service_jobs
 from qlam_qiskit.planning.device import calibrated_at, device_behind, lifetimes_us
+from qlam_qiskit.planning.estimating import estimator_jobs, lay_out_estimated
 from qlam_qiskit.planning.layout import LaidOut, lay_out, lay_out_transpiled
 from qlam_qiskit.planning.tiling import Placement
 
@@ -117,13 +120,22 @@ class Plan:
         }
 
 
-def make_plan(pubs: Sequence[SamplerPub], opened: OpenBackend, *, tiles: int | None = None) -> Plan:
+def make_plan(
+    pubs: Sequence[SamplerPub] | Sequence[EstimatorPub], opened: OpenBackend, *, tiles: int | None = None
+) -> Plan:
     """Plan how ``pubs`` run on ``opened``; nothing is sent.
 
+    An estimator's pubs are of shape (rows, strings of Z) with circuits of the device, and one row per execution.
     ``pubs`` may have any shape; shots that are None are the backend's. ``tiles`` bounds how many samples
     share an execution. What is too much comes back as ``reasons``; raises PlanningError for what cannot be planned
     at all: nothing to run, nothing measured, control flow, or a device without a chain that is long enough.
     """
+    if any(isinstance(pub, EstimatorPub) for pub in pubs):
+        laid = lay_out_estimated(pubs, opened)
+        if not laid:
+            raise PlanningError("there is nothing to plan: no circuits, or no samples")
+        run = estimator_jobs(laid, opened)
+        return _summary(opened, pubs, laid, run, run)
     pubs = [_with_shots(pub, opened) for pub in pubs]
     _check(pubs)
     spec, target = opened.spec, opened.backend.target

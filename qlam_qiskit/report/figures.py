@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -135,12 +137,24 @@ def describe_evaluation(found: Evaluation) -> str:
     return f"{shots}, {found.accuracy.samples:,} samples"
 
 
+def drawn(circuit: QuantumCircuit, **options: Any) -> Figure:
+    """Draw a circuit with Qiskit's drawer, whose formulas are left as they are where a name in them is none."""
+    with mpl.rc_context({"text.parse_math": True}):
+        figure = circuit.draw("mpl", **options)
+        try:
+            figure.draw_without_rendering()
+        except ValueError:
+            mpl.rcParams["text.parse_math"] = False
+            figure = circuit.draw("mpl", **options)
+    return figure
+
+
 def draw_circuit(circuit: QuantumCircuit) -> Figure:
     """Draw one update of the memory with Qiskit's drawer."""
     from matplotlib import pyplot as plt
 
     with drawing():
-        figure = circuit.draw("mpl", style="bw", fold=-1)
+        figure = drawn(circuit, style="bw", fold=-1)
         plt.close(figure)
         (axis,) = figure.axes
         place = axis.get_position()

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from qlam_qiskit import __version__
 from qlam_qiskit.errors import QlamError
+from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.report.findings import Findings
 from qlam_qiskit.report.gallery import FIGURES, Absent, Picture, chosen, pictures
 from qlam_qiskit.report.memory_figures import MOST_PANELS, MOST_REGISTERS
@@ -96,7 +96,7 @@ def _page(findings: Findings, drawn: dict, left_out: dict[str, str]) -> str:
         findings=findings,
         drawn=drawn,
         left_out=left_out,
-        experiment=yaml.safe_dump(_without_none(findings.run.experiment.model_dump()), sort_keys=False),
+        experiment=dump_yaml(_without_none(findings.run.experiment.model_dump())),
         most_registers=MOST_REGISTERS,
         most_panels=MOST_PANELS,
         version=__version__,

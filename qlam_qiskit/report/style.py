@@ -46,6 +46,7 @@ _RC = {
     "legend.fontsize": 8.0,
     "legend.labelcolor": INK,
     "text.color": INK,
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "xtick.color": GRID,
     "ytick.color": GRID,
     "xtick.labelcolor": MUTED,

@@ -12,8 +12,9 @@ from qlam_qiskit.data import SequenceData
 from qlam_qiskit.errors import ConfigurationError, RunError
 from qlam_qiskit.model import QLAM, ModelSettings
 from qlam_qiskit.network.selection import BackendExecutions, ExecutionFactory
-from qlam_qiskit.runs.run_folder import RunFolder
 from qlam_qiskit.runs.experiment import AnyModelSettings
+from qlam_qiskit.runs.memory_need import check_model_memory
+from qlam_qiskit.runs.run_folder import RunFolder
 
 
 def build_model(
@@ -23,6 +24,7 @@ def build_model(
 
     Raises ConfigurationError when a baseline should run on a backend that executes circuits.
     """
+    check_model_memory(settings, data)
     torch.manual_seed(seed)
     sizes = {
         "steps": data.steps,

@@ -53,13 +53,19 @@ def load_checkpoint(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
     except FileNotFoundError:
         raise RunError(f"{path}: no such checkpoint") from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
         raise RunError(f"{path}: the checkpoint is damaged: {' '.join(str(error).split())}") from None
     if metadata.get("format") != _FORMAT:
         raise RunError(f"{path}: not a checkpoint of this package (format {metadata.get('format')!r})")
-    if metadata.get("digest") != _digest(tensors, metadata.get("state", "")):
-        raise RunError(f"{path}: the checkpoint is damaged: its contents do not match its digest")
-    return Checkpoint(tensors, json.loads(metadata["state"]))
+    try:
+        if metadata.get("digest") != _digest(tensors, metadata["state"]):
+            raise RunError(f"{path}: the checkpoint is damaged: its contents do not match its digest")
+        state = json.loads(metadata["state"])
+        if not isinstance(state.get("epoch", 0), int):
+            raise ValueError("epoch is no number")
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise RunError(f"{path}: the checkpoint is damaged: {' '.join(str(error).split())}") from None
+    return Checkpoint(tensors, state)
 
 
 def load_weights(module: torch.nn.Module, checkpoint: Checkpoint, path: Path) -> None:

@@ -31,12 +31,12 @@ class TrainingSettings(Settings):
         Save at least this often within an epoch.
     """
 
-    epochs: int = Field(10, ge=1)
-    batch_size: int = Field(128, ge=1)
-    circuit_rate: float = Field(0.012, gt=0)
-    head_rate: float = Field(0.02, gt=0)
+    epochs: int = Field(10, ge=1, le=100_000)
+    batch_size: int = Field(128, ge=1, le=1_000_000)
+    circuit_rate: float = Field(0.012, gt=0, le=1e6)
+    head_rate: float = Field(0.02, gt=0, le=1e6)
     clip: float = Field(0.5, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, le=1e6)
     validation_fraction: float = Field(0.1, ge=0, lt=1)
     checkpoint_seconds: float = Field(60.0, gt=0)
 

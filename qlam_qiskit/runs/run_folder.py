@@ -16,11 +16,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from qlam_qiskit.configuration import check, read_yaml
 from qlam_qiskit.errors import ConfigurationError, RunError
+from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.runs.experiment import Experiment
+from qlam_qiskit.runs.records import (
+    EpochMetrics,
+    EvaluationRecord,
+    RunDescription,
+    RunResult,
+    append_line,
+    read_json,
+    read_lines,
+)
 from qlam_qiskit.workspace import workspace, write_atomically
 
 
@@ -65,7 +73,7 @@ class RunFolder:
             break
         folder = cls(path)
         (path / "checkpoints").mkdir()
-        write_atomically(path / "experiment.yaml", yaml.safe_dump(experiment.model_dump(), sort_keys=False))
+        write_atomically(path / "experiment.yaml", dump_yaml(experiment.model_dump()))
         return folder
 
     @classmethod
@@ -98,11 +106,12 @@ class RunFolder:
 
     def description(self) -> dict[str, Any]:
         """Read run.json."""
-        return self._read_json("run.json")
+        return read_json(self.path / "run.json", RunDescription)
 
     def result(self) -> dict[str, Any] | None:
         """Read result.json; None while training has not finished."""
-        return self._read_json("result.json") if (self.path / "result.json").exists() else None
+        path = self.path / "result.json"
+        return read_json(path, RunResult) if path.exists() else None
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> None:
         """Write a JSON file of the run."""
@@ -110,11 +119,14 @@ class RunFolder:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Read the metrics of all finished epochs."""
-        return self._read_lines("metrics.jsonl")
+        rows = list(read_lines(self.path / "metrics.jsonl", EpochMetrics))
+        if any(row.keys() != rows[0].keys() for row in rows):
+            raise RunError(f"{self.path / 'metrics.jsonl'}: damaged: its lines differ in their keys")
+        return rows
 
     def evaluations(self) -> list[dict[str, Any]]:
         """Read the evaluations of the run, the oldest first."""
-        return self._read_lines("evaluations.jsonl")
+        return list(read_lines(self.path / "evaluations.jsonl", EvaluationRecord))
 
     def keep_metrics(self, epochs: int) -> None:
         """Drop the metrics of epochs that will be trained again."""
@@ -123,29 +135,7 @@ class RunFolder:
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
         """Add one line to a JSON-lines file."""
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-
-    def _read_json(self, name: str) -> dict[str, Any]:
-        path = self.path / name
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise RunError(f"{path}: missing; the run folder is not complete") from None
-        except ValueError:
-            raise RunError(f"{path}: damaged: not JSON") from None
-
-    def _read_lines(self, name: str) -> list[dict[str, Any]]:
-        path = self.path / name
-        if not path.exists():
-            return []
-        rows = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                break  # the last line of a process that was killed while writing it
-        return rows
+        append_line(self.path / name, dict(row))
 
 
 def _numbered(path: Path) -> Iterator[Path]:

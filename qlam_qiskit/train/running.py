@@ -17,6 +17,7 @@ from qlam_qiskit.network.selection import BackendExecutions
 from qlam_qiskit.runs.building import build_model, check_description, describe
 from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
 from qlam_qiskit.runs.experiment import Experiment
+from qlam_qiskit.runs.memory_need import check_model_memory
 from qlam_qiskit.runs.run_folder import RunFolder
 from qlam_qiskit.train.distributed import ALONE, Ranks
 from qlam_qiskit.train.scoring import score_split
@@ -47,6 +48,7 @@ def train(
     spec, ranks = _divided(spec, ranks)
     data = ranks.in_turn(lambda: load_data(experiment.data, data_dir))
     with ranks.together():
+        check_model_memory(experiment.model, data, experiment.training.batch_size)
         executions = BackendExecutions(spec, seed=experiment.seed)
         model = build_model(experiment.model, data, executions, experiment.seed)
     ranks.check_same(lambda: {**describe(model, data), **_digests(model, data)})

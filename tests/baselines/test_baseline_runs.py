@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from qlam_qiskit.backends import load_registry
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.evaluation.evaluate import evaluate
 from qlam_qiskit.evaluation.on_device import prepare
+from qlam_qiskit.plain_yaml import dump_yaml, parse_yaml
 from qlam_qiskit.runs.checkpoint import load_checkpoint
 from qlam_qiskit.train import Interrupted, RunFolder, load_experiment, train
 
@@ -28,9 +28,9 @@ def experiment(small_experiment):
     """Return the small experiment with another model."""
 
     def of(kind, **options):
-        values = yaml.safe_load(Path(small_experiment).read_text())
-        values["model"] = yaml.safe_load(MODELS[kind])
-        Path("other.yaml").write_text(yaml.safe_dump(values))
+        values = parse_yaml(Path(small_experiment).read_text())
+        values["model"] = parse_yaml(MODELS[kind])
+        Path("other.yaml").write_text(dump_yaml(values))
         return load_experiment("other.yaml", **options)
 
     return of

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 import pytest
-import yaml
 from small_data import write_small_data
 
 from qlam_qiskit.cli import qlam
+from qlam_qiskit.plain_yaml import dump_yaml, parse_yaml
 
 
 def commands(group=qlam, path=()):
@@ -182,9 +182,9 @@ def test_a_corrupt_checkpoint_is_one_line(run, small_experiment):
 
 
 def test_a_value_of_the_wrong_type_in_a_file_is_named(run, small_experiment):
-    values = yaml.safe_load(Path(small_experiment).read_text())
+    values = parse_yaml(Path(small_experiment).read_text())
     values["model"]["registers"] = "two"
-    Path(small_experiment).write_text(yaml.safe_dump(values))
+    Path(small_experiment).write_text(dump_yaml(values))
     status, _, err = run("train", small_experiment)
     assert status == 2
     assert "small.yaml: model.registers:" in err

@@ -4,11 +4,11 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-import yaml
 from made_up_results import write_results
 from small_data import write_small_data
 
 from qlam_qiskit.compare import Choice, compare, load_comparison
+from qlam_qiskit.plain_yaml import dump_yaml
 
 SMALL = {
     "description": "Two clouds of points",
@@ -40,7 +40,7 @@ def small(tmp_path, monkeypatch):
 
 
 def write(values):
-    Path("small.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    Path("small.yaml").write_text(dump_yaml(values))
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from qlam_qiskit.compare import load_comparison
 from qlam_qiskit.compare.records import Records, unpack
 from qlam_qiskit.errors import ConfigurationError, QlamError
+from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.train import Interrupted, RunFolder
 
 TRIALS = ["qlam-x0.3", "qlam-x1", "gru-x0.3", "gru-x1"]
@@ -35,7 +35,7 @@ def numbers(name):
 
 
 def change(values, **changes):
-    Path("small.yaml").write_text(yaml.safe_dump({**values, **changes}, sort_keys=False))
+    Path("small.yaml").write_text(dump_yaml({**values, **changes}))
 
 
 def test_every_model_is_searched_trained_and_recorded_once(small, run):

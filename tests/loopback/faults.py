@@ -17,6 +17,8 @@ ACTIONS = (
     "truncate",  # carry the request out, then cut the answer in half
     "slow",  # wait ``seconds``, then carry the request out
     "merge",  # carry the request out, then merge ``payload`` into the JSON answer
+    "wrong",  # carry the request out, then alter the result: ``payload`` says ``{"how": ...}``, see wrong_results
+    "another",  # carry the request out, then answer with the result of another job that has one
     "before",  # call ``callback``, then carry the request out
     "after",  # carry the request out, then call ``callback`` before answering
 )

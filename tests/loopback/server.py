@@ -12,7 +12,7 @@ import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-from loopback import routes
+from loopback import routes, wrong_results
 from loopback.faults import Fault
 from loopback.state import LoopbackState
 
@@ -125,9 +125,20 @@ class _Handler(BaseHTTPRequestHandler):
             answer = routes.Answer(answer.status, text[: len(text) // 2])
         elif action == "merge":
             answer = routes.Answer(answer.status, answer.body | fault.payload)
+        elif action in ("wrong", "another"):
+            answer = routes.Answer(answer.status, self._wrong(fault, request, answer.body))
         elif action == "after" and fault.callback:
             fault.callback()
         self._write(answer)
+
+    def _wrong(self, fault: Fault, request: routes.Request, text: str) -> str:
+        job = self.state.jobs[request.arguments[0]]
+        if fault.action == "another":
+            return next(other.result for other in self.state.jobs.values() if other.result and other.id != job.id)
+        how = fault.payload["how"]
+        if how in wrong_results.VALUES:
+            return wrong_results.make_wrong_values(text, how)
+        return wrong_results.make_wrong(text, job.program, how)
 
     def _accept_late(self, seconds: float, request: routes.Request) -> None:
         time.sleep(seconds)

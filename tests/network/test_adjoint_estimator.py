@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from qiskit import transpile
 from qiskit.circuit import Parameter, QuantumCircuit
-from qiskit.circuit.library import UnitaryGate, efficient_su2
+from qiskit.circuit.library import PauliEvolutionGate, UnitaryGate, efficient_su2
 from qiskit.primitives import BaseEstimatorV2, StatevectorEstimator
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Operator, Pauli, SparseObservable, SparsePauliOp, Statevector, random_unitary
+from qiskit.synthesis import LieTrotter
 from random_expectations import assert_close, random_circuit, random_rows, random_sum
 
 from qlam_qiskit.errors import CircuitError, ConfigurationError
@@ -118,6 +119,7 @@ def test_precision_is_accepted_and_results_are_exact():
     assert_close(result.data.evs, _stock((circuit, "XZ", rows))[0], 1e-12)
     assert result.data.evs[0] == result.data.evs[1]
     assert not result.data.stds.any()
+    assert result.metadata["target_precision"] == 0.1
     with pytest.raises(ValueError, match="precision must be non-negative"):
         estimator.run([(circuit, "XZ", rows)], precision=-0.1)
 
@@ -166,15 +168,74 @@ def test_what_does_not_fit_at_once_is_run_in_parts(monkeypatch):
     assert_close(ours, theirs, 1e-10)
 
 
+def _prepared(*steps):
+    """Do steps before an ordinary circuit."""
+    circuit = QuantumCircuit(3)
+    for step in steps:
+        step(circuit)
+    return circuit.compose(efficient_su2(3, reps=1))
+
+
+def _reset_and_turned():
+    inner = QuantumCircuit(3)
+    inner.reset(1)
+    inner.h(1)
+    return inner.to_instruction()
+
+
+@pytest.mark.parametrize(
+    ("circuit", "reference"),
+    [
+        (_prepared(lambda c: c.reset([0, 1]), lambda c: c.reset(0)), _prepared()),
+        (_prepared(lambda c: c.initialize(0)), _prepared()),
+        (_prepared(lambda c: c.initialize("010")), _prepared(lambda c: c.x(1))),
+        (
+            _prepared(lambda c: c.initialize([0.6, 0.8], 1), lambda c: c.h(0), lambda c: c.initialize("1", 2)),
+            _prepared(lambda c: c.ry(2 * np.arccos(0.6), 1), lambda c: c.h(0), lambda c: c.x(2)),
+        ),
+        (_prepared(lambda c: c.append(_reset_and_turned(), [2, 0, 1])), _prepared(lambda c: c.h(0))),
+    ],
+)
+def test_resets_of_the_start_state_are_nothing_and_initialize_prepares_it(circuit, reference):
+    rows = random_rows(np.random.default_rng(5), circuit, 2)
+    ours, theirs = ((each, ["XYZ", "ZIZ", "IXI"], rows[:, None]) for each in (circuit, reference))
+    assert_close(_evs(ours)[0], _stock(theirs)[0], 1e-10)
+
+
+def test_final_measurements_are_left_out():
+    circuit = efficient_su2(3, reps=1)
+    rows = random_rows(np.random.default_rng(6), circuit, 2)
+    expected = _stock((circuit, ["XYZ", "ZIZ"], rows[:, None]))[0]
+    for measured in (circuit.measure_all(inplace=False), circuit.measure_all(inplace=False)):
+        measured.barrier()
+        assert_close(_evs((measured, ["XYZ", "ZIZ"], rows[:, None]))[0], expected, 1e-10)
+    early = QuantumCircuit(2, 1)
+    early.measure(1, 0)  # nothing follows on this qubit
+    early.h(0)
+    assert_close(_evs((early, ["IX", "ZI"]))[0], [1, 1], 1e-12)
+
+
+def test_an_evolution_of_terms_that_do_not_commute_is_its_product_formula():
+    hamiltonian = SparsePauliOp(["XI", "ZZ", "IX"], [0.5, 0.7, 0.3])
+    circuit = QuantumCircuit(2)
+    circuit.append(PauliEvolutionGate(hamiltonian, 1.0, synthesis=LieTrotter(reps=2)), [0, 1])
+    state = Statevector(circuit.decompose())
+    observables = ["ZI", "YZ"]
+    assert_close(_evs((circuit, observables))[0], [state.expectation_value(Pauli(o)) for o in observables], 1e-12)
+    assert "product formula" in AdjointEstimator.__doc__
+
+
 def _measured():
     circuit = QuantumCircuit(2)
     circuit.h(0)
     circuit.measure_all()
+    circuit.h(0)
     return circuit
 
 
 def _reset():
     circuit = QuantumCircuit(2)
+    circuit.h(1)
     circuit.reset(1)
     return circuit
 
@@ -189,7 +250,7 @@ def _large():
     ("make", "message"),
     [
         (_measured, r"instruction 2: 'measure' on qubits \[0\] is not supported: the exact engine runs unitary gates"),
-        (_reset, r"instruction 0: 'reset' on qubits \[1\] is not supported"),
+        (_reset, r"instruction 1: 'reset' on qubits \[1\] is not supported"),
         (_large, r"'large' has gates on 17 qubits and the exact engine holds at most 16: use .* qiskit_aer"),
     ],
 )

@@ -238,6 +238,7 @@ def test_a_circuit_that_cannot_run_is_named():
     circuit = QuantumCircuit(1, 1, name="read")
     circuit.rx(Parameter("a"), 0)
     circuit.measure(0, 0)
+    circuit.x(0)
     with pytest.raises(CircuitError, match="circuit 'read', instruction 1: 'measure'"):
         _gradients([circuit], [SparsePauliOp("Z")], [[0.1]])
     large = QuantumCircuit(17)

@@ -123,7 +123,6 @@ def test_by_default_probabilities_are_read_after_the_last_step():
     [
         ((2, 4, 1, 4), (1, 3), (1, 1, 1, 1, 4), r"angles must be \(2, 3, 1, 4\), not \(2, 4, 1, 4\)"),
         ((2, 3, 4), (1, 3), (1, 1, 1, 1, 4), "angles must be"),
-        ((0, 3, 1, 4), (1, 3), (1, 1, 1, 1, 4), r"angles must be \(samples, 3, 1, 4\)"),
         ((2, 3, 1, 4), (3,), (1, 1, 1, 1, 4), r"weights must be \(1, 3\), not \(3,\)"),
         ((2, 3, 1, 4), (1, 3), (3, 1, 1, 1, 4), r"queries must be \(1 or 2, 1, 1, 1, 4\)"),
         ((2, 3, 1, 4), (1, 3), (2, 1, 1, 2, 4), "queries must be"),

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
 from qlam_qiskit.evaluation.evaluate import evaluate
+from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.train import load_experiment, train
 
 IMAGES = {
@@ -56,7 +56,7 @@ class _Silent:
 
 
 def _train(folder: Path, experiment: dict) -> Path:
-    (folder / "small.yaml").write_text(yaml.safe_dump(experiment))
+    (folder / "small.yaml").write_text(dump_yaml(experiment))
     train(load_experiment(str(folder / "small.yaml")), "small", _Silent(), out=folder / "run")
     return folder / "run"
 

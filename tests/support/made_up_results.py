@@ -3,9 +3,9 @@
 import json
 
 import numpy as np
-import yaml
 
 from qlam_qiskit.compare.records import pack
+from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.workspace import write_atomically
 
 COMPARISON = {
@@ -32,7 +32,7 @@ RIGHT = {
 def write_results(folder, comparison=COMPARISON, right=RIGHT, case=""):
     """Write a comparison and its runs; ``right`` says how many of 100 test answers each gets right."""
     folder.mkdir(exist_ok=True)
-    (folder / "comparison.yaml").write_text(yaml.safe_dump(comparison, sort_keys=False))
+    (folder / "comparison.yaml").write_text(dump_yaml(comparison))
     for (model, seed), count in right.items():
         write_run(folder, model, seed, count, case)
 

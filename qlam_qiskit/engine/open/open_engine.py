@@ -173,6 +173,12 @@ class OpenEngine:
         queries, _ = pull_back_evaluated(self._query.evaluated, tape.queries, nothing, query_gradient)
         return Gradients(inputs.astype(self.dtype, copy=False), (weights + extra).astype(self.dtype), queries)
 
+    def in_precision(self, precision: str) -> OpenEngine:
+        """Return the engine of the same memory in a precision, which is this one if it has it."""
+        if self.dtype is PRECISIONS[precision]:
+            return self
+        return OpenEngine(self.memory, precision=precision, threads=self.threads)
+
     @property
     def dimension(self) -> int:
         """Bitstrings of the memory, D = 2^n."""

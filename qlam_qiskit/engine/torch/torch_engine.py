@@ -23,8 +23,9 @@ import numpy as np
 import torch
 
 from qlam_qiskit.engine.angles import AngleFunctions
-from qlam_qiskit.engine.arguments import Arguments, beside, check_engine
+from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside, check_engine
 from qlam_qiskit.engine.exact import Gradients
+from qlam_qiskit.engine.gates import naming_gates
 from qlam_qiskit.engine.plan import compile_plan
 from qlam_qiskit.engine.torch.angle_columns import AngleColumns
 from qlam_qiskit.engine.torch.device import full_precision, open_device
@@ -95,6 +96,12 @@ class TorchEngine:
             Steps(groups, memory.num_qubits, *place) for groups in (join(tail, body), join(tail, query), tail)
         )
 
+    def in_precision(self, precision: str) -> TorchEngine:
+        """Return the engine of the same memory in a precision, which is this one if it has it."""
+        if self.dtype is PRECISIONS[precision]:
+            return self
+        return TorchEngine(self.memory, precision=precision, device=str(self.device), chunk_bytes=self._chunk_bytes)
+
     @property
     def dimension(self) -> int:
         """Amplitudes of the register, D = 2^n."""
@@ -114,7 +121,7 @@ class TorchEngine:
         after which the memory is read, by default the last one. Raises CircuitError if shapes do not fit.
         """
         arguments = Arguments.check(self.memory, inputs, weights, queries, readout_steps)
-        with full_precision():
+        with full_precision(), naming_gates(self.memory.update, self.memory.query):
             tape = self._walk(arguments)
             parts = [self._probabilities(tape, block) for block in self._blocks(tape)]
             shape = (*_leading(arguments), self.dimension)
@@ -129,7 +136,7 @@ class TorchEngine:
         expected = (*arguments.queries.shape[:4], self.dimension)
         if np.shape(cotangent) != expected:
             raise CircuitError(f"the cotangent has shape {np.shape(cotangent)}, the probabilities {expected}")
-        with full_precision():
+        with full_precision(), naming_gates(self.memory.update, self.memory.query):
             on_device = torch.from_numpy(np.array(cotangent, self.dtype)).to(self.device).transpose(0, 1)
             adjoints, readouts = self._readouts_back(tape, on_device.reshape(len(arguments.read), -1, self.dimension))
             tail, queries = readouts.split([self._tail_width, len(self._query_angles)], dim=-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from qlam_qiskit.backends.ibm import connect, find_device, runtime_primitive
 from qlam_qiskit.backends.specs import IBMSpec
 from qlam_qiskit.errors import BackendError
 from qlam_qiskit.jobs.connections.base import RemoteJob, RemoteState, RemoteStatus
+from qlam_qiskit.jobs.connections.decoding import decoded_result
 from qlam_qiskit.jobs.connections.transport import log_in, never_post_twice, posts_made
 from qlam_qiskit.jobs.faults import (
     DamagedResultError,
@@ -18,9 +20,11 @@ from qlam_qiskit.jobs.faults import (
     LoginError,
     NotNowError,
     UncertainError,
+    WrongResultError,
     http_code,
 )
 from qlam_qiskit.jobs.files import Pub
+from qlam_qiskit.jobs.job_identity import mark_pubs
 from qlam_qiskit.jobs.records import JobRecord, submission_tag
 from qlam_qiskit.planning.isa import check_isa
 from qlam_qiskit.redaction import redact
@@ -86,7 +90,7 @@ class ServiceConnection:
         primitive = runtime_primitive(self._spec, kind, self._opened or self._backend, tags=tags)
         before = posts_made(self._service)
         try:
-            sent = primitive.run(pubs)
+            sent = primitive.run(mark_pubs(pubs, job.tag))
         except Exception as error:
             code = http_code(error)
             refused = code is not None and 400 <= code < 500
@@ -122,8 +126,10 @@ class ServiceConnection:
     def result(self, remote_id: str) -> PrimitiveResult:
         """Download and decode; raises DamagedResultError when the answer cannot be decoded."""
         try:
-            return self._job(remote_id).result()
-        except (TypeError, KeyError, ValueError) as error:
+            return decoded_result(self._job(remote_id))
+        except DamagedResultError:
+            raise
+        except (TypeError, KeyError, ValueError, IndexError, AttributeError, zlib.error, EOFError) as error:
             raise DamagedResultError(f"the result cannot be decoded ({type(error).__name__})") from None
 
     def qpu_seconds(self, remote_id: str) -> float | None:
@@ -150,7 +156,10 @@ class ServiceConnection:
 
     def _job(self, remote_id: str) -> RuntimeJobV2:
         if remote_id not in self._jobs:
-            self._jobs[remote_id] = self._service.job(remote_id)
+            found = self._service.job(remote_id)
+            if found.job_id() != remote_id:
+                raise WrongResultError(f"the service was asked for job {remote_id} and answered for {found.job_id()}")
+            self._jobs[remote_id] = found
         return self._jobs[remote_id]
 
     def _from_id(self, known: str) -> Batch | Session:
@@ -167,6 +176,8 @@ class ServiceConnection:
         try:
             service = connect(self._spec)
         except BackendError as error:
+            if str(error).startswith(("credentials: ", "instance: ")):
+                raise LoginError(str(error), rejected=True) from None
             hint = "if the token is right, IBM Cloud's identity service may be down: try again later"
             raise LoginError(f"{error}; {hint}", rejected=True) from None
         never_post_twice(service)

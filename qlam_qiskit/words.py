@@ -1,0 +1,24 @@
+"""Numbers as a person reads them: counted things, spans of time, sums of seconds."""
+
+from __future__ import annotations
+
+_SPANS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def counted(count: int, thing: str) -> str:
+    """Say how many there are: ``1 job``, ``2,000 jobs``."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
+def span(seconds: float) -> str:
+    """Say roughly how long: ``40 s``, ``12 min``, ``3 h``, ``2 days``."""
+    for unit, size in _SPANS:
+        if seconds >= size:
+            many = int(seconds // size)
+            return counted(many, unit) if unit == "day" else f"{many} {unit}"
+    return "0 s"
+
+
+def seconds(value: float) -> str:
+    """Say seconds with as many digits as matter: ``0.4 s``, ``12 s``, ``1,204 s``."""
+    return f"{value:,.0f} s" if value >= 10 or value == int(value) else f"{value:.1f} s"

@@ -1,0 +1,121 @@
+"""The sound files that cases are made from: experiments, a comparison, backends, a trained run, data."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from qlam_qiskit.compare.records import pack
+from qlam_qiskit.data.catalogue import IMAGE_SETS
+from qlam_qiskit.plain_yaml import dump_yaml
+
+ROOT = Path(__file__).parents[2]
+BACKENDS = (ROOT / "backends.yaml").read_bytes()
+EXPERIMENTS = [path.read_bytes() for path in sorted((ROOT / "experiments").glob("*.yaml"))]
+COMPARISONS = [path.read_bytes() for path in sorted((ROOT / "experiments" / "comparisons").glob("*.yaml"))]
+SMALL = {
+    "data": {"dataset": "npz", "path": "small.npz"},
+    "model": {"circuit": {"template": "line", "qubits": 2}, "embedding": {"kind": "linear", "width": 2}},
+    "training": {"epochs": 1, "batch_size": 16, "validation_fraction": 0.2},
+}
+
+
+@cache
+def run_files() -> dict[str, bytes]:
+    """Train a small model once; returns its run folder and data."""
+    from qlam_qiskit.runs.experiment import Experiment
+    from qlam_qiskit.train import train
+
+    class Quiet:
+        def step(self, *_: object) -> None: ...
+        def epoch(self, *_: object) -> None: ...
+
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            Path("small.npz").write_bytes(small_data())
+            run, _ = train(Experiment.model_validate(SMALL), "small", Quiet(), out=Path("run"))
+            run.append("evaluations.jsonl", EVALUATION)
+            files = {str(path): path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+        finally:
+            os.chdir(before)
+    return {**files, "small.npz": small_data()}
+
+
+EVALUATION = {
+    "accuracy": 0.5, "samples": 9, "part": "test", "backend": "aer_shots", "shots": 100, "loss": 1.0, "task": "small",
+    "seed": 0, "run": "run", "seconds": 1.0,
+}  # fmt: skip
+
+
+@cache
+def small_data() -> bytes:
+    """Make an .npz data set."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 80)
+    tokens = rng.normal(size=(80, 4, 2)) + labels[:, None, None]
+    stream = io.BytesIO()
+    np.savez(stream, x_train=tokens[:48], y_train=labels[:48], x_test=tokens[48:], y_test=labels[48:])
+    return stream.getvalue()
+
+
+@cache
+def image_files() -> dict[str, bytes]:
+    """Make a small MNIST and a small CIFAR-10."""
+    files = {}
+    for file in IMAGE_SETS["mnist"].files:
+        shape = (3, 28, 28) if file.dimensions == 3 else (3,)
+        header = np.array([0x800 | file.dimensions, *shape], ">u4").tobytes()
+        files[f"data/mnist/{file.name}.gz"] = gzip.compress(header + bytes(int(np.prod(shape))), mtime=0)
+    for name in ("data_batch_1.bin", "test_batch.bin"):
+        files[f"data/cifar10/cifar-10-batches-bin/{name}"] = bytes(3 * 3073)
+    return files
+
+
+@cache
+def result_files() -> dict[str, bytes]:
+    """Make the results of a comparison of two models."""
+    comparison = {
+        "data": {"dataset": "digits"},
+        "training": {"epochs": 1},
+        "models": {"qlam": {"label": "QLAM", "model": {}}, "gru": {"label": "GRU", "model": {"kind": "gru"}}},
+    }
+    files = {"results/small/comparison.yaml": dump_yaml(comparison).encode()}
+    for model in ("qlam", "gru"):
+        for seed in (0, 1):
+            record = {
+                "case": "", "model": model, "seed": seed, "multiplier": 1.0, "fingerprint": "ab", "experiment": {},
+                "task": "digits", "parameters": 12, "train_samples": 9, "test_samples": 9, "test_accuracy": 0.5,
+                "validation_accuracy": 0.5, "train_seconds": 1.0, "metrics": [], "environment": {"processor": "x"},
+                "correct": pack(np.arange(9)[:, None] % 2 == seed),
+            }  # fmt: skip
+            files[f"results/small/{model}-seed{seed}.json"] = json.dumps(record).encode()
+    return files
+
+
+@cache
+def job_files() -> dict[str, bytes]:
+    """Make the saved inputs and result of one job."""
+    from qiskit import QuantumCircuit
+    from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
+    from qiskit.primitives.containers.sampler_pub import SamplerPub
+
+    from qlam_qiskit.jobs import files
+
+    circuit = QuantumCircuit(1)
+    circuit.measure_all()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        files.write_inputs(home, "s", [[SamplerPub.coerce((circuit, None, 5))]])
+        bits = BitArray(np.zeros((5, 1), np.uint8), 1)
+        result = PrimitiveResult([SamplerPubResult(DataBin(meas=bits, shape=()), {})], {})
+        files.write_result(home, "s", 0, result, {"tag": "t"})
+        return {f"runs/{path.relative_to(home)}": path.read_bytes() for path in home.rglob("*") if path.is_file()}
