@@ -11,7 +11,7 @@ from qiskit.circuit import ParameterVector, QuantumCircuit
 from qiskit.circuit.library import XXPlusYYGate
 
 from qlam_qiskit.errors import CircuitError
-from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit, check_count
 from qlam_qiskit.rate import Rate
 
 
@@ -26,6 +26,7 @@ def build(
     ``damped`` lists qubits out of 0 and n-1, by default the last. Each rate starts between the two ``rates``,
     log-uniformly.
     """
+    check_count("layers", layers, 100)
     ends = sorted({0, num_qubits - 1})
     damped = [num_qubits - 1] if damped is None else sorted(damped)
     if len(set(damped)) != len(damped) or not set(damped) <= set(ends):

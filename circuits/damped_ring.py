@@ -11,7 +11,7 @@ from qiskit.circuit import ParameterVector, QuantumCircuit
 from qiskit.circuit.library import XXPlusYYGate
 
 from qlam_qiskit.errors import CircuitError
-from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.memory_circuit import MemoryCircuit, check_count
 from qlam_qiskit.rate import Rate
 
 
@@ -25,6 +25,7 @@ def build(
 
     ``damped`` lists the qubits, by default all. Each rate starts between the two ``rates``, log-uniformly.
     """
+    check_count("layers", layers, 100)
     damped = list(range(num_qubits)) if damped is None else list(damped)
     if len(set(damped)) != len(damped) or not set(damped) <= set(range(num_qubits)):
         raise CircuitError(f"damped lists different qubits from 0 to {num_qubits - 1}, not {damped}")
