@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from qiskit.circuit import Instruction, Parameter, ParameterVector, QuantumCircuit
 from qiskit.circuit.library import XXPlusYYGate
-from qiskit.quantum_info import Kraus
 from references import assert_slopes, random_arguments
 
 from qlam_qiskit.engine import ExactEngine
@@ -193,7 +192,7 @@ def test_what_cannot_be_run_is_named_with_its_place():
     with pytest.raises(CircuitError, match=r"instruction 1: 'wish' on qubits \[1\] is not supported"):
         OpenEngine(MemoryCircuit(update, [], []))
     update = QuantumCircuit(1)
-    update.append(Kraus([np.diag([1.0, 0.5])]).to_instruction(), [0])
+    update.append(Instruction("kraus", 1, 0, [np.diag([1.0, 0.5])]), [0])
     with pytest.raises(CircuitError, match=r"instruction 0: 'kraus' on qubits \[0\] does not keep the trace"):
         OpenEngine(MemoryCircuit(update, [], []))
     x = ParameterVector("x", 4)
