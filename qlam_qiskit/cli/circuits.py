@@ -142,11 +142,15 @@ def plan_command(name: str, qubits: int, options: tuple[str, ...], path: Path | 
 
     Example: qlam circuits plan ring --qubits 6
     """
-    from qlam_qiskit.engine.describe import cache_level, describe
+    from qlam_qiskit.engine.describe import describe
+    from qlam_qiskit.engine.open.describe import describe_open
 
     memory = _load(name, qubits, options, path)
-    update = describe(memory.update, memory.inputs, memory.weights)
-    query = describe(memory.query, memory.query_angles, ())
+    if memory.is_open:
+        update, query = describe_open(memory)
+    else:
+        update = describe(memory.update, memory.inputs, memory.weights)
+        query = describe(memory.query, memory.query_angles, ())
     if as_json:
         plans = {"update": _as_dict(update), "query": _as_dict(query)}
         block = {"lanes": update.lanes, "state_kib": update.state_kib}
@@ -155,9 +159,16 @@ def plan_command(name: str, qubits: int, options: tuple[str, ...], path: Path | 
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
-    console.print(f"{name} on {_count(qubits, 'qubit')}, as the exact engine runs it")
+    engine = "open" if memory.is_open else "exact"
+    console.print(f"{name} on {_count(qubits, 'qubit')}, as the {engine} engine runs it")
     _print_plan(console, "One step", update)
     _print_plan(console, "One query", query)
+    (_explain_open if memory.is_open else _explain)(console, update)
+
+
+def _explain(console: Console, update: PlanDescription) -> None:
+    from qlam_qiskit.engine.describe import cache_level
+
     forward, backward = update.state_kib, 2 * update.state_kib
     console.print(
         f"\nThe states of {update.lanes} samples side by side, in single precision, take {forward} KiB forward "
@@ -169,6 +180,22 @@ def plan_command(name: str, qubits: int, options: tuple[str, ...], path: Path | 
         "\nper sample: angles that depend on inputs; shared: on weights alone, so the same for all samples and steps"
         "\nZ string: the phase exp(-i angle/2 Z...Z) on some qubits. Shared ones are one table of 2^n factors; those "
         "per sample within a half of the register are a table for each half; others run one by one"
+    )
+
+
+def _explain_open(console: Console, update: PlanDescription) -> None:
+    from qlam_qiskit.engine.describe import cache_level
+
+    state = update.state_kib
+    console.print(
+        f"\nThe state of {update.lanes} samples side by side, in single precision, takes {state} KiB "
+        f"({cache_level(2 * state)}, with its adjoint). Backward, every segment of steps is run once more."
+    )
+    console.print(
+        "\nturn: exp(-i angle/2 P) for a Pauli string P turns half of the 4^n numbers tr(P rho) in pairs"
+        "\ndamp: x, y, z of one qubit become a x, b y, c z + d; matrix: any other channel, gate, or gadget on ancillas"
+        "\nforward, backward: multiply-adds of one sample in one step, or in one query (made when the memory is read)"
+        "\nper sample: angles that depend on inputs; shared: on weights alone, so the same for all samples and steps"
     )
 
 

@@ -145,6 +145,11 @@ class AngleFunctions:
     def __len__(self) -> int:
         return len(self.constant)
 
+    @property
+    def num_parameters(self) -> int:
+        """Parameters of the functions, P."""
+        return self.matrix.shape[1]
+
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Evaluate at ``values`` (..., P); returns (..., M) in float64.
 

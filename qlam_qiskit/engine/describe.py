@@ -100,8 +100,8 @@ def describe(circuit: QuantumCircuit, inputs: Sequence[Parameter], weights: Sequ
     rows = {(str(angle), parameters_of(angle)) for angle in _angles(plan) if plan.depends_on_input(angle)}
     return PlanDescription(
         qubits=plan.num_qubits,
-        gates=_count(names, range(len(names))),
-        absorbed=_count(names, set(range(len(names))) - used),
+        gates=count_gates(names, range(len(names))),
+        absorbed=count_gates(names, set(range(len(names))) - used),
         operations=len(plan.operations),
         lines=tuple(line for group in _side_by_side(plan, traced) for line in _lines(plan, group, names)),
         angles=len(rows),
@@ -187,9 +187,9 @@ def _joined_group(plan: Plan, groups: list[list[_Traced]], new: Operation) -> li
 
 def _lines(plan: Plan, group: list[_Traced], names: list[str]) -> Iterator[FusedOperation]:
     first, dimension = group[0].operation, 1 << plan.num_qubits
-    gates = _count(names, set().union(*(member.behind() for member in group)))
+    gates = count_gates(names, set().union(*(member.behind() for member in group)))
     if isinstance(first, Rotation):
-        what = _qubits([member.operation.qubit for member in group])
+        what = list_qubits([member.operation.qubit for member in group])
         pairs = len(group) * dimension // 2
         backward = 20 * pairs + 3 * len(group)
         yield FusedOperation(f"rotate {first.axis}", what, _role(plan, [first.angle]), gates, 8 * pairs, backward)
@@ -216,7 +216,7 @@ def _phase_lines(plan: Plan, run: PhaseRun, traced: _Traced, names: list[str]) -
     def line(masks: list[int], what: str, forward: int, backward: int) -> FusedOperation:
         what = f"{len(masks)} Z string{'s' if len(masks) > 1 else ''}, {what}"
         role = _role(plan, [run.angles[mask] for mask in masks])
-        return FusedOperation("phase", what, role, _count(names, traced.behind(masks)), forward, backward)
+        return FusedOperation("phase", what, role, count_gates(names, traced.behind(masks)), forward, backward)
 
     if table:
         yield line(table, f"table of {dimension}", 4 * dimension, 11 * dimension)
@@ -242,13 +242,13 @@ def _role(plan: Plan, angles: Sequence[Angle]) -> str:
     return "shared" if any(parameters_of(angle) for angle in angles) else "fixed"
 
 
-def _count(names: Sequence[str], positions: set[int] | range) -> dict[str, int]:
+def count_gates(names: Sequence[str], positions: set[int] | range) -> dict[str, int]:
     """Count gates by name, most frequent first; barriers and delays are no gates."""
     counts = Counter(names[k] for k in sorted(positions) if names[k] not in _UNSEEN)
     return dict(counts.most_common())
 
 
-def _qubits(qubits: Sequence[int]) -> str:
+def list_qubits(qubits: Sequence[int]) -> str:
     """Write a list of qubits with its runs shortened: qubits 0-3, 5."""
     runs: list[list[int]] = []
     for qubit in sorted(qubits):

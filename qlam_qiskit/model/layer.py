@@ -48,7 +48,7 @@ class MemoryLayer(nn.Module):
             readout_steps=readout_steps,
             execution=execution(memory, readout, steps, readout_steps),
         )
-        start = torch.randn(network.num_weights) * (settings.weight_std / settings.weight_scale)
+        start = _start(memory, settings)
         self.memory = MemoryConnector(network, initial_weights=start.numpy(), weight_scale=settings.weight_scale)
         noise = settings.noise
         probability = noise.pauli if noise.device is None else noise.device
@@ -104,6 +104,17 @@ class MemoryLayer(nn.Module):
         else:
             alpha = self.query_map(query)[:, None]
         return alpha.reshape(*alpha.shape[:2], *self.query_shape)
+
+
+def _start(memory: MemoryCircuit, settings: ModelSettings) -> torch.Tensor:
+    """Draw theta' of all registers, flat (H * W): normal, or what stands for a rate in its range."""
+    size = (settings.registers, memory.num_weights)
+    start = torch.randn(size) * (settings.weight_std / settings.weight_scale)
+    for column, weight in enumerate(memory.weights):
+        if weight in memory.rates:
+            drawn = memory.rates[weight].draw(torch.rand(settings.registers).numpy())
+            start[:, column] = torch.from_numpy(drawn).to(start)
+    return start.flatten()
 
 
 def _time_scales(settings: ModelSettings, angles: int) -> torch.Tensor:

@@ -108,13 +108,13 @@ def error_angles(memory: MemoryCircuit) -> list[tuple[int, int]]:
         if qubit in before and before[qubit][0] != axis:
             found.setdefault(qubit, (before[qubit][1], index[angle]))
         before[qubit] = axis, index[angle]
-    for qubit in range(memory.num_qubits):
+    for qubit in memory.memory_qubits:
         if qubit not in found:
             raise ConfigurationError(
                 f"model.noise: no Pauli errors for this template: its qubit {qubit} lacks two neighbouring rotations "
                 "about different axes by inputs that stand nowhere else, such as RY and RZ in line and ring"
             )
-    return [found[qubit] for qubit in range(memory.num_qubits)]
+    return [found[qubit] for qubit in memory.memory_qubits]
 
 
 def _angles_used_once(circuit: QuantumCircuit) -> set[Parameter]:

@@ -90,7 +90,7 @@ def _bound_circuits(
     memory = network.memory
     with torch.no_grad():
         angles, alpha = (part.double().numpy() for part in layer.angles(tokens, query))
-        weights = network.split_weights(layer.memory.weight * layer.memory.weight_scale).double().numpy()
+        weights = layer.memory.angles().double().numpy()
     alpha = np.broadcast_to(alpha, (len(tokens), len(layer.readout_steps), *alpha.shape[2:]))
     fixed_query = layer.query_kind == "learned"
     for slot, last in enumerate(layer.readout_steps):

@@ -62,7 +62,8 @@ class MemoryConnector(TorchConnector):
     """A trainable memory: ``weight`` holds theta', and the circuit turns by theta = weight_scale * theta'.
 
     The weights act once a step, so a small change of one turns the final state T times as far; the scale gives them the
-    time scale of the inputs. Call it with flat inputs (B, num_inputs) like any TorchConnector, or with angles
+    time scale of the inputs. A weight that is a rate gamma = 1 / (1 + exp(-theta')) is the angle of gamma instead
+    (:class:`~qlam_qiskit.rate.Rate`). Call it with flat inputs (B, num_inputs) like any TorchConnector, or with angles
     (B, T, H, P) and queries (B or 1, R or 1, H, Q, A). Readouts come back flat (B, R*H*Q*K) from flat inputs, and as
     (B, R, H, Q, K) otherwise.
 
@@ -81,6 +82,19 @@ class MemoryConnector(TorchConnector):
         # The base class registers its one parameter under two names; a state_dict should hold it once.
         del self._parameters["weight"]
         self.weight_scale = weight_scale
+        memory = network.memory
+        rates = torch.tensor([weight in memory.rates for weight in memory.weights], dtype=torch.bool)
+        self.register_buffer("_is_rate", rates if memory.rates else None, persistent=False)
+
+    def angles(self, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """Return theta, the angles (H, W) that the circuit turns by; ``dtype`` is by default that of the weights."""
+        trained = self.neural_network.split_weights(self._weights).to(dtype or self._weights.dtype)
+        angles = trained * self.weight_scale
+        if self._is_rate is None:
+            return angles
+        # 2 asin(sqrt(gamma)) = 2 atan(exp(g / 2)), written so that neither it nor its slope overflows.
+        of_rates = torch.pi / 2 + 2 * torch.atan(torch.tanh(trained.double() / 4))
+        return torch.where(self._is_rate, of_rates.to(angles), angles)
 
     def forward(self, input_data: torch.Tensor | None = None, queries: torch.Tensor | None = None) -> torch.Tensor:
         """Run the memory; see the class for shapes.
@@ -110,8 +124,8 @@ class MemoryConnector(TorchConnector):
         network: MemoryNetwork = self.neural_network
         if self._weights.dtype == torch.float64:
             network = network.in_double()
-        angles, weights, queries = (part.to(angles.device, computed) for part in arguments)
-        weights = network.split_weights(weights * self.weight_scale)
+        parts = (angles, self.angles(computed), queries)
+        angles, weights, queries = (part.to(angles.device, computed) for part in parts)
         if torch._C._are_functorch_transforms_active():  # of torch.func, as vmap and jacrev
             network.check_shapes(angles, weights, queries)
             return network.execution.differentiable(angles, weights, queries).to(dtype)

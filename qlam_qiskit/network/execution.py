@@ -15,8 +15,10 @@ import numpy as np
 import torch
 
 from qlam_qiskit.engine import ExactEngine, Gradients, Readout
+from qlam_qiskit.engine.open import OpenEngine
 from qlam_qiskit.engine.torch import make_engine
 from qlam_qiskit.engine.torch.differentiable import DifferentiableMemory
+from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Execution(Protocol):
 class ExactExecution:
     """The exact engine, forward and backward, on the CPU or a GPU."""
 
-    engine: ExactEngine | TorchEngine
+    engine: ExactEngine | OpenEngine | TorchEngine
     readout: Readout
     readout_steps: Sequence[int] | None = None
 
@@ -93,6 +95,10 @@ def differentiable_readouts(
     *arguments: torch.Tensor,
 ) -> torch.Tensor:
     """Return readouts (B, R, H, Q, K) of angles, weights and queries, computed on ``device`` by operations of torch."""
+    if memory.is_open:
+        raise ConfigurationError(
+            "the gradients of a memory with channels cannot be differentiated again (create_graph=True)"
+        )
     angles = arguments[0]
     read = (angles.shape[1] - 1,) if readout_steps is None else tuple(readout_steps)
     with torch.autocast(device.type, enabled=False):

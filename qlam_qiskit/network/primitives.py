@@ -17,6 +17,8 @@ from qiskit.circuit import Parameter, QuantumCircuit
 
 from qlam_qiskit.backends import OpenBackend
 from qlam_qiskit.engine import ExactEngine, Gradients, Readout
+from qlam_qiskit.engine.open import OpenEngine
+from qlam_qiskit.engine.torch import make_engine
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network.execution import differentiable_readouts
@@ -106,8 +108,8 @@ class PrimitiveExecution:
         return differentiable_readouts(self._memory, self._readout, self._read, *place, angles, weights, queries)
 
     @cached_property
-    def _engine(self) -> ExactEngine:
-        return ExactEngine(self._memory, precision="float64")
+    def _engine(self) -> ExactEngine | OpenEngine:
+        return make_engine(self._memory, precision="float64")
 
     def _rows(self, call: _Call, slot: int) -> np.ndarray:
         """Lay out the parameters of every circuit that is read at ``slot``: (B, H, Q, inputs + weights + angles)."""

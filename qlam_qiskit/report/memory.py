@@ -87,7 +87,7 @@ def _registers(model: QLAM, tokens: torch.Tensor) -> Iterator[_Register]:
         network = layer.memory.neural_network
         with torch.no_grad():
             angles = layer.angles(tokens)[0].double().numpy()
-            weights = network.split_weights(layer.memory.weight * layer.memory.weight_scale).double().numpy()
+            weights = layer.memory.angles().double().numpy()
             if number < layers:
                 tokens = layer(tokens)
         for register in range(network.registers):

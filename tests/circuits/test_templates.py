@@ -1,14 +1,21 @@
-"""Every template, whichever there are, computes what Aer computes, and starts out near the identity."""
+"""Every template, whichever there are, computes what Aer computes, and starts out near the identity.
+
+Those that forget are compared as density matrices, and are their unitary namesakes where no qubit is damped.
+"""
 
 import numpy as np
 import pytest
+from open_memories import aer_reading
 from qiskit_aer import AerSimulator
 from references import bound_sequence
 
 from qlam_qiskit.engine import ExactEngine
+from qlam_qiskit.engine.open import OpenEngine
+from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.templates import find_templates, load_template
 
-NAMES = sorted(find_templates())
+OPEN = ["damped_line", "damped_ring"]
+NAMES = sorted(set(find_templates()).difference(OPEN))
 
 
 def _aer_states(memory, inputs, weights):
@@ -25,7 +32,47 @@ def _arguments(memory, samples, steps, seed):
 
 
 def test_the_templates_that_ship_are_found():
-    assert {"brickwork", "ising", "line", "reuploading", "ring"} <= set(NAMES)
+    assert {"brickwork", "ising", "line", "reuploading", "ring", *OPEN} <= set(find_templates())
+
+
+@pytest.mark.parametrize("qubits", [1, 2, 4])
+@pytest.mark.parametrize(("name", "damped"), [("damped_ring", None), ("damped_line", None), ("damped_line", "both")])
+def test_damped_memories_are_aers_to_ten_digits(name, damped, qubits):
+    options = {} if damped is None else {"damped": sorted({0, qubits - 1})}
+    memory = load_template(name, qubits, options)
+    inputs, weights = _arguments(memory, samples=1, steps=4, seed=qubits)
+    query = np.random.default_rng(0).normal(size=memory.num_query_angles)
+    engine = OpenEngine(memory, precision="float64")
+    values, tape = engine.forward(
+        inputs[:, :, None], weights[None], query[None, None, None, None], readout_steps=range(4), emissions=True
+    )
+    found, _, emitted = aer_reading(memory, inputs[0], weights, query)
+    np.testing.assert_allclose(values[0, 3, 0, 0], found, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(tape.emissions[0, :, 0], emitted, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("qubits", [1, 3])
+@pytest.mark.parametrize(("name", "unitary"), [("damped_ring", "ring"), ("damped_line", "line")])
+def test_without_damped_qubits_nothing_is_forgotten(name, unitary, qubits):
+    memory = load_template(name, qubits, {"damped": []})
+    assert not memory.is_open
+    assert memory.fingerprint == load_template(unitary, qubits).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("damped_ring", {"damped": [3]}, r"from 0 to 2, not \[3\]"),
+        ("damped_ring", {"damped": [1, 1]}, r"different qubits"),
+        ("damped_line", {"damped": [1]}, r"out of \[0, 2\], not \[1\]"),
+        ("damped_line", {"rates": [0.1, 0.01]}, r"not from 0.1 to 0.01"),
+        ("damped_ring", {"rates": [0.0, 0.01]}, r"between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_damped_is_said(name, options, message):
+    with pytest.raises(CircuitError, match=message) as raised:
+        load_template(name, 3, options)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("layers", [None, 1, 3])
@@ -57,7 +104,7 @@ def test_with_all_angles_zero_the_memory_keeps_what_it_holds(name, qubits):
     assert Operator(idle).equiv(np.eye(2**qubits))
 
 
-@pytest.mark.parametrize("name", ["line", "brickwork"])
+@pytest.mark.parametrize("name", ["line", "brickwork", "damped_line"])
 def test_hardware_templates_couple_nearest_neighbours_only(name):
     memory = load_template(name, 6)
     pairs = [
@@ -71,8 +118,6 @@ def test_hardware_templates_couple_nearest_neighbours_only(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_layers_leaves_no_weights_or_says_what_is_wrong(name):
-    from qlam_qiskit.errors import CircuitError
-
     try:
         memory = load_template(name, 2, {"layers": 0})
     except CircuitError as error:

@@ -62,7 +62,23 @@ def test_a_mistake_is_named(arguments, message):
 def test_a_gate_that_the_engine_lacks_is_named(tmp_path):
     own = tmp_path / "own.py"
     source = (CIRCUITS / "line.py").read_text()
-    own.write_text(source.replace("    return MemoryCircuit", "    update.reset(0)\n    return MemoryCircuit"))
+    opaque = "    from qiskit.circuit import Gate\n\n    update.append(Gate('magic', 1, []), [0])\n"
+    own.write_text(source.replace("    return MemoryCircuit", f"{opaque}    return MemoryCircuit"))
     result = _plan("own", "--path", str(own))
     assert isinstance(result.exception, CircuitError)
-    assert "'reset' on qubits [0] is not supported" in str(result.exception)
+    assert "'magic' on qubits [0] is not supported" in str(result.exception)
+
+
+def test_a_memory_with_channels_is_the_open_engines():
+    result = _plan("damped_ring", "--qubits", "3")
+    assert result.exit_code == 0
+    out = " ".join(result.output.split())
+    assert "damped_ring on 3 qubits, as the open engine runs it" in out
+    assert "3 xx_plus_yy, 3 measure, 3 reset) become 15 operations" in out
+    assert "turn Y qubits 0-2 per sample 3 ry 192 672" in out
+    assert "turn ZZ qubits 0-1, 1-2, 0-2 shared 3 rzz" in out
+    assert "damp qubits 0-2 shared 3 xx_plus_yy, 3 measure, 3 reset 204 600" in out
+    assert "takes 4 KiB" in out
+    plan = json.loads(_plan("damped_line", "--qubits", "4", "--json").output)
+    assert (plan["lanes"], plan["state_kib"]) == (16, 16)
+    assert plan["update"]["forward"] == sum(line["forward"] for line in plan["update"]["lines"]) > 0

@@ -1,0 +1,258 @@
+"""Turns an open plan into the arrays that the compiled loops read, and weights into what all steps share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from qlam_qiskit.engine.angles import AngleFunctions
+from qlam_qiskit.engine.arrays import AngleRows
+from qlam_qiskit.engine.open.arrays import DAMP, EMIT, FIELDS, MAP, TURN, OpenCircuit, OpenShared, OpenSteps, OpenSums
+from qlam_qiskit.engine.open.chain import Chain, ChainValues, damps
+from qlam_qiskit.engine.open.pauli import turned_pairs
+from qlam_qiskit.engine.open.plan import OpenPlan
+from qlam_qiskit.engine.open.primitives import Turn
+from qlam_qiskit.engine.primitives import Angle
+from qlam_qiskit.engine.simd import Rows
+from qlam_qiskit.engine.tables import RowBook, repeat
+
+
+@dataclass(frozen=True)
+class _Map:
+    """A chain's place among the coefficients: its elements (rows, columns) and those of its emissions."""
+
+    chain: Chain
+    elements: np.ndarray  # (2, elements)
+    trained: np.ndarray  # (elements,)
+    coefficients: np.ndarray  # (elements,)
+    emissions: np.ndarray  # (emissions of the chain, 4^k)
+    damps: bool  # whether it has the form x -> a x, y -> b y, z -> c z + d
+
+
+@dataclass(frozen=True)
+class SharedOfRegisters:
+    """What registers share with all their steps and samples, and what the way back to the weights needs."""
+
+    registers: list[OpenShared]
+    chains: list[ChainValues]
+
+
+class CompiledOpenSteps:
+    """One circuit, ready to run: integer arrays, and the functions from weights to shared angles and matrices."""
+
+    def __init__(self, plan: OpenPlan, dtype: type[np.floating]) -> None:
+        self.plan = plan
+        self.dtype = dtype
+        rows = RowBook(plan.inputs)
+        shared: list[Angle] = []
+        operations: list[tuple[int, ...]] = []
+        chains = [operation for operation in plan.operations if isinstance(operation, Chain)]
+        self._maps, self.num_trained, self.num_coefficients = _number(chains)
+        layout = _Layout(plan.num_qubits)
+        waiting = iter(self._maps)
+        for operation in plan.operations:
+            if isinstance(operation, Turn):
+                bounds = layout.pairs(operation.string)
+                if plan.depends_on_input(operation.angle):
+                    operations.append((TURN, *bounds, 0, rows.add(operation.angle)))
+                else:
+                    operations.append((TURN, *bounds, 1, len(shared)))
+                    shared.append(operation.angle)
+            else:
+                mine = next(waiting)
+                operations.extend((EMIT, *emission) for emission in layout.emissions(mine))
+                operations.append(layout.damping(mine) if mine.damps else layout.add(mine))
+        # Angles that are not affine in the inputs are evaluated before the run, and enter as if they were inputs.
+        self.evaluated = None
+        if rows.nonlinear:
+            self.evaluated = AngleFunctions(rows.angles, (*plan.inputs, *plan.weights))
+        starts, indices, factors, rests = rows.affine_rows(identity=self.evaluated is not None)
+        self._offsets = AngleFunctions(rests, plan.weights)
+        self._shared_angles = AngleFunctions(shared, plan.weights)
+        self.steps = OpenSteps(
+            operations=_flat(operation + (0,) * (FIELDS - len(operation)) for operation in operations),
+            **layout.arrays(),
+            maps_in_step=len(chains),
+            row_starts=np.array(starts, np.int64),
+            row_inputs=np.array(indices, np.int64),
+            row_factors=np.array(factors, dtype),
+        )
+
+    @property
+    def width(self) -> int:
+        """Angle rows of one step."""
+        return len(self._offsets)
+
+    def share(self, weights: np.ndarray, lanes: int) -> SharedOfRegisters:
+        """Compute what all steps and samples share from weights (H, W), for blocks of ``lanes`` samples."""
+        values = [mine.chain.values(weights) for mine in self._maps]
+        coefficients = np.empty((len(weights), self.num_coefficients))
+        for mine, value in zip(self._maps, values, strict=True):
+            coefficients[:, mine.coefficients] = value.matrix[:, *mine.elements]
+            coefficients[:, mine.emissions] = value.emissions
+        registers = []
+        for row, own in zip(weights, coefficients, strict=True):
+            angles = self._shared_angles(row)
+            registers.append(
+                OpenShared(
+                    offsets=self._offsets(row).astype(self.dtype),
+                    cosines=repeat(np.cos(angles), lanes, self.dtype),
+                    sines=repeat(np.sin(angles), lanes, self.dtype),
+                    coefficients=own.astype(self.dtype),
+                )
+            )
+        return SharedOfRegisters(registers, values)
+
+    def buffers(self, steps_at_once: int, lanes: int) -> tuple[AngleRows, Rows, Rows]:
+        """Allocate a block's angle rows, and the running sums of shared angles and of coefficients."""
+        inputs = self.width if self.evaluated is not None else len(self.plan.inputs)
+        sizes = (inputs, self.width, self.width, self.width)
+        angle_rows = AngleRows(*(Rows(steps_at_once * size, lanes, self.dtype) for size in sizes))
+        sums = (Rows(count, lanes, self.dtype) for count in (len(self._shared_angles), self.num_trained))
+        return angle_rows, *sums
+
+    def circuit(self, shared: OpenShared, buffers: tuple[AngleRows, Rows, Rows]) -> OpenCircuit:
+        """Join the steps and what they share with buffers of one block, and with zeroed sums of gradients."""
+        angle_rows, shared_rows, coefficient_rows = buffers
+        sums = OpenSums(
+            offsets=np.zeros(self.width),
+            shared=np.zeros(len(self._shared_angles)),
+            coefficients=np.zeros(self.num_trained),
+            shared_rows=shared_rows,
+            coefficient_rows=coefficient_rows,
+        )
+        return OpenCircuit(self.steps, shared, angle_rows, sums)
+
+    def pull_back(
+        self, weights: np.ndarray, shared: SharedOfRegisters, sums: Sequence[Sequence[OpenSums]]
+    ) -> np.ndarray:
+        """Turn the sums of all registers' blocks into the gradient of the weights: float64 (H, W)."""
+        offsets, angles, coefficients = (
+            np.array([np.sum([getattr(part, name) for part in blocks], axis=0) for blocks in sums])
+            for name in ("offsets", "shared", "coefficients")
+        )
+        gradient = self._offsets.pull_back(weights, offsets) + self._shared_angles.pull_back(weights, angles)
+        padded = np.zeros((len(weights), self.num_coefficients))
+        padded[:, : self.num_trained] = coefficients
+        for mine, values in zip(self._maps, shared.chains, strict=True):
+            matrix = np.zeros_like(values.matrix)
+            matrix[:, *mine.elements] = padded[:, mine.coefficients]
+            gradient += mine.chain.pull_back(weights, values, matrix, padded[:, mine.emissions])
+        return gradient
+
+
+def _number(chains: Sequence[Chain]) -> tuple[list[_Map], int, int]:
+    """Give the coefficients of all chains their numbers, those that depend on weights first.
+
+    Returns the maps, and how many coefficients are trained, and how many there are.
+    """
+    patterns = [chain.pattern() for chain in chains]
+    damping = [damps(present) for present, _ in patterns]
+    trained = []
+    for (present, changing), damped in zip(patterns, damping, strict=True):
+        elements = _DAMPING if damped else np.array(np.nonzero(present))
+        changes = changing[tuple(elements)]
+        trained.append((elements, np.full(4, changes.any()) if damped else changes))
+    fixed = sum(int(part.sum()) for _, part in trained)
+    fixed += sum(len(chain.emissions) * 4 ** len(chain.qubits) for chain in chains)
+    next_trained, next_fixed = 0, fixed
+    maps = []
+    for chain, damped, (elements, is_trained) in zip(chains, damping, trained, strict=True):
+        coefficients = np.empty(elements.shape[1], np.int64)
+        count = int(is_trained.sum())
+        coefficients[is_trained] = np.arange(next_trained, next_trained + count)
+        coefficients[~is_trained] = np.arange(next_fixed, next_fixed + len(coefficients) - count)
+        next_trained += count
+        next_fixed += len(coefficients) - count
+        size = (len(chain.emissions), 4 ** len(chain.qubits))
+        emissions = np.arange(next_trained, next_trained + size[0] * size[1]).reshape(size)
+        next_trained += emissions.size
+        maps.append(_Map(chain, elements, is_trained, coefficients, emissions, damped))
+    return maps, fixed, next_fixed
+
+
+# The elements of a channel that damps, as rows and columns.
+_DAMPING = np.array([[1, 3, 2, 2], [1, 3, 2, 0]])
+
+
+class _Layout:
+    """Lays the operations of a step out as arrays of integers."""
+
+    def __init__(self, num_qubits: int) -> None:
+        self._num_qubits = num_qubits
+        self._pairs: dict[int, np.ndarray] = {}
+        self._bases: list[int] = []
+        self._outputs: list[tuple[int, int, int]] = []
+        self._elements: list[tuple[int, int]] = []
+        self._transposes: list[int] = []
+        self._gradients: list[tuple[int, int, int]] = []
+
+    def pairs(self, string: int) -> tuple[int, int]:
+        """Lay out the pairs of a turn, once for each string; returns their bounds."""
+        size = 4**self._num_qubits // 4
+        if string not in self._pairs:
+            self._pairs[string] = turned_pairs(string, self._num_qubits)
+        place = list(self._pairs).index(string)
+        return place * size, (place + 1) * size
+
+    def damping(self, mine: _Map) -> tuple[int, ...]:
+        """Describe a map of the form that damping has."""
+        return DAMP, 4 ** mine.chain.qubits[0], int(mine.coefficients[0]), int(mine.trained[0])
+
+    def add(self, mine: _Map) -> tuple[int, ...]:
+        """Lay out any other map; returns its operation."""
+        local = _rows(mine.chain.qubits)
+        mask = sum(3 << 2 * qubit for qubit in mine.chain.qubits)
+        first_base, place = len(self._bases), len(self._transposes)
+        self._bases.extend(base for base in range(4**self._num_qubits) if not base & mask)
+        rows, columns = mine.elements
+        outputs = self._add_outputs(mine, local, rows, columns)
+        transposed = self._add_outputs(mine, local, columns, rows)
+        first = len(self._gradients)
+        for k in np.flatnonzero(mine.trained):
+            self._gradients.append((int(local[rows[k]]), int(local[columns[k]]), int(mine.coefficients[k])))
+        self._transposes.extend((*transposed, first, len(self._gradients)))
+        return MAP, first_base, len(self._bases), *outputs, place
+
+    def _add_outputs(self, mine: _Map, local: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> tuple[int, int]:
+        begin = len(self._outputs)
+        for index, row in enumerate(local):
+            first = len(self._elements)
+            for k in np.flatnonzero(rows == index):
+                self._elements.append((int(local[columns[k]]), int(mine.coefficients[k])))
+            self._outputs.append((int(row), first, len(self._elements)))
+        return begin, len(self._outputs)
+
+    def emissions(self, mine: _Map) -> list[tuple[int, int, int]]:
+        """Lay out the emissions of a map; returns for each its number and the bounds of its elements."""
+        local = _rows(mine.chain.qubits)
+        found = []
+        for emission, coefficients in zip(mine.chain.emissions, mine.emissions, strict=True):
+            first = len(self._elements)
+            self._elements.extend((int(row), int(k)) for row, k in zip(local, coefficients, strict=True))
+            found.append((emission, first, len(self._elements)))
+        return found
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays by their names."""
+        return {
+            "pairs": _flat(pairs.ravel() for pairs in self._pairs.values()),
+            "bases": np.array(self._bases, np.int64),
+            "outputs": _flat(self._outputs),
+            "elements": _flat(self._elements),
+            "transposes": np.array(self._transposes, np.int64),
+            "gradients": _flat(self._gradients),
+        }
+
+
+def _flat(entries: Iterable[Sequence[int]]) -> np.ndarray:
+    """Join tuples of integers end to end."""
+    return np.array([number for entry in entries for number in entry], np.int64)
+
+
+def _rows(qubits: Sequence[int]) -> np.ndarray:
+    """Return the rows of the strings on some qubits alone, in the order of a chain's matrix."""
+    strings = np.arange(4 ** len(qubits))
+    return sum((strings >> 2 * place & 3) << 2 * qubit for place, qubit in enumerate(qubits))
