@@ -6,15 +6,25 @@ A template is a file that defines ``build(num_qubits, ...) -> MemoryCircuit``; s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 import numpy as np
-from qiskit.circuit import AnnotatedOperation, Instruction, Operation, Parameter, ParameterVector, QuantumCircuit
+from qiskit.circuit import (
+    AnnotatedOperation,
+    ClassicalRegister,
+    Instruction,
+    Operation,
+    Parameter,
+    ParameterVector,
+    QuantumCircuit,
+)
 from qiskit.circuit.library import get_standard_gate_name_mapping
 
+from qlam_qiskit.channels import check_update, is_channel, write_step
 from qlam_qiskit.errors import CircuitError
+from qlam_qiskit.rate import Rate
 
 
 def local_rotation(num_qubits: int, name: str = "alpha") -> tuple[QuantumCircuit, ParameterVector]:
@@ -32,12 +42,15 @@ def local_rotation(num_qubits: int, name: str = "alpha") -> tuple[QuantumCircuit
 
 @dataclass(frozen=True, eq=False)
 class MemoryCircuit:
-    """One memory update U(phi, theta), with the query rotation V(alpha) that precedes a measurement.
+    """One memory update, with the query rotation V(alpha) that precedes a measurement.
+
+    An update of gates alone is unitary, U(phi, theta). It may also hold resets, measurements and channels of Qiskit,
+    on the memory and on ancillas: the memory is then an open system, its state a density matrix.
 
     Attributes
     ----------
     update
-        The circuit of one step, on n qubits, without measurements.
+        The circuit of one step, on the memory's n qubits and the ancillas.
     inputs
         The P parameters phi that a token sets (radians), in the order in which the encoder produces them.
     weights
@@ -46,12 +59,22 @@ class MemoryCircuit:
         The circuit of V(alpha); by default RZ and RY on each qubit.
     query_angles
         Its parameters alpha (radians), in order.
+    ancillas
+        The update's qubits that are no memory. They start every step in |0>; those that the update leaves in another
+        state are reset when it ends. The memory's qubits are the others, in their order: qubit k of the query and of
+        every readout is the k-th of them.
+    emissions
+        The classical bits that the update measures and that can be read after every step; by default all of them. A
+        bit that is none is measured and forgotten.
+    rates
+        The weights that are angles of rates, each with its range at the start; all others start out normal, around 0.
 
     Raises
     ------
     CircuitError
         If a circuit has a parameter that no list names, a list names a parameter that its circuit lacks, two lists
-        or two parameters of a list coincide, or the circuits differ in qubits.
+        or two parameters of a list coincide, or the circuits differ in qubits; if the update feeds back what it
+        measures, or an emission is not measured once.
     """
 
     update: QuantumCircuit
@@ -59,28 +82,58 @@ class MemoryCircuit:
     weights: Sequence[Parameter]
     query: QuantumCircuit = None  # type: ignore[assignment]  # replaced in __post_init__
     query_angles: Sequence[Parameter] = ()
+    ancillas: Sequence[int] = ()
+    emissions: Sequence[int] | None = None
+    rates: Mapping[Parameter, Rate] = field(default_factory=dict)
     _vectors: dict[int, ParameterVector] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ancillas", _check_bits("ancilla", self.ancillas, self.update.num_qubits))
+        emissions = range(self.update.num_clbits) if self.emissions is None else self.emissions
+        object.__setattr__(self, "emissions", _check_bits("emission bit", emissions, self.update.num_clbits))
+        check_update(self.update, self.emissions)
+        if self.num_qubits < 1:
+            raise CircuitError("all qubits of the update are ancillas: a memory has at least 1 qubit")
         if self.query is None:
             name = _free_name("alpha", self.update.parameters)
-            query, angles = local_rotation(self.update.num_qubits, name)
+            query, angles = local_rotation(self.num_qubits, name)
             object.__setattr__(self, "query", query)
             object.__setattr__(self, "query_angles", angles)
         for name in ("inputs", "weights", "query_angles"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.query.num_qubits != self.num_qubits:
-            raise CircuitError(f"the query has {self.query.num_qubits} qubits and the update {self.num_qubits}")
+            kind = "memory" if self.ancillas else "update"
+            raise CircuitError(f"the query has {self.query.num_qubits} qubits and the {kind} {self.num_qubits}")
+        if self.query.num_clbits:
+            raise CircuitError("the query has classical bits: the measurement that follows it is not part of it")
         _check_parameters("update", self.update, (*self.inputs, *self.weights))
         _check_parameters("query", self.query, self.query_angles)
         names = {parameter.name for parameter in (*self.inputs, *self.weights)}
         if shared := [parameter for parameter in self.query_angles if parameter.name in names]:
             raise CircuitError(f"the update and the query both have parameters named {_names(shared)}")
+        if unknown := set(self.rates).difference(self.weights):
+            raise CircuitError(f"rates are weights, but these are not listed among them: {_names(unknown)}")
 
     @property
     def num_qubits(self) -> int:
         """Qubits of the memory register, n."""
-        return self.update.num_qubits
+        return self.update.num_qubits - len(self.ancillas)
+
+    @property
+    def memory_qubits(self) -> tuple[int, ...]:
+        """The update's qubits that are the memory, in order."""
+        return tuple(qubit for qubit in range(self.update.num_qubits) if qubit not in self.ancillas)
+
+    @property
+    def num_emissions(self) -> int:
+        """Classical bits of one step that can be read, E."""
+        return len(self.emissions)
+
+    @cached_property
+    def is_open(self) -> bool:
+        """Whether the state is a density matrix: there are ancillas, resets, measurements or other channels."""
+        circuits = (self.update, self.query)
+        return bool(self.ancillas) or any(is_channel(each.operation) for circuit in circuits for each in circuit.data)
 
     @property
     def num_inputs(self) -> int:
@@ -106,25 +159,43 @@ class MemoryCircuit:
             self._vectors[steps] = ParameterVector(name, steps * self.num_inputs)
         return self._vectors[steps]
 
-    def unroll(self, steps: int, *, query: bool = True, measure: bool = False) -> QuantumCircuit:
+    def unroll(
+        self, steps: int, *, query: bool = True, measure: bool = False, emissions: bool = False
+    ) -> QuantumCircuit:
         """Write out a whole sequence as one circuit: ``steps`` updates, then the query rotation, then measurements.
 
         Nothing measured is fed back into the angles, so all angles of a sequence are known before it runs and the
         sequence is one circuit on hardware too. Its parameters are ``sequence_inputs(steps)``, ``weights`` and
         ``query_angles``.
+
+        ``measure`` adds the classical register ``meas`` of the memory's n qubits, in order. ``emissions`` adds the
+        register ``emission`` of T*E bits, step t owning [t*E, (t+1)*E); without it, measurements that a reset follows
+        are left out.
         """
         phi = self.sequence_inputs(steps)
+        step, qubits = _inline_lookalikes(self.update), range(self.update.num_qubits)
+        if self.is_open:
+            step = write_step(step, self.ancillas, self.emissions if emissions else ())
         # Names of our own in between: an input may be called what another input of the sequence will be.
-        update, inputs = _rename(_inline_lookalikes(self.update), self.inputs)
-        circuit = QuantumCircuit(self.num_qubits, name=f"{self.update.name}_x{steps}")
-        for step in range(steps):
-            angles = phi[step * self.num_inputs : (step + 1) * self.num_inputs]
-            bound = update.assign_parameters(dict(zip(inputs, angles, strict=True)))
-            circuit.compose(bound, inplace=True, copy=False)
+        step, inputs = _rename(step, self.inputs)
+        circuit = QuantumCircuit(self.update.num_qubits, name=f"{self.update.name}_x{steps}")
+        size = self.num_emissions if emissions else 0
+        if size:
+            circuit.add_register(ClassicalRegister(steps * size, "emission"))
+        if step.num_clbits > size:
+            circuit.add_register(ClassicalRegister(1, "unread"))
+        for index in range(steps):
+            angles = phi[index * self.num_inputs : (index + 1) * self.num_inputs]
+            bound = step.assign_parameters(dict(zip(inputs, angles, strict=True)))
+            bits = [*range(index * size, (index + 1) * size), *range(steps * size, circuit.num_clbits)]
+            circuit.compose(bound, qubits, bits, inplace=True, copy=False)
         if query:
-            circuit.compose(_inline_lookalikes(self.query), inplace=True)
+            circuit.compose(_inline_lookalikes(self.query), self.memory_qubits, inplace=True)
         if measure:
-            circuit.measure_all()
+            register = ClassicalRegister(self.num_qubits, "meas")
+            circuit.add_register(register)
+            circuit.barrier()
+            circuit.measure(self.memory_qubits, register)
         return circuit
 
     @cached_property
@@ -138,7 +209,17 @@ class MemoryCircuit:
             renamed, listed = _rename(circuit, [parameter for _, members in roles for parameter in members])
             names = [Parameter(f"{role}_{k}") for role, members in roles for k in range(len(members))]
             lines.extend(_describe(renamed.assign_parameters(dict(zip(listed, names, strict=True)))))
+        if self.is_open:
+            rates = [k for k, weight in enumerate(self.weights) if weight in self.rates]
+            lines.append(f"ancillas {self.ancillas} emissions {self.emissions} rates {rates}")
         return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()[:16]
+
+
+def _check_bits(role: str, listed: Sequence[int], count: int) -> tuple[int, ...]:
+    bits = tuple(listed)
+    if len(set(bits)) != len(bits) or any(bit not in range(count) for bit in bits):
+        raise CircuitError(f"{role}s are different numbers below {count}, not {list(bits)}")
+    return bits
 
 
 def _check_parameters(role: str, circuit: QuantumCircuit, listed: Sequence[Parameter]) -> None:
@@ -173,6 +254,8 @@ def _describe(circuit: QuantumCircuit) -> Iterable[str]:
     for instruction in circuit.data:
         qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
         yield from _describe_operation(instruction.operation, qubits)
+        if instruction.clbits:
+            yield f"into {[circuit.find_bit(clbit).index for clbit in instruction.clbits]}"
 
 
 def _describe_operation(operation: Operation, qubits: Sequence[int]) -> Iterable[str]:
