@@ -98,4 +98,3 @@ def _bit_uses(circuit: QuantumCircuit) -> list[list[tuple[int, Operation]]]:
 def _reset_follows(uses: list[tuple[int, Operation]], position: int, at_the_end: bool) -> bool:
     later = next((operation for place, operation in uses if place > position), None)
     return at_the_end if later is None else isinstance(later, Reset)
-

@@ -15,9 +15,8 @@ direction differs from step to step.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from qiskit.quantum_info import PTM, Kraus, Operator, SuperOp
 from qiskit.transpiler import Target
 
 from qlam_qiskit.backends.targets import part_of_target
+from qlam_qiskit.channels import write_step
 from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.planning.budget import typical_usage, usage_of
@@ -36,10 +36,8 @@ from qlam_qiskit.planning.economy import economize, pulses_of, read_in_rotations
 
 Floats = NDArray[np.float64]
 
-# Steps until the waiting times of a repeated update repeat too; more change nothing.
-_SETTLED = 4
-# Angles of no special value, for which no gate can be left out.
-_GENERIC = 0.7
+# Steps after which the waiting times of a repeated update repeat too.
+_SETTLED = 6
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,9 @@ def best_chain(memory: MemoryCircuit, target: Target) -> tuple[int, ...]:
     return find_chains(target, usage_of(written, target), at_most=1)[0].qubits
 
 
-def noisy_memory(memory: MemoryCircuit, device: BackendV2, chain: Sequence[int] | None = None) -> MemoryCircuit:
+def noisy_memory(
+    memory: MemoryCircuit, device: BackendV2, chain: Sequence[int] | None = None, *, emissions: bool = False
+) -> MemoryCircuit:
     """Write a device's errors into a memory circuit, as channels.
 
     Parameters
@@ -75,6 +75,9 @@ def noisy_memory(memory: MemoryCircuit, device: BackendV2, chain: Sequence[int] 
         What has a target with a calibration, such as a fake device.
     chain
         The device's qubits that the update's qubits lie on, in order; by default the best ones for it.
+    emissions
+        Whether ancillas are measured before their reset. Otherwise they are not, which saves the time that all other
+        qubits would wait meanwhile, and the memory that is returned has no emissions.
 
     Returns
     -------
@@ -88,18 +91,19 @@ def noisy_memory(memory: MemoryCircuit, device: BackendV2, chain: Sequence[int] 
         If the device has no such chain, or the circuit holds channels of its own.
     """
     chain = tuple(chain) if chain is not None else best_chain(memory, device.target)
+    memory = replace(memory, emissions=memory.emissions if emissions else ())
+    memory = replace(memory, update=write_step(memory.update, memory.ancillas, memory.emissions))
     calibration = Calibration.of(part_of_target(device.target, chain))
-    update = _written(memory.update, calibration.target)
     whole = QuantumCircuit(memory.update.num_qubits, name=memory.query.name)
     whole.compose(memory.query, memory.memory_qubits, inplace=True)
-    query = _written(whole, calibration.target)
-    timeline = _Timeline(calibration, memory.update.num_qubits)
-    for _ in range(_SETTLED):
-        step = list(timeline.play(update))
+    update, query = _written(memory.update, calibration.target), _written(whole, calibration.target)
+    tape = _Tape([*update * _SETTLED, *query], calibration, memory.update.num_qubits)
     noisy = memory.update.copy_empty_like()
-    _append(noisy, step)
     noisy.global_phase = 0
-    measured = [*timeline.play(query), *timeline.measure(memory.memory_qubits)]
+    # The second of the steps: the first one has no run before it, and the last ones wait for the measurement.
+    for placed in tape.noisy(len(update), 2 * len(update)):
+        noisy.append(placed.operation, placed.qubits, placed.clbits)
+    measured = [*tape.noisy(_SETTLED * len(update), len(tape.placed)), *tape.measured(memory.memory_qubits)]
     return replace(memory, update=noisy, query=_query_of(memory, measured))
 
 
@@ -118,7 +122,7 @@ def _written(circuit: QuantumCircuit, target: Target) -> list[_Placed]:
     for instruction in circuit.data:
         if not isinstance(instruction.operation, Gate) and instruction.operation.name not in _KNOWN:
             raise PlanningError(
-                f"circuit {circuit.name!r} holds a channel of its own ({instruction.operation.name!r}), which no device has"
+                f"circuit {circuit.name!r} holds a channel of its own ({instruction.operation.name!r}); a device has none"
             )
     written = read_in_rotations(circuit, target, keep_places=True)
     return [
@@ -135,55 +139,59 @@ def _written(circuit: QuantumCircuit, target: Target) -> list[_Placed]:
 _KNOWN = {"barrier", "delay", "measure", "reset"}
 
 
-def _append(circuit: QuantumCircuit, step: list[_Placed]) -> None:
-    for placed in step:
-        circuit.append(placed.operation, placed.qubits, placed.clbits)
+class _Tape:
+    """Operations on a chain, one after another, and what goes wrong with each.
 
+    Each is run as late as it can be, as compilers of pulses do; a qubit waits right behind the operation before, so
+    that the run of rotations that follows is ended by the next operation.
+    """
 
-@dataclass
-class _Timeline:
-    """Plays circuits one after another on a chain, each operation as early as it can be, and tells what goes wrong."""
-
-    calibration: Calibration
-    num_qubits: int
-    clock: Floats = field(init=False)
-    runs: dict[int, list[Gate]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.clock = np.zeros(self.num_qubits)
-        self.runs = defaultdict(list)
-
-    def play(self, step: Sequence[_Placed]) -> Iterator[_Placed]:
-        """Yield the operations, and between them the channels; runs that are not over are continued by the next call."""
-        for placed in step:
-            if placed.is_rotation:
-                self.runs[placed.qubits[0]].append(placed.operation)
-                yield placed
+    def __init__(self, placed: Sequence[_Placed], calibration: Calibration, num_qubits: int) -> None:
+        self.placed = placed
+        self._calibration = calibration
+        self._runs: dict[tuple[int, int], tuple[Floats | None, float]] = {}
+        self._waits: dict[tuple[int, int], float] = {}
+        runs: list[list[Gate]] = [[] for _ in range(num_qubits)]
+        for index, item in enumerate(placed):
+            if item.is_rotation:
+                runs[item.qubits[0]].append(item.operation)
                 continue
-            yield from self._begin(placed.qubits)
-            before, after, seconds = self.calibration.around(placed.operation.name, placed.qubits)
-            yield from _channels(before, placed.qubits)
-            yield placed
-            yield from _channels(after, placed.qubits)
-            self.clock[list(placed.qubits)] += seconds
+            for qubit in item.qubits:
+                self._runs[index, qubit] = calibration.of_run(runs[qubit], qubit)
+                runs[qubit] = []
+        self._last = [calibration.of_run(run, qubit) for qubit, run in enumerate(runs)]
+        latest = np.array([-seconds for _, seconds in self._last])
+        for index in reversed(range(len(placed))):
+            if placed[index].is_rotation:
+                continue
+            qubits = list(placed[index].qubits)
+            ends = latest[qubits].min()
+            for qubit in qubits:
+                self._waits[index, qubit] = latest[qubit] - ends
+            begins = ends - calibration.around(placed[index].operation.name, tuple(qubits))[2]
+            latest[qubits] = [begins - self._runs[index, qubit][1] for qubit in qubits]
 
-    def measure(self, qubits: Sequence[int]) -> Iterator[_Placed]:
-        """Yield what precedes the measurement of all ``qubits`` at one time, but not the measurement."""
-        yield from self._begin(qubits)
-        for qubit in qubits:
-            before, _, _ = self.calibration.around("measure", (qubit,), final=True)
-            yield from _channels(before, (qubit,))
+    def noisy(self, first: int, last: int) -> Iterator[_Placed]:
+        """Yield operations first to last - 1, with the channels around them."""
+        for index in range(first, last):
+            item = self.placed[index]
+            if item.is_rotation:
+                yield item
+                continue
+            for qubit in item.qubits:
+                yield from _channels(self._runs[index, qubit][0], (qubit,))
+            before, after, _ = self._calibration.around(item.operation.name, item.qubits)
+            yield from _channels(before, item.qubits)
+            yield item
+            yield from _channels(after, item.qubits)
+            for qubit in item.qubits:
+                yield from _channels(self._calibration.waiting(qubit, self._waits[index, qubit]), (qubit,))
 
-    def _begin(self, qubits: Sequence[int]) -> Iterator[_Placed]:
-        """End the runs on ``qubits``, and have those that are done early wait for the others."""
+    def measured(self, qubits: Sequence[int]) -> Iterator[_Placed]:
+        """Yield what precedes a perfect measurement of ``qubits`` at the end."""
         for qubit in qubits:
-            channel, seconds = self.calibration.of_run(self.runs.pop(qubit, []), qubit)
-            yield from _channels(channel, (qubit,))
-            self.clock[qubit] += seconds
-        begins = self.clock[list(qubits)].max()
-        for qubit in qubits:
-            yield from _channels(self.calibration.waiting(qubit, begins - self.clock[qubit]), (qubit,))
-            self.clock[qubit] = begins
+            yield from _channels(self._last[qubit][0], (qubit,))
+            yield from _channels(self._calibration.around("measure", (qubit,), final=True)[0], (qubit,))
 
 
 def _channels(matrix: Floats | None, qubits: tuple[int, ...]) -> Iterator[_Placed]:

@@ -96,11 +96,7 @@ def read_in_rotations(circuit: QuantumCircuit, target: Target, *, keep_places: b
     form, entanglers = one_qubit_form(target), entangling_gates(target)
     if form is None or (circuit.num_qubits > 1 and not entanglers):
         raise PlanningError(f"cannot write circuits in the device's gates: {', '.join(sorted(target.operation_names))}")
-    read = _read(circuit, target, entanglers, keep_places)
-    if keep_places and read.layout is not None:
-        swaps = _sorting_swaps(read.layout.final_index_layout(), circuit)
-        read = read.compose(_read(swaps, target, entanglers, keep_places))
-    return read
+    return _read(circuit, target, entanglers, keep_places)
 
 
 def pulses_of(run: Sequence[Gate], target: Target) -> tuple[Sequence[Gate], bool]:
@@ -135,9 +131,7 @@ def _read(
     return PassManager([RemoveBarriers(), _FoldRZZ()]).run(read)
 
 
-def _read_in(
-    circuit: QuantumCircuit, target: Target, entanglers: tuple[str, ...], keep_places: bool
-) -> QuantumCircuit:
+def _read_in(circuit: QuantumCircuit, target: Target, entanglers: tuple[str, ...], keep_places: bool) -> QuantumCircuit:
     """Rewrite ``circuit`` in rotations and entangling gates, on the chain, its parameters as simple as they were."""
     if circuit.num_qubits == 1:
         return generate_preset_pass_manager(1, basis_gates=list(_READ), seed_transpiler=0).run(circuit)
@@ -155,7 +149,11 @@ def _read_in(
         initial_layout=list(range(circuit.num_qubits)) if fits or keep_places else None,
         seed_transpiler=0,
     )
-    return manager.run(circuit)
+    written = manager.run(circuit)
+    if not keep_places or fits:
+        return written
+    swaps = _sorting_swaps(written.layout.final_index_layout(), circuit)
+    return written.compose(_read_in(swaps, target, entanglers, keep_places))
 
 
 def _sorting_swaps(places: Sequence[int], circuit: QuantumCircuit) -> QuantumCircuit:
