@@ -12,8 +12,8 @@ from qlam_qiskit.data import SequenceData
 from qlam_qiskit.errors import ConfigurationError, RunError
 from qlam_qiskit.model import QLAM, ModelSettings
 from qlam_qiskit.network.selection import BackendExecutions, ExecutionFactory
-from qlam_qiskit.runs.run_folder import RunFolder
 from qlam_qiskit.runs.experiment import AnyModelSettings
+from qlam_qiskit.runs.run_folder import RunFolder
 
 
 def build_model(
