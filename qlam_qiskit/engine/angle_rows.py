@@ -1,5 +1,7 @@
 """The compiled loops that turn inputs into rows of angles, angles into cos and sin, and gradients of rows back.
 
+States turn by half of an angle, density matrices by all of it: ``numbers.part`` says which cos and sin are wanted.
+
 They run chunk by chunk, so that the angles of a sequence are never held in the layout of the state. Only the change of
 layout goes number by number; sums over an angle's terms, cos and sin are taken for all samples of a block at once.
 """
@@ -10,7 +12,7 @@ from qlam_qiskit.engine.simd import constant, get, load, nearest, put, store, to
 
 @compiled
 def prepare_rows(inputs, block, step, count, circuit, numbers):
-    """Leave cos and sin of half of each angle of ``count`` steps, from ``step`` on, in the circuit's rows.
+    """Leave cos and sin of each angle, or of half of it, of ``count`` steps, from ``step`` on, in the circuit's rows.
 
     inputs (B, T, P) of the block's register. Row r of a step is offset_r plus the sum of factor * input over its terms.
     """
@@ -54,14 +56,14 @@ def return_gradients(gradient, block, step, count, circuit):
 
 @compiled
 def _cos_sin(angle, rows, row, numbers):
-    """Store cos and sin of half an angle.
+    """Store cos and sin of the part of an angle that is wanted.
 
-    The half angle is reduced to [-pi/2, pi/2] by a multiple k of pi, held in three parts so that nothing cancels;
+    That is reduced to [-pi/2, pi/2] by a multiple k of pi, held in three parts so that nothing cancels;
     cos and sin then change sign with k, and their Taylor polynomials on that interval are exact to rounding.
     """
     half, inverse_pi = constant(rows.cosines, 0.5), constant(rows.cosines, 1 / 3.141592653589793)
     one = constant(rows.cosines, 1.0)
-    angle = angle * half
+    angle = angle * constant(rows.cosines, numbers.part)
     k = nearest(angle * inverse_pi)
     r = angle - k * constant(rows.cosines, numbers.pi[0])
     r = r - k * constant(rows.cosines, numbers.pi[1])

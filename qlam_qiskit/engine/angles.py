@@ -64,6 +64,11 @@ class AngleFunctions:
     def __len__(self) -> int:
         return len(self._constant)
 
+    @property
+    def num_parameters(self) -> int:
+        """Parameters of the functions, P."""
+        return self._matrix.shape[1]
+
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Evaluate at ``values`` (..., P); returns (..., M) in float64."""
         values = np.asarray(values, np.float64)

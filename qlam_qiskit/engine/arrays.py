@@ -16,11 +16,12 @@ CHUNK = 8  # steps whose angles are prepared together; their rows stay in the fi
 
 
 class Numbers(NamedTuple):
-    """Constants of the angle loops: pi in three parts, and the Taylor polynomials of sin and cos."""
+    """Constants of the angle loops: pi in three parts, the Taylor polynomials of sin and cos, the part of an angle."""
 
     pi: np.ndarray
     sin_terms: np.ndarray
     cos_terms: np.ndarray
+    part: float
 
 
 class Steps(NamedTuple):

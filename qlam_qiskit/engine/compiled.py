@@ -45,5 +45,5 @@ def _type(argument: Any) -> types.Type:
 
 
 def _stamp() -> str:
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
     return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()

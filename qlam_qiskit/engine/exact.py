@@ -145,8 +145,8 @@ class ExactEngine:
         weights = np.stack(
             [self._update.pull_back(tape.weights[register], sums[register]) for register in range(registers)]
         )
-        inputs, extra = _pull_back_evaluated(self._update.evaluated, tape.inputs, tape.weights, angle_gradient)
-        queries, _ = _pull_back_evaluated(self._query.evaluated, tape.queries, np.empty((registers, 0)), query_gradient)
+        inputs, extra = pull_back_evaluated(self._update.evaluated, tape.inputs, tape.weights, angle_gradient)
+        queries, _ = pull_back_evaluated(self._query.evaluated, tape.queries, np.empty((registers, 0)), query_gradient)
         return Gradients(inputs.astype(self.dtype, copy=False), (weights + extra).astype(self.dtype), queries)
 
     def statevector(self, inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -207,7 +207,7 @@ class ExactEngine:
         return kept[lanes]
 
 
-def _pull_back_evaluated(
+def pull_back_evaluated(
     functions: AngleFunctions | None, inputs: np.ndarray, weights: np.ndarray, gradient: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | float]:
     """Carry gradients of evaluated angle rows to inputs and weights (H, W)."""

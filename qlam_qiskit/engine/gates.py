@@ -59,7 +59,7 @@ def _lower_instruction(operation: Operation, qubits: Sequence[int], width: int) 
         return
     definition = getattr(operation, "definition", None)
     if definition is None:
-        definition = _synthesize(operation)
+        definition = synthesize(operation)
     if definition is None:
         raise _Unsupported(operation.name)
     for inner in definition.data:
@@ -68,7 +68,7 @@ def _lower_instruction(operation: Operation, qubits: Sequence[int], width: int) 
     yield definition.global_phase
 
 
-def _synthesize(operation: Operation) -> QuantumCircuit | None:
+def synthesize(operation: Operation) -> QuantumCircuit | None:
     """Write out what Qiskit leaves to its transpiler: annotated operations, permutations, Cliffords."""
     from qiskit.exceptions import QiskitError
     from qiskit.transpiler.passes import HighLevelSynthesis

@@ -32,7 +32,7 @@ class CompiledSteps:
     def __init__(self, plan: Plan, dtype: type[np.floating]) -> None:
         self.plan = plan
         self.dtype = dtype
-        self._rows = _RowBook(plan.inputs)
+        self._rows = RowBook(plan.inputs)
         self._shared: list[Angle] = []
         self._tables: list[dict[int, Angle]] = []
         masks: list[int] = []
@@ -110,8 +110,8 @@ class CompiledSteps:
             tables[k] = np.exp(-0.5j * (functions(weights) @ signs))
         return Shared(
             offsets=self._offsets(weights).astype(self.dtype),
-            cosines=_repeat(np.cos(angles / 2), lanes, self.dtype),
-            sines=_repeat(np.sin(angles / 2), lanes, self.dtype),
+            cosines=repeat(np.cos(angles / 2), lanes, self.dtype),
+            sines=repeat(np.sin(angles / 2), lanes, self.dtype),
             table_re=tables.real.astype(self.dtype),
             table_im=tables.imag.astype(self.dtype),
         )
@@ -147,7 +147,7 @@ class CompiledSteps:
         return gradient
 
 
-class _RowBook:
+class RowBook:
     """The angles that depend on inputs, each listed once however many gates turn by it."""
 
     def __init__(self, inputs: Sequence[Parameter]) -> None:
@@ -158,9 +158,11 @@ class _RowBook:
 
     @property
     def nonlinear(self) -> bool:
+        """Whether an angle is not affine in the inputs."""
         return any(split is None for split in self._affine)
 
     def add(self, angle: Angle) -> int:
+        """Return the row of an angle."""
         split = affine_part(angle, self._inputs)
         # Two expressions may be written alike, as of a parameter named "a + b", but not of the same parameters.
         rest = angle if split is None else split[1]
@@ -187,8 +189,11 @@ class _RowBook:
         return starts, indices, factors, rests
 
 
-def numbers(dtype: type[np.floating]) -> Numbers:
-    """Make the angle kernels' constants: pi in parts whose products with small integers are exact, Taylor terms."""
+def numbers(dtype: type[np.floating], part: float = 0.5) -> Numbers:
+    """Make the angle kernels' constants: pi in parts whose products with small integers are exact, Taylor terms.
+
+    ``part`` is the part of each angle whose cosine and sine are wanted.
+    """
     import math
 
     terms = 7 if dtype is np.float32 else 11
@@ -201,10 +206,12 @@ def numbers(dtype: type[np.floating]) -> Numbers:
         pi=np.array(parts, dtype),
         sin_terms=np.array([(-1) ** k / math.factorial(2 * k + 1) for k in reversed(range(terms))], dtype),
         cos_terms=np.array([(-1) ** k / math.factorial(2 * k) for k in reversed(range(terms + 1))], dtype),
+        part=part,
     )
 
 
-def _repeat(values: np.ndarray, lanes: int, dtype: type[np.floating]) -> Rows:
+def repeat(values: np.ndarray, lanes: int, dtype: type[np.floating]) -> Rows:
+    """Write each number on a row of its own, the same for all samples."""
     repeated = Rows(len(values), lanes, dtype)
     repeated.array[:] = values[:, None]
     return repeated

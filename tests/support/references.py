@@ -4,10 +4,10 @@ import numpy as np
 from qiskit.quantum_info import Statevector
 
 
-def bound_sequence(memory, inputs, weights):
+def bound_sequence(memory, inputs, weights, emissions=False):
     """Bind the circuit of a sequence, without query or measurement, to inputs (T, P) and weights (W,)."""
     steps = len(inputs)
-    circuit = memory.unroll(steps, query=False)
+    circuit = memory.unroll(steps, query=False, emissions=emissions)
     values = dict(zip(memory.sequence_inputs(steps), np.ravel(inputs), strict=True))
     values |= dict(zip(memory.weights, weights, strict=True))
     return circuit.assign_parameters({p: value for p, value in values.items() if p in circuit.parameters})

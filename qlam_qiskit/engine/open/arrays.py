@@ -1,0 +1,84 @@
+"""What the open engine's loops take: a plan as arrays of integers and numbers, and the buffers they work in.
+
+A *row* is as many numbers as the block has lanes, one for each of its samples. A state is 4^n rows, one for each Pauli
+string. A *tape* is several states in a row: a matrix reads one and writes the next.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qlam_qiskit.engine.arrays import AngleRows
+from qlam_qiskit.engine.simd import Rows
+
+TURN, MAP, EMIT = 0, 1, 2
+
+
+class OpenSteps(NamedTuple):
+    """What one step does, in order, and how its angle rows follow from the inputs."""
+
+    operations: np.ndarray  # (ops, 4) kind, then: pair table, shared?, row | map | emission, first element, end
+    pairs: np.ndarray  # (tables, 4^n / 4, 2) the strings that a turn turns into each other
+    maps: np.ndarray  # (maps, 8) bounds of each map's bases, outputs, outputs of the transpose, gradients
+    bases: np.ndarray  # first row of each group of 4^k rows that a map acts on
+    outputs: np.ndarray  # (outputs, 3) row in its group, then the bounds of its elements
+    elements: np.ndarray  # (elements, 2) a row, and the coefficient that it is multiplied with
+    gradients: np.ndarray  # (trained elements, 3) row of the output, row of the input, coefficient
+    maps_in_step: int
+    row_starts: np.ndarray  # (angle rows + 1,) where the terms of each row begin
+    row_inputs: np.ndarray  # (terms,) index of an input
+    row_factors: np.ndarray  # (terms,) its factor
+
+
+class OpenShared(NamedTuple):
+    """What all steps and samples share, computed from the weights before a run."""
+
+    offsets: np.ndarray  # (angle rows,) the part of each angle that inputs do not change
+    cosines: Rows  # rows of shared angles: cos and sin of each
+    sines: Rows
+    coefficients: np.ndarray  # of all maps, those that are trained first, and of emissions
+
+
+class OpenSums(NamedTuple):
+    """Gradients of what all steps and samples share, summed over the block."""
+
+    offsets: np.ndarray  # (angle rows,) float64
+    shared: np.ndarray  # (shared angles,) float64
+    coefficients: np.ndarray  # (trained coefficients,) float64
+    shared_rows: Rows  # running sums as rows, emptied into the arrays above after each segment
+    coefficient_rows: Rows
+
+
+class OpenCircuit(NamedTuple):
+    """A compiled circuit at work on one block."""
+
+    steps: OpenSteps
+    shared: OpenShared
+    rows: AngleRows
+    sums: OpenSums
+
+
+class OpenWork(NamedTuple):
+    """Buffers of one block."""
+
+    tape: Rows  # the states of a segment of steps
+    adjoint: Rows  # two states: before and after a map
+    query_tape: Rows
+    query_adjoint: Rows
+    mean: Rows  # the sum of the states since the last reading; backward what each of them receives
+    values: Rows  # 2^n rows: Z strings, or bitstring probabilities
+    emitted: Rows  # sums of emissions since the last reading; backward what each of them receives
+
+
+class Reading(NamedTuple):
+    """What is read when."""
+
+    slots: np.ndarray  # (T,) which of the R readings follows each step, or -1
+    lengths: np.ndarray  # (R,) steps since the reading before it
+    z_rows: np.ndarray  # (2^n,) row of each Z string, by the mask of its qubits
+    start_rows: np.ndarray  # rows that are 1 in |0...0>, the others being 0
+    segment: int  # steps between two states kept
+    mean: bool  # whether the mean state since the last reading is read, or the state itself
+    emit: bool  # whether emissions are read

@@ -1,0 +1,270 @@
+"""A block of samples through a whole sequence of an open memory: forward to the readings, backward to the gradients.
+
+A channel cannot be undone. Forward keeps the state before every segment of steps; backward runs each segment once more,
+the last one first, leaving on the tape the state before every map. With segments of about sqrt(T) steps, memory
+grows with the square root of T.
+
+Arrays: inputs (B, T, H, P) and queries (B, R, H, Q, A), or the angle rows evaluated from them; probabilities and their
+cotangent (B, R, H, Q, 2^n); emissions and their cotangent (B, R, H, E).
+"""
+
+from qlam_qiskit.engine.angle_rows import prepare_rows, return_gradients
+from qlam_qiskit.engine.compiled import EntryPoint, compiled
+from qlam_qiskit.engine.open.steps import apply_step, unapply_step
+from qlam_qiskit.engine.simd import constant, get, load, put, store, total
+
+
+@EntryPoint
+def open_forward_block(
+    inputs, queries, update, query, block, numbers, reading, work, kept, read, probabilities, emissions
+):
+    """Run a block from |0...0>, writing what is read, and the state before each segment to ``kept``.
+
+    Mean states, if those are read, are left in ``read``.
+    """
+    # Cut here, not by the caller: an array's layout is part of its type, and each type compiles anew.
+    inputs, queries, probabilities, emissions = (
+        inputs[:, :, block.register],
+        queries[:, :, block.register],
+        probabilities[:, :, block.register],
+        emissions[:, :, block.register],
+    )
+    size, width = 1 << 2 * block.qubits, len(update.shared.offsets)
+    _clear(work.tape, 0, size)
+    for k in range(len(reading.start_rows)):
+        store(work.tape, reading.start_rows[k], constant(work.tape, 1.0))
+    _clear(work.mean, 0, size)
+    _clear(work.emitted, 0, emissions.shape[2])
+    state, segment = 0, 0
+    for start in range(0, inputs.shape[1], reading.segment):
+        count = min(reading.segment, inputs.shape[1] - start)
+        _copy(work.tape, state * size, kept, segment * size, size)
+        segment += 1
+        prepare_rows(inputs, block, start, count, update, numbers)
+        for t in range(count):
+            state = apply_step(work.tape, state, 2, size, update, t * width, work.emitted, reading.emit)
+            if reading.mean:
+                _add(work.tape, state * size, work.mean, 0, size)
+            slot = reading.slots[start + t]
+            if slot < 0:
+                continue
+            if reading.emit:
+                _write_emissions(work.emitted, emissions[:, slot], block, reading.lengths[slot])
+            if reading.mean:
+                _take_mean(work.mean, read, slot * size, size, 1.0 / reading.lengths[slot])
+                _read(read, slot * size, queries[:, slot], query, block, numbers, reading, work, probabilities[:, slot])
+            else:
+                _read(
+                    work.tape, state * size, queries[:, slot], query, block, numbers, reading, work, probabilities[:, slot]
+                )
+
+
+@EntryPoint
+def open_backward_block(
+    inputs,
+    queries,
+    update,
+    query,
+    block,
+    numbers,
+    reading,
+    work,
+    kept,
+    read,
+    cotangent,
+    emission_cotangent,
+    input_gradient,
+    query_gradient,
+):
+    """Walk a block back, given the gradients of what was read.
+
+    Writes ``input_gradient`` (may be ``inputs`` itself: each segment is read before it is written) and
+    ``query_gradient``, and adds what weights receive to the circuits' sums.
+    """
+    inputs, queries, cotangent, emission_cotangent = (
+        inputs[:, :, block.register],
+        queries[:, :, block.register],
+        cotangent[:, :, block.register],
+        emission_cotangent[:, :, block.register],
+    )
+    input_gradient, query_gradient = input_gradient[:, :, block.register], query_gradient[:, :, block.register]
+    size, width, maps = 1 << 2 * block.qubits, len(update.shared.offsets), update.steps.maps_in_step
+    segments = (inputs.shape[1] + reading.segment - 1) // reading.segment
+    half = 0
+    _clear(work.adjoint, 0, size)
+    _clear(work.mean, 0, size)
+    _clear(work.emitted, 0, emission_cotangent.shape[2])
+    for segment in range(segments - 1, -1, -1):
+        start = segment * reading.segment
+        count = min(reading.segment, inputs.shape[1] - start)
+        prepare_rows(inputs, block, start, count, update, numbers)
+        _clear(update.rows.gradients, 0, count * width)
+        _copy(kept, segment * size, work.tape, 0, size)
+        for t in range(count):
+            apply_step(work.tape, t * maps, (count + 1) * maps + 1, size, update, t * width, work.emitted, False)
+        for t in range(count - 1, -1, -1):
+            slot = reading.slots[start + t]
+            if slot >= 0:
+                if reading.emit:
+                    _take_emissions(emission_cotangent[:, slot], work.emitted, block, reading.lengths[slot])
+                if reading.mean:
+                    _clear(work.mean, 0, size)
+                    _read_back(
+                        read,
+                        slot * size,
+                        queries[:, slot],
+                        query,
+                        block,
+                        numbers,
+                        reading,
+                        work,
+                        cotangent[:, slot],
+                        query_gradient[:, slot],
+                        work.mean,
+                        0,
+                        1.0 / reading.lengths[slot],
+                    )
+                else:
+                    _read_back(
+                        work.tape,
+                        (t + 1) * maps * size,
+                        queries[:, slot],
+                        query,
+                        block,
+                        numbers,
+                        reading,
+                        work,
+                        cotangent[:, slot],
+                        query_gradient[:, slot],
+                        work.adjoint,
+                        half * size,
+                        1.0,
+                    )
+            if reading.mean:
+                _add(work.mean, 0, work.adjoint, half * size, size)
+            half = unapply_step(
+                work.tape, (t + 1) * maps, work.adjoint, half, size, update, t * width, work.emitted, reading.emit
+            )
+        return_gradients(input_gradient, block, start, count, update)
+        _empty_running_sums(update.sums)
+    _empty_running_sums(query.sums)
+
+
+@compiled
+def _rotate_to_query(states, base, queries, q, query, block, numbers, size, work):
+    """Leave the state turned by V(alpha_q) on the query's tape; returns its number there."""
+    prepare_rows(queries, block, q, 1, query, numbers)
+    _copy(states, base, work.query_tape, 0, size)
+    return apply_step(work.query_tape, 0, query.steps.maps_in_step + 1, size, query, 0, work.emitted, False)
+
+
+@compiled
+def _read(states, base, queries, query, block, numbers, reading, work, probabilities):
+    """Write the bitstring probabilities (B, Q, 2^n) of a state."""
+    dimension = len(reading.z_rows)
+    size = dimension * dimension
+    share = constant(work.values, 1.0 / dimension)
+    for q in range(queries.shape[1]):
+        state = _rotate_to_query(states, base, queries, q, query, block, numbers, size, work)
+        for j in range(dimension):
+            store(work.values, j, share * load(work.query_tape, state * size + reading.z_rows[j]))
+        _hadamard(work.values, dimension)
+        for j in range(dimension):
+            for lane in range(block.lanes):
+                probabilities[block.first + lane, q, j] = get(work.values, j, lane)
+
+
+@compiled
+def _read_back(
+    states, base, queries, query, block, numbers, reading, work, cotangent, query_gradient, target, target_base, share
+):
+    """Add what a reading's cotangent gives the state, times ``share``, to ``target``; collect the gradients of V."""
+    dimension = len(reading.z_rows)
+    size = dimension * dimension
+    scale, part = constant(work.values, 1.0 / dimension), constant(work.values, share)
+    for q in range(queries.shape[1]):
+        state = _rotate_to_query(states, base, queries, q, query, block, numbers, size, work)
+        for j in range(dimension):
+            store(work.values, j, constant(work.values, 0.0))
+            for lane in range(block.lanes):
+                put(work.values, j, lane, cotangent[block.first + lane, q, j])
+        _hadamard(work.values, dimension)
+        _clear(work.query_adjoint, 0, size)
+        for j in range(dimension):
+            store(work.query_adjoint, reading.z_rows[j], scale * load(work.values, j))
+        _clear(query.rows.gradients, 0, len(query.shared.offsets))
+        half = unapply_step(work.query_tape, state, work.query_adjoint, 0, size, query, 0, work.emitted, False)
+        return_gradients(query_gradient, block, q, 1, query)
+        for j in range(size):
+            value = load(target, target_base + j) + part * load(work.query_adjoint, half * size + j)
+            store(target, target_base + j, value)
+
+
+@compiled
+def _hadamard(values, dimension):
+    """Add up 2^n rows with the signs of all Z strings: strings to bitstrings, and back."""
+    step = 1
+    while step < dimension:
+        for start in range(0, dimension, 2 * step):
+            for j in range(start, start + step):
+                a, b = load(values, j), load(values, j + step)
+                store(values, j, a + b)
+                store(values, j + step, a - b)
+        step *= 2
+
+
+@compiled
+def _write_emissions(emitted, emissions, block, length):
+    """Write the mean of each emission since the last reading, (B, E), and begin anew."""
+    for e in range(emissions.shape[1]):
+        for lane in range(block.lanes):
+            emissions[block.first + lane, e] = get(emitted, e, lane) / length
+        store(emitted, e, constant(emitted, 0.0))
+
+
+@compiled
+def _take_emissions(cotangent, received, block, length):
+    """Spread the gradient of each mean emission over the steps of its span."""
+    for e in range(cotangent.shape[1]):
+        store(received, e, constant(received, 0.0))
+        for lane in range(block.lanes):
+            put(received, e, lane, cotangent[block.first + lane, e] / length)
+
+
+@compiled
+def _take_mean(sums, target, base, size, share):
+    """Write sums times ``share`` to ``target``, and begin anew."""
+    zero, factor = constant(sums, 0.0), constant(sums, share)
+    for j in range(size):
+        store(target, base + j, factor * load(sums, j))
+        store(sums, j, zero)
+
+
+@compiled
+def _copy(source, source_base, target, target_base, size):
+    for j in range(size):
+        store(target, target_base + j, load(source, source_base + j))
+
+
+@compiled
+def _add(source, source_base, target, target_base, size):
+    for j in range(size):
+        store(target, target_base + j, load(target, target_base + j) + load(source, source_base + j))
+
+
+@compiled
+def _clear(rows, first, count):
+    for row in range(first, first + count):
+        store(rows, row, constant(rows, 0.0))
+
+
+@compiled
+def _empty_running_sums(sums):
+    """Move the running sums of a segment into float64, so that long sequences lose no digits."""
+    zero = constant(sums.shared_rows, 0.0)
+    for row in range(len(sums.shared)):
+        sums.shared[row] += total(load(sums.shared_rows, row))
+        store(sums.shared_rows, row, zero)
+    for row in range(len(sums.coefficients)):
+        sums.coefficients[row] += total(load(sums.coefficient_rows, row))
+        store(sums.coefficient_rows, row, zero)

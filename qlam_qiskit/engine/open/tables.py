@@ -1,0 +1,230 @@
+"""Turns an open plan into the arrays that the compiled loops read, and weights into what all steps share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from qlam_qiskit.engine.angles import AngleFunctions
+from qlam_qiskit.engine.arrays import AngleRows
+from qlam_qiskit.engine.open.arrays import EMIT, MAP, TURN, OpenCircuit, OpenShared, OpenSteps, OpenSums
+from qlam_qiskit.engine.open.chain import Chain, ChainValues
+from qlam_qiskit.engine.open.pauli import turned_pairs
+from qlam_qiskit.engine.open.plan import OpenPlan
+from qlam_qiskit.engine.open.primitives import Turn
+from qlam_qiskit.engine.primitives import Angle
+from qlam_qiskit.engine.simd import Rows
+from qlam_qiskit.engine.tables import RowBook, repeat
+
+
+@dataclass(frozen=True)
+class _Map:
+    """A chain's place among the coefficients: its elements (rows, columns) and those of its emissions."""
+
+    chain: Chain
+    elements: np.ndarray  # (2, elements)
+    trained: np.ndarray  # (elements,)
+    coefficients: np.ndarray  # (elements,)
+    emissions: np.ndarray  # (emissions of the chain, 4^k)
+
+
+@dataclass(frozen=True)
+class SharedOfRegisters:
+    """What registers share with all their steps and samples, and what the way back to the weights needs."""
+
+    registers: list[OpenShared]
+    chains: list[ChainValues]
+
+
+class CompiledOpenSteps:
+    """One circuit, ready to run: integer arrays, and the functions from weights to shared angles and matrices."""
+
+    def __init__(self, plan: OpenPlan, dtype: type[np.floating]) -> None:
+        self.plan = plan
+        self.dtype = dtype
+        rows = RowBook(plan.inputs)
+        shared: list[Angle] = []
+        tables: dict[int, int] = {}
+        operations: list[tuple[int, int, int, int]] = []
+        chains = [operation for operation in plan.operations if isinstance(operation, Chain)]
+        self._maps, self.num_trained, self.num_coefficients = _number(chains)
+        layout = _Layout(plan.num_qubits)
+        waiting = iter(self._maps)
+        for operation in plan.operations:
+            if isinstance(operation, Turn):
+                table = tables.setdefault(operation.string, len(tables))
+                if plan.depends_on_input(operation.angle):
+                    operations.append((TURN, table, 0, rows.add(operation.angle)))
+                else:
+                    operations.append((TURN, table, 1, len(shared)))
+                    shared.append(operation.angle)
+            else:
+                mine = next(waiting)
+                operations.extend((EMIT, *emission) for emission in layout.emissions(mine))
+                operations.append((MAP, layout.add(mine), 0, 0))
+        # Angles that are not affine in the inputs are evaluated before the run, and enter as if they were inputs.
+        self.evaluated = None
+        if rows.nonlinear:
+            self.evaluated = AngleFunctions(rows.angles, (*plan.inputs, *plan.weights))
+        starts, indices, factors, rests = rows.affine_rows(identity=self.evaluated is not None)
+        self._offsets = AngleFunctions(rests, plan.weights)
+        self._shared_angles = AngleFunctions(shared, plan.weights)
+        pairs = [turned_pairs(string, plan.num_qubits) for string in tables]
+        self.steps = OpenSteps(
+            operations=np.array(operations, np.int64).reshape(-1, 4),
+            pairs=np.array(pairs, np.int64).reshape(len(pairs), 4**plan.num_qubits // 4, 2),
+            maps_in_step=len(chains),
+            **layout.arrays(),
+            row_starts=np.array(starts, np.int64),
+            row_inputs=np.array(indices, np.int64),
+            row_factors=np.array(factors, dtype),
+        )
+
+    @property
+    def width(self) -> int:
+        """Angle rows of one step."""
+        return len(self._offsets)
+
+    def share(self, weights: np.ndarray, lanes: int) -> SharedOfRegisters:
+        """Compute what all steps and samples share from weights (H, W), for blocks of ``lanes`` samples."""
+        values = [mine.chain.values(weights) for mine in self._maps]
+        coefficients = np.empty((len(weights), self.num_coefficients))
+        for mine, value in zip(self._maps, values, strict=True):
+            coefficients[:, mine.coefficients] = value.matrix[:, *mine.elements]
+            coefficients[:, mine.emissions] = value.emissions
+        registers = []
+        for row, own in zip(weights, coefficients, strict=True):
+            angles = self._shared_angles(row)
+            registers.append(
+                OpenShared(
+                    offsets=self._offsets(row).astype(self.dtype),
+                    cosines=repeat(np.cos(angles), lanes, self.dtype),
+                    sines=repeat(np.sin(angles), lanes, self.dtype),
+                    coefficients=own.astype(self.dtype),
+                )
+            )
+        return SharedOfRegisters(registers, values)
+
+    def buffers(self, steps_at_once: int, lanes: int) -> tuple[AngleRows, Rows, Rows]:
+        """Allocate a block's angle rows, and the running sums of shared angles and of coefficients."""
+        inputs = self.width if self.evaluated is not None else len(self.plan.inputs)
+        sizes = (inputs, self.width, self.width, self.width)
+        angle_rows = AngleRows(*(Rows(steps_at_once * size, lanes, self.dtype) for size in sizes))
+        sums = (Rows(count, lanes, self.dtype) for count in (len(self._shared_angles), self.num_trained))
+        return angle_rows, *sums
+
+    def circuit(self, shared: OpenShared, buffers: tuple[AngleRows, Rows, Rows]) -> OpenCircuit:
+        """Join the steps and what they share with buffers of one block, and with zeroed sums of gradients."""
+        angle_rows, shared_rows, coefficient_rows = buffers
+        sums = OpenSums(
+            offsets=np.zeros(self.width),
+            shared=np.zeros(len(self._shared_angles)),
+            coefficients=np.zeros(self.num_trained),
+            shared_rows=shared_rows,
+            coefficient_rows=coefficient_rows,
+        )
+        return OpenCircuit(self.steps, shared, angle_rows, sums)
+
+    def pull_back(
+        self, weights: np.ndarray, shared: SharedOfRegisters, sums: Sequence[Sequence[OpenSums]]
+    ) -> np.ndarray:
+        """Turn the sums of all registers' blocks into the gradient of the weights: float64 (H, W)."""
+        offsets, angles, coefficients = (
+            np.array([np.sum([getattr(part, name) for part in blocks], axis=0) for blocks in sums])
+            for name in ("offsets", "shared", "coefficients")
+        )
+        gradient = self._offsets.pull_back(weights, offsets) + self._shared_angles.pull_back(weights, angles)
+        padded = np.zeros((len(weights), self.num_coefficients))
+        padded[:, : self.num_trained] = coefficients
+        for mine, values in zip(self._maps, shared.chains, strict=True):
+            matrix = np.zeros_like(values.matrix)
+            matrix[:, *mine.elements] = padded[:, mine.coefficients]
+            gradient += mine.chain.pull_back(weights, values, matrix, padded[:, mine.emissions])
+        return gradient
+
+
+def _number(chains: Sequence[Chain]) -> tuple[list[_Map], int, int]:
+    """Number the coefficients of all chains, those that depend on weights first."""
+    patterns = [chain.pattern() for chain in chains]
+    trained_count = sum(int(trained.sum()) for _, trained in patterns)
+    emission_count = sum(len(chain.emissions) * 4 ** len(chain.qubits) for chain in chains)
+    next_emission, next_trained = trained_count, 0
+    next_fixed = trained_count + emission_count
+    maps = []
+    for chain, (present, trained) in zip(chains, patterns, strict=True):
+        elements = np.array(np.nonzero(present))
+        is_trained = trained[tuple(elements)]
+        coefficients = np.empty(elements.shape[1], np.int64)
+        count = int(is_trained.sum())
+        coefficients[is_trained] = np.arange(next_trained, next_trained + count)
+        coefficients[~is_trained] = np.arange(next_fixed, next_fixed + len(coefficients) - count)
+        next_trained += count
+        next_fixed += len(coefficients) - count
+        size = (len(chain.emissions), 4 ** len(chain.qubits))
+        emissions = np.arange(next_emission, next_emission + size[0] * size[1]).reshape(size)
+        next_emission += emissions.size
+        maps.append(_Map(chain, elements, is_trained, coefficients, emissions))
+    return maps, trained_count + emission_count, next_fixed
+
+
+class _Layout:
+    """Lays the maps of a step out as arrays of integers."""
+
+    def __init__(self, num_qubits: int) -> None:
+        self._num_qubits = num_qubits
+        self._maps: list[tuple[int, ...]] = []
+        self._bases: list[int] = []
+        self._outputs: list[tuple[int, int, int]] = []
+        self._elements: list[tuple[int, int]] = []
+        self._gradients: list[tuple[int, int, int]] = []
+
+    def add(self, mine: _Map) -> int:
+        """Lay out a map; returns its number."""
+        local = _rows(mine.chain.qubits)
+        mask = sum(3 << 2 * qubit for qubit in mine.chain.qubits)
+        bounds = [len(self._bases)]
+        self._bases.extend(base for base in range(4**self._num_qubits) if not base & mask)
+        bounds += [len(self._bases), len(self._outputs)]
+        rows, columns = mine.elements
+        for outputs, inputs in ((rows, columns), (columns, rows)):
+            for index, row in enumerate(local):
+                own = np.flatnonzero(outputs == index)
+                first = len(self._elements)
+                self._elements.extend((int(local[inputs[k]]), int(mine.coefficients[k])) for k in own)
+                self._outputs.append((int(row), first, len(self._elements)))
+            bounds.append(len(self._outputs))
+        bounds.insert(4, bounds[3])
+        bounds.append(len(self._gradients))
+        for k in np.flatnonzero(mine.trained):
+            self._gradients.append((int(local[rows[k]]), int(local[columns[k]]), int(mine.coefficients[k])))
+        bounds.append(len(self._gradients))
+        self._maps.append(tuple(bounds))
+        return len(self._maps) - 1
+
+    def emissions(self, mine: _Map) -> list[tuple[int, int, int]]:
+        """Lay out the emissions of a map; returns for each its number and the bounds of its elements."""
+        local = _rows(mine.chain.qubits)
+        found = []
+        for emission, coefficients in zip(mine.chain.emissions, mine.emissions, strict=True):
+            first = len(self._elements)
+            self._elements.extend((int(row), int(k)) for row, k in zip(local, coefficients, strict=True))
+            found.append((emission, first, len(self._elements)))
+        return found
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays by their names."""
+        return {
+            "maps": np.array(self._maps, np.int64).reshape(-1, 8),
+            "bases": np.array(self._bases, np.int64),
+            "outputs": np.array(self._outputs, np.int64).reshape(-1, 3),
+            "elements": np.array(self._elements, np.int64).reshape(-1, 2),
+            "gradients": np.array(self._gradients, np.int64).reshape(-1, 3),
+        }
+
+
+def _rows(qubits: Sequence[int]) -> np.ndarray:
+    """Return the rows of the strings on some qubits alone, in the order of a chain's matrix."""
+    strings = np.arange(4 ** len(qubits))
+    return sum((strings >> 2 * place & 3) << 2 * qubit for place, qubit in enumerate(qubits))
