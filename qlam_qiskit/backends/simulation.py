@@ -152,13 +152,16 @@ class Described(BackendV2):
 
     @property
     def target(self) -> Target:
+        """The target that was given."""
         return self._target
 
     @property
     def max_circuits(self) -> None:
+        """None: it runs none."""
         return
 
     def run(self, run_input: Any, **options: Any) -> None:
+        """Refuse to."""
         raise NotImplementedError("a described device has noise; it runs nothing")
 
 

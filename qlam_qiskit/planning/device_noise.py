@@ -122,7 +122,7 @@ def _written(circuit: QuantumCircuit, target: Target) -> list[_Placed]:
     for instruction in circuit.data:
         if not isinstance(instruction.operation, Gate) and instruction.operation.name not in _KNOWN:
             raise PlanningError(
-                f"circuit {circuit.name!r} holds a channel of its own ({instruction.operation.name!r}); a device has none"
+                f"circuit {circuit.name!r} holds a channel of its own ({instruction.operation.name!r}): no device has it"
             )
     written = read_in_rotations(circuit, target, keep_places=True)
     return [

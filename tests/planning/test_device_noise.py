@@ -1,4 +1,4 @@
-"""A device's errors as channels of a memory circuit, against Aer's noise model of the circuit that the device would run."""
+"""A device's errors as channels of a memory circuit, against Aer's noise model of the pulses that would be sent."""
 
 import numpy as np
 import pytest

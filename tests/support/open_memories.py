@@ -128,7 +128,9 @@ def _averaged(circuit):
     Aer's density matrices would take one outcome.
     """
     on_average = QuantumCircuit(circuit.num_qubits)
-    emissions = {bit: index for register in circuit.cregs if register.name == "emission" for index, bit in enumerate(register)}
+    emissions = {
+        bit: index for register in circuit.cregs if register.name == "emission" for index, bit in enumerate(register)
+    }
     for instruction in circuit.data:
         where = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
         if instruction.operation.name != "measure":

@@ -156,6 +156,4 @@ def _turn(states: np.ndarray, pairs: np.ndarray, angles: np.ndarray | float) -> 
 
 def is_reset(primitive: Primitive, qubit: int) -> bool:
     """Say whether a primitive is the reset of this qubit."""
-    return (
-        isinstance(primitive, Channel) and primitive.places == (qubit,) and np.array_equal(primitive.matrix, RESET)
-    )
+    return isinstance(primitive, Channel) and primitive.places == (qubit,) and np.array_equal(primitive.matrix, RESET)

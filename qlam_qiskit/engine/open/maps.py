@@ -68,7 +68,9 @@ def emission(states, base, steps, first, end, coefficients):
 
 
 @compiled
-def add_emission_gradient(states, base, adjoint, adjoint_base, steps, first, end, coefficients, sums, trained, received):
+def add_emission_gradient(
+    states, base, adjoint, adjoint_base, steps, first, end, coefficients, sums, trained, received
+):
     """Carry dL/d(emission) back to the state and to the coefficients."""
     for element in range(first, end):
         row, coefficient = steps.elements[element, 0], steps.elements[element, 1]

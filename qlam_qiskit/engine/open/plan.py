@@ -120,9 +120,7 @@ class _Scheduler:
         if not all(isinstance(item, Group) or self._is_shared(item) for item in (earlier, new)):
             return None
         both = [item if isinstance(item, Group) else Group((item,), item.qubits) for item in (earlier, new)]
-        joined = Group(
-            both[0].primitives + both[1].primitives, qubits, both[0].ancillas | both[1].ancillas
-        )
+        joined = Group(both[0].primitives + both[1].primitives, qubits, both[0].ancillas | both[1].ancillas)
         if len(qubits) + len(joined.ancillas) > MOST_QUBITS:
             return None
         return joined if self._cost(joined) <= self._cost(earlier) + self._cost(new) else None

@@ -55,7 +55,15 @@ def open_forward_block(
                 _read(read, slot * size, queries[:, slot], query, block, numbers, reading, work, probabilities[:, slot])
             else:
                 _read(
-                    work.tape, state * size, queries[:, slot], query, block, numbers, reading, work, probabilities[:, slot]
+                    work.tape,
+                    state * size,
+                    queries[:, slot],
+                    query,
+                    block,
+                    numbers,
+                    reading,
+                    work,
+                    probabilities[:, slot],
                 )
 
 
