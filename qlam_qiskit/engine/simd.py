@@ -137,6 +137,19 @@ def put(
     return types.void(rows, types.intp, types.intp, rows.dtype), generate
 
 
+@intrinsic
+def at(typing_context: Any, table: types.Array, index: types.Integer) -> tuple[Any, Callable[..., Any]]:
+    """Read an entry of a one-dimensional array without a look at the index, whose sign numba checks every time."""
+    if not isinstance(table, types.Array) or table.ndim != 1 or table.layout != "C":
+        raise TypingError(f"entries are read from a contiguous array of one dimension, not from {table}")
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.load(builder.gep(array.data, [arguments[1]]))
+
+    return table.dtype(table, types.intp), generate
+
+
 def _element(builder: Any, arguments: Any) -> Any:
     rows, row, lane = arguments[:3]
     first = builder.bitcast(builder.gep(rows, [row]), rows.type.pointee.element.as_pointer())

@@ -13,19 +13,20 @@ import numpy as np
 from qlam_qiskit.engine.arrays import AngleRows
 from qlam_qiskit.engine.simd import Rows
 
-TURN, MAP, EMIT = 0, 1, 2
+TURN, DAMP, MAP, EMIT = 0, 1, 2, 3
+FIELDS = 8  # integers of an operation, some of them unused
 
 
 class OpenSteps(NamedTuple):
-    """What one step does, in order, and how its angle rows follow from the inputs."""
+    """What one step does, in order, and how its angle rows follow from the inputs. Arrays of one dimension."""
 
-    operations: np.ndarray  # (ops, 4) kind, then: pair table, shared?, row | map | emission, first element, end
-    pairs: np.ndarray  # (tables, 4^n / 4, 2) the strings that a turn turns into each other
-    maps: np.ndarray  # (maps, 8) bounds of each map's bases, outputs, outputs of the transpose, gradients
+    operations: np.ndarray  # FIELDS integers for each, see :mod:`.steps`
+    pairs: np.ndarray  # two rows each: the strings that a turn turns into each other
     bases: np.ndarray  # first row of each group of 4^k rows that a map acts on
-    outputs: np.ndarray  # (outputs, 3) row in its group, then the bounds of its elements
-    elements: np.ndarray  # (elements, 2) a row, and the coefficient that it is multiplied with
-    gradients: np.ndarray  # (trained elements, 3) row of the output, row of the input, coefficient
+    outputs: np.ndarray  # three integers each: a row in its group, then the bounds of its elements
+    elements: np.ndarray  # two each: a row, and the coefficient that it is multiplied with
+    transposes: np.ndarray  # four for each map: the bounds of its transpose's outputs, and of its gradients
+    gradients: np.ndarray  # three for each trained element: row of the output, row of the input, coefficient
     maps_in_step: int
     row_starts: np.ndarray  # (angle rows + 1,) where the terms of each row begin
     row_inputs: np.ndarray  # (terms,) index of an input
@@ -67,6 +68,8 @@ class OpenWork(NamedTuple):
     adjoint: Rows  # two states: before and after a map
     query_tape: Rows
     query_adjoint: Rows
+    asked: Rows  # the state that is read; backward what it receives
+    read_adjoint: Rows  # the sum of that over queries
     mean: Rows  # the sum of the states since the last reading; backward what each of them receives
     values: Rows  # 2^n rows: Z strings, or bitstring probabilities
     emitted: Rows  # sums of emissions since the last reading; backward what each of them receives

@@ -156,4 +156,13 @@ def _turn(states: np.ndarray, pairs: np.ndarray, angles: np.ndarray | float) -> 
 
 def is_reset(primitive: Primitive, qubit: int) -> bool:
     """Say whether a primitive is the reset of this qubit."""
-    return isinstance(primitive, Channel) and primitive.places == (qubit,) and np.array_equal(primitive.matrix, RESET)
+    return (
+        isinstance(primitive, Channel) and primitive.places == (qubit,) and np.array_equal(primitive.matrix, RESET)
+    )
+
+
+def damps(present: np.ndarray) -> bool:
+    """Say whether a matrix of this pattern is a channel x -> a x, y -> b y, z -> c z + d of one qubit."""
+    allowed = np.eye(4, dtype=bool)
+    allowed[2, 0] = True
+    return present.shape == (4, 4) and not (present & ~allowed).any()

@@ -17,7 +17,7 @@ from qiskit.quantum_info import Operator, SuperOp
 from qlam_qiskit.channels import is_channel
 from qlam_qiskit.engine.gate_rules import NOTHING, RULES
 from qlam_qiskit.engine.gates import synthesize
-from qlam_qiskit.engine.open.pauli import RESET, string_of, transfer_of_superoperator, transfer_of_unitary
+from qlam_qiskit.engine.open.pauli import DEPHASE, RESET, string_of, transfer_of_superoperator, transfer_of_unitary
 from qlam_qiskit.engine.open.primitives import Channel, Measurement, Primitive, Turn
 from qlam_qiskit.engine.primitives import Angle, Phase, Rotation
 from qlam_qiskit.errors import CircuitError

@@ -255,6 +255,8 @@ class OpenEngine:
                 adjoint=2 * size,
                 query_tape=(self._query.steps.maps_in_step + 1) * query_size,
                 query_adjoint=2 * query_size,
+                asked=size,
+                read_adjoint=query_size,
                 mean=size,
                 values=self.dimension,
                 emitted=self.memory.num_emissions,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from qiskit.circuit import Parameter, QuantumCircuit
 
 from qlam_qiskit.engine.angles import parameters_of
-from qlam_qiskit.engine.open.chain import MOST_QUBITS, Chain, is_reset
+from qlam_qiskit.engine.open.chain import MOST_QUBITS, Chain, damps, is_reset
 from qlam_qiskit.engine.open.gadgets import Group, Item, order_matters, take_ancillas_out
 from qlam_qiskit.engine.open.lowering import lower_open
 from qlam_qiskit.engine.open.pauli import RESET, move
@@ -120,7 +120,9 @@ class _Scheduler:
         if not all(isinstance(item, Group) or self._is_shared(item) for item in (earlier, new)):
             return None
         both = [item if isinstance(item, Group) else Group((item,), item.qubits) for item in (earlier, new)]
-        joined = Group(both[0].primitives + both[1].primitives, qubits, both[0].ancillas | both[1].ancillas)
+        joined = Group(
+            both[0].primitives + both[1].primitives, qubits, both[0].ancillas | both[1].ancillas
+        )
         if len(qubits) + len(joined.ancillas) > MOST_QUBITS:
             return None
         return joined if self._cost(joined) <= self._cost(earlier) + self._cost(new) else None
@@ -128,10 +130,13 @@ class _Scheduler:
     def _cost(self, item: Turn | Group) -> float:
         """Estimate the time of an item forward, forward again and backward, in cycles for each number of a state."""
         if isinstance(item, Turn):
-            return 5.4
+            return 4.5
         if item not in self._costs:
             present, trained = self.chain(item).pattern()
-            self._costs[item] = 3 * (1.5 + present.sum() / len(present)) + 1.3 * trained.sum() / len(present)
+            if damps(present):
+                self._costs[item] = 13.0 if trained.any() else 10.0
+            else:
+                self._costs[item] = 6 + 9 * present.sum() / len(present) + 5 * trained.sum() / len(present)
         return self._costs[item]
 
     def chain(self, group: Group, place: dict[int, int] | None = None) -> Chain:

@@ -52,19 +52,10 @@ def open_forward_block(
                 _write_emissions(work.emitted, emissions[:, slot], block, reading.lengths[slot])
             if reading.mean:
                 _take_mean(work.mean, read, slot * size, size, 1.0 / reading.lengths[slot])
-                _read(read, slot * size, queries[:, slot], query, block, numbers, reading, work, probabilities[:, slot])
+                _copy(read, slot * size, work.asked, 0, size)
             else:
-                _read(
-                    work.tape,
-                    state * size,
-                    queries[:, slot],
-                    query,
-                    block,
-                    numbers,
-                    reading,
-                    work,
-                    probabilities[:, slot],
-                )
+                _copy(work.tape, state * size, work.asked, 0, size)
+            _read(queries[:, slot], query, block, numbers, reading, work, probabilities[:, slot])
 
 
 @EntryPoint
@@ -97,6 +88,7 @@ def open_backward_block(
     )
     input_gradient, query_gradient = input_gradient[:, :, block.register], query_gradient[:, :, block.register]
     size, width, maps = 1 << 2 * block.qubits, len(update.shared.offsets), update.steps.maps_in_step
+    read_size = len(reading.z_rows) ** 2  # rows of the memory, without ancillas
     segments = (inputs.shape[1] + reading.segment - 1) // reading.segment
     half = 0
     _clear(work.adjoint, 0, size)
@@ -116,38 +108,16 @@ def open_backward_block(
                 if reading.emit:
                     _take_emissions(emission_cotangent[:, slot], work.emitted, block, reading.lengths[slot])
                 if reading.mean:
-                    _clear(work.mean, 0, size)
-                    _read_back(
-                        read,
-                        slot * size,
-                        queries[:, slot],
-                        query,
-                        block,
-                        numbers,
-                        reading,
-                        work,
-                        cotangent[:, slot],
-                        query_gradient[:, slot],
-                        work.mean,
-                        0,
-                        1.0 / reading.lengths[slot],
-                    )
+                    _copy(read, slot * size, work.asked, 0, size)
                 else:
-                    _read_back(
-                        work.tape,
-                        (t + 1) * maps * size,
-                        queries[:, slot],
-                        query,
-                        block,
-                        numbers,
-                        reading,
-                        work,
-                        cotangent[:, slot],
-                        query_gradient[:, slot],
-                        work.adjoint,
-                        half * size,
-                        1.0,
-                    )
+                    _copy(work.tape, (t + 1) * maps * size, work.asked, 0, size)
+                _read_back(
+                    queries[:, slot], query, block, numbers, reading, work, cotangent[:, slot], query_gradient[:, slot]
+                )
+                if reading.mean:
+                    _take_mean(work.asked, work.mean, 0, read_size, 1.0 / reading.lengths[slot])
+                else:
+                    _add(work.asked, 0, work.adjoint, half * size, read_size)
             if reading.mean:
                 _add(work.mean, 0, work.adjoint, half * size, size)
             half = unapply_step(
@@ -159,21 +129,21 @@ def open_backward_block(
 
 
 @compiled
-def _rotate_to_query(states, base, queries, q, query, block, numbers, size, work):
-    """Leave the state turned by V(alpha_q) on the query's tape; returns its number there."""
+def _rotate_to_query(queries, q, query, block, numbers, size, work):
+    """Leave the state that is read, turned by V(alpha_q), on the query's tape; returns its number there."""
     prepare_rows(queries, block, q, 1, query, numbers)
-    _copy(states, base, work.query_tape, 0, size)
+    _copy(work.asked, 0, work.query_tape, 0, size)
     return apply_step(work.query_tape, 0, query.steps.maps_in_step + 1, size, query, 0, work.emitted, False)
 
 
 @compiled
-def _read(states, base, queries, query, block, numbers, reading, work, probabilities):
-    """Write the bitstring probabilities (B, Q, 2^n) of a state."""
+def _read(queries, query, block, numbers, reading, work, probabilities):
+    """Write the bitstring probabilities (B, Q, 2^n) of the state that is read."""
     dimension = len(reading.z_rows)
     size = dimension * dimension
     share = constant(work.values, 1.0 / dimension)
     for q in range(queries.shape[1]):
-        state = _rotate_to_query(states, base, queries, q, query, block, numbers, size, work)
+        state = _rotate_to_query(queries, q, query, block, numbers, size, work)
         for j in range(dimension):
             store(work.values, j, share * load(work.query_tape, state * size + reading.z_rows[j]))
         _hadamard(work.values, dimension)
@@ -183,15 +153,14 @@ def _read(states, base, queries, query, block, numbers, reading, work, probabili
 
 
 @compiled
-def _read_back(
-    states, base, queries, query, block, numbers, reading, work, cotangent, query_gradient, target, target_base, share
-):
-    """Add what a reading's cotangent gives the state, times ``share``, to ``target``; collect the gradients of V."""
+def _read_back(queries, query, block, numbers, reading, work, cotangent, query_gradient):
+    """Put what a reading's cotangent gives the state in the place of that state; collect the gradients of V."""
     dimension = len(reading.z_rows)
     size = dimension * dimension
-    scale, part = constant(work.values, 1.0 / dimension), constant(work.values, share)
+    scale = constant(work.values, 1.0 / dimension)
+    _clear(work.read_adjoint, 0, size)
     for q in range(queries.shape[1]):
-        state = _rotate_to_query(states, base, queries, q, query, block, numbers, size, work)
+        state = _rotate_to_query(queries, q, query, block, numbers, size, work)
         for j in range(dimension):
             store(work.values, j, constant(work.values, 0.0))
             for lane in range(block.lanes):
@@ -203,9 +172,8 @@ def _read_back(
         _clear(query.rows.gradients, 0, len(query.shared.offsets))
         half = unapply_step(work.query_tape, state, work.query_adjoint, 0, size, query, 0, work.emitted, False)
         return_gradients(query_gradient, block, q, 1, query)
-        for j in range(size):
-            value = load(target, target_base + j) + part * load(work.query_adjoint, half * size + j)
-            store(target, target_base + j, value)
+        _add(work.query_adjoint, half * size, work.read_adjoint, 0, size)
+    _copy(work.read_adjoint, 0, work.asked, 0, size)
 
 
 @compiled

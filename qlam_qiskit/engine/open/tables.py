@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from qlam_qiskit.engine.angles import AngleFunctions
 from qlam_qiskit.engine.arrays import AngleRows
-from qlam_qiskit.engine.open.arrays import EMIT, MAP, TURN, OpenCircuit, OpenShared, OpenSteps, OpenSums
-from qlam_qiskit.engine.open.chain import Chain, ChainValues
+from qlam_qiskit.engine.open.arrays import DAMP, EMIT, FIELDS, MAP, TURN, OpenCircuit, OpenShared, OpenSteps, OpenSums
+from qlam_qiskit.engine.open.chain import Chain, ChainValues, damps
 from qlam_qiskit.engine.open.pauli import turned_pairs
 from qlam_qiskit.engine.open.plan import OpenPlan
 from qlam_qiskit.engine.open.primitives import Turn
@@ -28,6 +28,7 @@ class _Map:
     trained: np.ndarray  # (elements,)
     coefficients: np.ndarray  # (elements,)
     emissions: np.ndarray  # (emissions of the chain, 4^k)
+    damps: bool  # whether it has the form x -> a x, y -> b y, z -> c z + d
 
 
 @dataclass(frozen=True)
@@ -46,24 +47,23 @@ class CompiledOpenSteps:
         self.dtype = dtype
         rows = RowBook(plan.inputs)
         shared: list[Angle] = []
-        tables: dict[int, int] = {}
-        operations: list[tuple[int, int, int, int]] = []
+        operations: list[tuple[int, ...]] = []
         chains = [operation for operation in plan.operations if isinstance(operation, Chain)]
         self._maps, self.num_trained, self.num_coefficients = _number(chains)
         layout = _Layout(plan.num_qubits)
         waiting = iter(self._maps)
         for operation in plan.operations:
             if isinstance(operation, Turn):
-                table = tables.setdefault(operation.string, len(tables))
+                bounds = layout.pairs(operation.string)
                 if plan.depends_on_input(operation.angle):
-                    operations.append((TURN, table, 0, rows.add(operation.angle)))
+                    operations.append((TURN, *bounds, 0, rows.add(operation.angle)))
                 else:
-                    operations.append((TURN, table, 1, len(shared)))
+                    operations.append((TURN, *bounds, 1, len(shared)))
                     shared.append(operation.angle)
             else:
                 mine = next(waiting)
                 operations.extend((EMIT, *emission) for emission in layout.emissions(mine))
-                operations.append((MAP, layout.add(mine), 0, 0))
+                operations.append(layout.damping(mine) if mine.damps else layout.add(mine))
         # Angles that are not affine in the inputs are evaluated before the run, and enter as if they were inputs.
         self.evaluated = None
         if rows.nonlinear:
@@ -71,12 +71,10 @@ class CompiledOpenSteps:
         starts, indices, factors, rests = rows.affine_rows(identity=self.evaluated is not None)
         self._offsets = AngleFunctions(rests, plan.weights)
         self._shared_angles = AngleFunctions(shared, plan.weights)
-        pairs = [turned_pairs(string, plan.num_qubits) for string in tables]
         self.steps = OpenSteps(
-            operations=np.array(operations, np.int64).reshape(-1, 4),
-            pairs=np.array(pairs, np.int64).reshape(len(pairs), 4**plan.num_qubits // 4, 2),
-            maps_in_step=len(chains),
+            operations=_flat(operation + (0,) * (FIELDS - len(operation)) for operation in operations),
             **layout.arrays(),
+            maps_in_step=len(chains),
             row_starts=np.array(starts, np.int64),
             row_inputs=np.array(indices, np.int64),
             row_factors=np.array(factors, dtype),
@@ -146,16 +144,22 @@ class CompiledOpenSteps:
 
 
 def _number(chains: Sequence[Chain]) -> tuple[list[_Map], int, int]:
-    """Number the coefficients of all chains, those that depend on weights first."""
+    """Number the coefficients of all chains, those that depend on weights first.
+
+    Returns the maps, and how many coefficients are trained, and how many there are.
+    """
     patterns = [chain.pattern() for chain in chains]
-    trained_count = sum(int(trained.sum()) for _, trained in patterns)
-    emission_count = sum(len(chain.emissions) * 4 ** len(chain.qubits) for chain in chains)
-    next_emission, next_trained = trained_count, 0
-    next_fixed = trained_count + emission_count
+    damping = [damps(present) for present, _ in patterns]
+    trained = []
+    for (present, changing), damped in zip(patterns, damping, strict=True):
+        elements = _DAMPING if damped else np.array(np.nonzero(present))
+        changes = changing[tuple(elements)]
+        trained.append((elements, np.full(4, changes.any()) if damped else changes))
+    fixed = sum(int(part.sum()) for _, part in trained)
+    fixed += sum(len(chain.emissions) * 4 ** len(chain.qubits) for chain in chains)
+    next_trained, next_fixed = 0, fixed
     maps = []
-    for chain, (present, trained) in zip(chains, patterns, strict=True):
-        elements = np.array(np.nonzero(present))
-        is_trained = trained[tuple(elements)]
+    for chain, damped, (elements, is_trained) in zip(chains, damping, trained, strict=True):
         coefficients = np.empty(elements.shape[1], np.int64)
         count = int(is_trained.sum())
         coefficients[is_trained] = np.arange(next_trained, next_trained + count)
@@ -163,45 +167,63 @@ def _number(chains: Sequence[Chain]) -> tuple[list[_Map], int, int]:
         next_trained += count
         next_fixed += len(coefficients) - count
         size = (len(chain.emissions), 4 ** len(chain.qubits))
-        emissions = np.arange(next_emission, next_emission + size[0] * size[1]).reshape(size)
-        next_emission += emissions.size
-        maps.append(_Map(chain, elements, is_trained, coefficients, emissions))
-    return maps, trained_count + emission_count, next_fixed
+        emissions = np.arange(next_trained, next_trained + size[0] * size[1]).reshape(size)
+        next_trained += emissions.size
+        maps.append(_Map(chain, elements, is_trained, coefficients, emissions, damped))
+    return maps, fixed, next_fixed
+
+
+# The elements of a channel that damps, as rows and columns.
+_DAMPING = np.array([[1, 3, 2, 2], [1, 3, 2, 0]])
 
 
 class _Layout:
-    """Lays the maps of a step out as arrays of integers."""
+    """Lays the operations of a step out as arrays of integers."""
 
     def __init__(self, num_qubits: int) -> None:
         self._num_qubits = num_qubits
-        self._maps: list[tuple[int, ...]] = []
+        self._pairs: dict[int, np.ndarray] = {}
         self._bases: list[int] = []
         self._outputs: list[tuple[int, int, int]] = []
         self._elements: list[tuple[int, int]] = []
+        self._transposes: list[int] = []
         self._gradients: list[tuple[int, int, int]] = []
 
-    def add(self, mine: _Map) -> int:
-        """Lay out a map; returns its number."""
+    def pairs(self, string: int) -> tuple[int, int]:
+        """Lay out the pairs of a turn, once for each string; returns their bounds."""
+        size = 4**self._num_qubits // 4
+        if string not in self._pairs:
+            self._pairs[string] = turned_pairs(string, self._num_qubits)
+        place = list(self._pairs).index(string)
+        return place * size, (place + 1) * size
+
+    def damping(self, mine: _Map) -> tuple[int, ...]:
+        """Describe a map of the form that damping has."""
+        return DAMP, 4 ** mine.chain.qubits[0], int(mine.coefficients[0]), int(mine.trained[0])
+
+    def add(self, mine: _Map) -> tuple[int, ...]:
+        """Lay out any other map; returns its operation."""
         local = _rows(mine.chain.qubits)
         mask = sum(3 << 2 * qubit for qubit in mine.chain.qubits)
-        bounds = [len(self._bases)]
+        first_base, place = len(self._bases), len(self._transposes)
         self._bases.extend(base for base in range(4**self._num_qubits) if not base & mask)
-        bounds += [len(self._bases), len(self._outputs)]
         rows, columns = mine.elements
-        for outputs, inputs in ((rows, columns), (columns, rows)):
-            for index, row in enumerate(local):
-                own = np.flatnonzero(outputs == index)
-                first = len(self._elements)
-                self._elements.extend((int(local[inputs[k]]), int(mine.coefficients[k])) for k in own)
-                self._outputs.append((int(row), first, len(self._elements)))
-            bounds.append(len(self._outputs))
-        bounds.insert(4, bounds[3])
-        bounds.append(len(self._gradients))
+        outputs = self._add_outputs(mine, local, rows, columns)
+        transposed = self._add_outputs(mine, local, columns, rows)
+        first = len(self._gradients)
         for k in np.flatnonzero(mine.trained):
             self._gradients.append((int(local[rows[k]]), int(local[columns[k]]), int(mine.coefficients[k])))
-        bounds.append(len(self._gradients))
-        self._maps.append(tuple(bounds))
-        return len(self._maps) - 1
+        self._transposes.extend((*transposed, first, len(self._gradients)))
+        return MAP, first_base, len(self._bases), *outputs, place
+
+    def _add_outputs(self, mine: _Map, local: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> tuple[int, int]:
+        begin = len(self._outputs)
+        for index, row in enumerate(local):
+            first = len(self._elements)
+            for k in np.flatnonzero(rows == index):
+                self._elements.append((int(local[columns[k]]), int(mine.coefficients[k])))
+            self._outputs.append((int(row), first, len(self._elements)))
+        return begin, len(self._outputs)
 
     def emissions(self, mine: _Map) -> list[tuple[int, int, int]]:
         """Lay out the emissions of a map; returns for each its number and the bounds of its elements."""
@@ -216,12 +238,18 @@ class _Layout:
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by their names."""
         return {
-            "maps": np.array(self._maps, np.int64).reshape(-1, 8),
+            "pairs": _flat(pairs.ravel() for pairs in self._pairs.values()),
             "bases": np.array(self._bases, np.int64),
-            "outputs": np.array(self._outputs, np.int64).reshape(-1, 3),
-            "elements": np.array(self._elements, np.int64).reshape(-1, 2),
-            "gradients": np.array(self._gradients, np.int64).reshape(-1, 3),
+            "outputs": _flat(self._outputs),
+            "elements": _flat(self._elements),
+            "transposes": np.array(self._transposes, np.int64),
+            "gradients": _flat(self._gradients),
         }
+
+
+def _flat(entries: Iterable[Sequence[int]]) -> np.ndarray:
+    """Join tuples of integers end to end."""
+    return np.array([number for entry in entries for number in entry], np.int64)
 
 
 def _rows(qubits: Sequence[int]) -> np.ndarray:
