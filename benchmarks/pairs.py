@@ -69,6 +69,7 @@ def compare(problem: Problem, peer: str, *, pairs: int, turn_s: float) -> dict[s
         "qubits": problem.qubits,
         "steps": problem.steps,
         "batch": problem.batch,
+        "damped": problem.damped,
         "peer": peer,
         "title": FRAMEWORKS[peer].title,
         "pairs": pairs,

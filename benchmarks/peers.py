@@ -30,6 +30,9 @@ _CASES = (
     (Problem(10, 784, 64), _SCAN),
     (Problem(8, 28, 64), (*_SCAN, "pennylane_torch", "pennylane_jax", "pennylane_lightning")),
     (Problem(8, 4, 4), ("qiskit_estimator", "qiskit_adjoint")),
+    (Problem(3, 784, 64, damped=True), ("tensorcircuit_mixed",)),
+    (Problem(4, 784, 64, damped=True), ("tensorcircuit_mixed",)),
+    (Problem(3, 28, 64, damped=True), ("tensorcircuit_mixed", "pennylane_mixed")),
 )
 _NAMES = tuple(dict.fromkeys(peer for _, peers in _CASES for peer in peers))
 
@@ -92,8 +95,7 @@ def main(
         and (not steps or problem.steps in steps)
     ]
     if quick:
-        tiny = Problem(3, 3, 4)
-        cases = list(dict.fromkeys((tiny, peer) for _, peer in cases))
+        cases = list(dict.fromkeys((Problem(3, 3, 4, damped=problem.damped), peer) for problem, peer in cases))
         pairs = 1
     try:
         found = run(cases, pairs=pairs, turn_s=0.0 if quick else 0.25)

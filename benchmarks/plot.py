@@ -36,7 +36,8 @@ def draw(found: dict[str, Any], path: Path) -> None:
 
 def case_of(result: dict[str, Any]) -> str:
     """Name the case of a result."""
-    return f"n = {result['qubits']}, T = {result['steps']}, batch {result['batch']}"
+    damped = ", damped" if result.get("damped") else ""
+    return f"n = {result['qubits']}, T = {result['steps']}, batch {result['batch']}{damped}"
 
 
 def milliseconds(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """What every framework computes: one scalar loss of a batch of sequences, and its gradients.
 
-The update of the ring template (RY and RZ of the inputs on each qubit, RZZ around a ring, RX) acts T times on |0...0>;
+The update of the ring template (RY and RZ of the inputs on each qubit, RZZ around a ring, RX) acts T times on |0...0>,
+and where the problem is damped, amplitude damping of every qubit ends each update, as in the template ``damped_ring``;
 <Z> of every qubit is read once at the end, and the loss is the sum of all readouts times given random coefficients, so
 that a backward pass starts from an arbitrary cotangent, as in any training.
 """
@@ -23,6 +24,12 @@ class Problem:
     batch: int
     samples: int | None = None
     seed: int = 0
+    damped: bool = False
+
+    @property
+    def num_weights(self) -> int:
+        """Trainable angles of an update."""
+        return (3 if self.damped else 2) * self.qubits
 
     @property
     def rows(self) -> int:
@@ -35,12 +42,13 @@ class Problem:
         return [(k, (k + 1) % self.qubits) for k in range(self.qubits)]
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw inputs (S, T, 2n) and weights (2n,) in radians, and coefficients (S, n); float32, deviation 1.
+        """Draw inputs (S, T, 2n) and weights (W,) in radians, and coefficients (S, n); float32, deviation 1.
 
-        Inputs hold RY's and RZ's angle of each qubit in turn; weights those of RZZ on each pair, then of RX.
+        Inputs hold RY's and RZ's angle of each qubit in turn; weights those of RZZ on each pair, then of RX, then,
+        where qubits are damped, an angle lambda of each: it loses its excitation with probability sin^2(lambda / 2).
         """
         rng = np.random.default_rng(self.seed)
-        shapes = (self.batch, self.steps, 2 * self.qubits), (2 * self.qubits,), (self.batch, self.qubits)
+        shapes = (self.batch, self.steps, 2 * self.qubits), (self.num_weights,), (self.batch, self.qubits)
         inputs, weights, coefficients = (rng.standard_normal(shape, np.float32) for shape in shapes)
         return inputs[: self.rows].copy(), weights, coefficients[: self.rows].copy()
 
@@ -51,7 +59,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Answer:
-    """A loss and its gradients with respect to inputs (S, T, 2n) and weights (2n,)."""
+    """A loss and its gradients with respect to inputs (S, T, 2n) and weights (W,)."""
 
     loss: float
     inputs: np.ndarray

@@ -72,6 +72,18 @@ FRAMEWORKS = {
         {"tensorcircuit": "tensorcircuit-ng", "cotengra": "cotengra", **_JAX},
         _ALL_CORES,
     ),
+    "tensorcircuit_mixed": Framework(
+        "TensorCircuit-NG's DMCircuit on JAX: jit, vmap, scan",
+        "tensorcircuit_jax",
+        needs={"tensorcircuit": "tensorcircuit-ng", **_JAX},
+        environment=_ON_CPU,
+    ),
+    "pennylane_mixed": Framework(
+        "PennyLane default.mixed on torch: backprop, broadcasting",
+        "pennylane_torch",
+        {"device": "default.mixed"},
+        {"pennylane": "pennylane"},
+    ),
     "pennylane_torch": Framework(
         "PennyLane default.qubit on torch: backprop, broadcasting", "pennylane_torch", needs={"pennylane": "pennylane"}
     ),

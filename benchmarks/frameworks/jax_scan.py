@@ -18,8 +18,9 @@ Update = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 def prepare(problem: Problem, update: Update, *, tuned: bool) -> Pass:
-    """Compile ``update(states (b, 2^n), angles (b, 2n), weights (2n,))``, whose first qubit is the most significant.
+    """Compile ``update(states, angles (b, 2n), weights (W,))``, whose first qubit is the most significant.
 
+    States are (b, 2^n), or (b, 2^n, 2^n) where qubits are damped.
     ``tuned`` divides the samples among XLA's devices, and recomputes each update in the backward pass: what a step
     would otherwise keep of every gate takes longer to write and read than to compute.
     """
@@ -29,11 +30,15 @@ def prepare(problem: Problem, update: Update, *, tuned: bool) -> Pass:
     step = jax.checkpoint(update) if tuned else update
 
     def loss(inputs: jax.Array, weights: jax.Array, coefficients: jax.Array) -> jax.Array:
-        start = jnp.zeros((len(inputs), 2**n), jnp.complex64).at[:, 0].set(1)
+        shape = (len(inputs), *(2 if problem.damped else 1) * [2**n])
+        start = jnp.zeros(shape, jnp.complex64).at[(slice(None), *(len(shape) - 1) * [0])].set(1)
         states, _ = jax.lax.scan(
             lambda states, angles: (step(states, angles, weights), None), start, jnp.swapaxes(inputs, 0, 1)
         )
-        probabilities = jnp.real(states) ** 2 + jnp.imag(states) ** 2
+        if problem.damped:
+            probabilities = jnp.real(jnp.diagonal(states, axis1=1, axis2=2))
+        else:
+            probabilities = jnp.real(states) ** 2 + jnp.imag(states) ** 2
         return (coefficients * (probabilities @ signs)).sum()
 
     function: Callable[..., Any] = jax.value_and_grad(loss, (0, 1))

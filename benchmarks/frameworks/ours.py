@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,15 +11,14 @@ from qiskit import QuantumCircuit
 from benchmarks.frameworks import Pass
 from benchmarks.problem import Answer, Problem
 from qlam_qiskit.engine import Readout
-from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network import ExactExecution, MemoryConnector, MemoryNetwork
 from qlam_qiskit.templates import load_template
 
 
 def prepare(problem: Problem, precision: str = "float32") -> Pass:
-    """Compile the ring template without a query rotation, which the peers have not either."""
-    ring = load_template("ring", problem.qubits)
-    memory = MemoryCircuit(ring.update, ring.inputs, ring.weights, query=QuantumCircuit(problem.qubits))
+    """Compile the template without a query rotation, which the peers have not either."""
+    template = load_template("damped_ring" if problem.damped else "ring", problem.qubits)
+    memory = replace(template, query=QuantumCircuit(problem.qubits), query_angles=())
     readout = Readout(problem.qubits, "z_strings", max_weight=1)
     execution = ExactExecution.of(memory, readout, precision=precision)
     network = MemoryNetwork(memory, problem.steps, readout=readout, execution=execution)

@@ -1,4 +1,4 @@
-"""PennyLane on torch: default.qubit by backpropagation over a broadcast batch, lightning.qubit by its adjoint."""
+"""PennyLane on torch: default.qubit, default.mixed by backpropagation over a batch, lightning.qubit by its adjoint."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ def prepare(problem: Problem, device: str = "default.qubit") -> Pass:
                 qml.IsingZZ(weights[index], pair)
             for qubit in range(n):
                 qml.RX(weights[n + qubit], qubit)
+            if problem.damped:
+                for qubit in range(n):
+                    qml.AmplitudeDamping(torch.sin(weights[2 * n + qubit] / 2) ** 2, qubit)
         return [qml.expval(qml.Z(qubit)) for qubit in range(n)]
 
     if device == "lightning.qubit":
@@ -52,7 +55,7 @@ def prepare(problem: Problem, device: str = "default.qubit") -> Pass:
     chosen: list[int] = []
 
     def run_fast() -> Any:
-        if not chosen and device == "default.qubit":
+        if not chosen and device != "lightning.qubit":
             chosen.append(_faster(run))
             torch.set_num_threads(*chosen)
         return run()

@@ -1,4 +1,7 @@
-"""TensorCircuit-NG on JAX in complex64: the update, written with ``tc.Circuit``, is the body of a scan over time."""
+"""TensorCircuit-NG on JAX in complex64: the update, written with ``tc.Circuit``, is the body of a scan over time.
+
+Where qubits are damped it is ``tc.DMCircuit``, whose state is a density matrix.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,7 @@ def prepare(problem: Problem, tuned: bool = False) -> Pass:
         tc.set_contractor("custom", optimizer=optimizer)
     n = problem.qubits
 
-    def update(state: jax.Array, angles: jax.Array, weights: jax.Array) -> jax.Array:
-        circuit = tc.Circuit(n, inputs=state)
+    def gates(circuit: tc.Circuit, angles: jax.Array, weights: jax.Array) -> None:
         for qubit in range(n):
             if tuned:
                 circuit.u(qubit, theta=angles[2 * qubit], phi=angles[2 * qubit + 1], lbd=0.0)
@@ -38,6 +40,20 @@ def prepare(problem: Problem, tuned: bool = False) -> Pass:
             circuit.rzz(first, second, theta=weights[index])
         for qubit in range(n):
             circuit.rx(qubit, theta=weights[n + qubit])
+
+    def update(state: jax.Array, angles: jax.Array, weights: jax.Array) -> jax.Array:
+        circuit = tc.Circuit(n, inputs=state)
+        gates(circuit, angles, weights)
         return circuit.state()
 
+    def damped_update(state: jax.Array, angles: jax.Array, weights: jax.Array) -> jax.Array:
+        circuit = tc.DMCircuit(n, dminputs=state)
+        gates(circuit, angles, weights)
+        for qubit in range(n):
+            gamma = jax.numpy.sin(weights[2 * n + qubit] / 2) ** 2
+            circuit.amplitudedamping(qubit, gamma=gamma, p=1.0)
+        return circuit.densitymatrix()
+
+    if problem.damped:
+        return jax_scan.prepare(problem, jax.vmap(damped_update, (0, 0, None)), tuned=tuned)
     return jax_scan.prepare(problem, jax.vmap(update, (0, 0, None)), tuned=tuned)

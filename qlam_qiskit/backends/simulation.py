@@ -100,7 +100,7 @@ class DeviceSimulator(BackendV2):
 
     def _simulator(self, qubits: tuple[int, ...]) -> AerSimulator:
         if qubits not in self._simulators:
-            noise = NoiseModel.from_backend(_Part(self.device, qubits))
+            noise = NoiseModel.from_backend(Described(part_of_target(self.device.target, qubits)))
             self._simulators[qubits] = AerSimulator(noise_model=noise, max_parallel_experiments=0)
         return self._simulators[qubits]
 
@@ -139,12 +139,12 @@ def _active_part(circuit: QuantumCircuit) -> tuple[tuple[int, ...], QuantumCircu
     return active, dag_to_circuit(dag, copy_operations=False)
 
 
-class _Part(BackendV2):
-    """A device reduced to some of its qubits, renumbered from 0 in their order, with their calibration."""
+class Described(BackendV2):
+    """A target as the backend that a noise model is read from; it runs nothing."""
 
-    def __init__(self, device: BackendV2, qubits: tuple[int, ...]) -> None:
-        super().__init__(name=f"part of {device.name}")
-        self._target = part_of_target(device.target, qubits)
+    def __init__(self, target: Target) -> None:
+        super().__init__(name="described")
+        self._target = target
 
     @classmethod
     def _default_options(cls) -> Options:
@@ -152,14 +152,17 @@ class _Part(BackendV2):
 
     @property
     def target(self) -> Target:
+        """The target that was given."""
         return self._target
 
     @property
     def max_circuits(self) -> None:
+        """None: it runs none."""
         return
 
     def run(self, run_input: Any, **options: Any) -> None:
-        raise NotImplementedError("a part of a device describes noise; it runs nothing")
+        """Refuse to."""
+        raise NotImplementedError("a described device has noise; it runs nothing")
 
 
 class FreshSampler(BaseSamplerV2):

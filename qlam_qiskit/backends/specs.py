@@ -30,10 +30,13 @@ class _Spec(Settings):
 
 
 class ExactSpec(_Spec):
-    """The exact engine: analytic expectation values, adjoint gradients, no shots.
+    """The exact engine: analytic expectation values and adjoint gradients.
 
-    With ``device: cuda`` the memory runs on the current CUDA device, forward and backward; the embedding and the head
-    stay on the CPU, and angles, readouts and their gradients are copied between the two. ``threads`` are the CPU's.
+    With ``noise``, the name of a fake device, the memory suffers the errors of its calibration, exactly: each is a
+    channel of the circuit. With ``shots`` readouts are drawn, as many times, from exact probabilities; gradients stay
+    those of the expectation values. With ``device: cuda`` the memory runs on the current CUDA device, forward and
+    backward; the embedding and the head stay on the CPU, and angles, readouts and their gradients are copied between
+    the two. ``threads`` are the CPU's.
     """
 
     kind: Literal["exact"]
@@ -41,17 +44,14 @@ class ExactSpec(_Spec):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     device: Literal["cpu", "cuda"] = "cpu"
     gradient: Literal["adjoint"] = "adjoint"
+    noise: str | None = None
+    shots: Shots | None = None
 
     @model_validator(mode="after")
     def _threads_are_the_cpus(self) -> ExactSpec:
         if self.device == "cuda" and self.threads is not None:
             raise ValueError("threads: only with device: cpu")
         return self
-
-    @property
-    def shots(self) -> None:
-        """None: the engine computes probabilities, it does not draw from them."""
-        return
 
 
 class AerSpec(_Spec):

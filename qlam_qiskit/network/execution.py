@@ -22,6 +22,7 @@ from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 if TYPE_CHECKING:
+    from qlam_qiskit.engine.open import OpenEngine
     from qlam_qiskit.engine.torch.torch_engine import TorchEngine
 
 
@@ -46,11 +47,17 @@ class Execution(Protocol):
 
 @dataclass(frozen=True)
 class ExactExecution:
-    """The exact engine, forward and backward, on the CPU or a GPU."""
+    """An exact engine, forward and backward, on the CPU or a GPU.
+
+    With ``shots``, bitstrings are drawn from the exact probabilities by ``rng``; the gradient stays that of the
+    probabilities themselves.
+    """
 
     engine: ExactEngine | OpenEngine | TorchEngine
     readout: Readout
     readout_steps: Sequence[int] | None = None
+    shots: int | None = None
+    rng: np.random.Generator | None = None
 
     @classmethod
     def of(
@@ -58,14 +65,19 @@ class ExactExecution:
         memory: MemoryCircuit,
         readout: Readout,
         readout_steps: Sequence[int] | None = None,
+        *,
+        shots: int | None = None,
+        rng: np.random.Generator | None = None,
         **options: Any,
     ) -> ExactExecution:
         """Compile ``memory``; ``options`` are those of :func:`qlam_qiskit.engine.torch.make_engine`."""
-        return cls(make_engine(memory, **options), readout, readout_steps)
+        return cls(make_engine(memory, **options), readout, readout_steps, shots, rng)
 
     def forward(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Any]:
         """Run the engine."""
         probabilities, tape = self.engine.forward(angles, weights, queries, readout_steps=self.readout_steps)
+        if self.shots is not None:
+            probabilities = _drawn(probabilities, self.shots, self.rng or np.random.default_rng())
         return self.readout.from_probabilities(probabilities), tape
 
     def backward(self, tape: Any, cotangent: np.ndarray) -> Gradients:
@@ -118,3 +130,10 @@ def _read(readout: Readout, probabilities: torch.Tensor) -> torch.Tensor:
     return probabilities @ torch.from_numpy(matrix - constant).to(probabilities) + torch.from_numpy(constant).to(
         probabilities
     )
+
+
+def _drawn(probabilities: np.ndarray, shots: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the frequencies of bitstrings (..., D) in ``shots`` draws."""
+    exact = np.clip(probabilities.astype(np.float64), 0.0, None)
+    exact /= exact.sum(axis=-1, keepdims=True)
+    return (rng.multinomial(shots, exact) / shots).astype(probabilities.dtype)

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qlam_qiskit.backends import BackendSpec, OpenBackend, open_backend
+from qlam_qiskit.backends.devices import fake_device
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network.execution import ExactExecution, Execution
 from qlam_qiskit.network.primitives import PrimitiveExecution
+from qlam_qiskit.planning.device_noise import noisy_memory
 
 ExecutionFactory = Callable[[MemoryCircuit, Readout, int, tuple[int, ...]], Execution]
 
@@ -28,19 +30,25 @@ class BackendExecutions:
     seed: int | None = None
     _backend: OpenBackend | None = field(default=None, init=False)
     _directions: np.random.Generator = field(init=False)
+    _draws: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
         self._directions = np.random.default_rng(self.seed)
+        self._draws = np.random.default_rng(self.seed)
 
     def __call__(
         self, memory: MemoryCircuit, readout: Readout, steps: int, readout_steps: tuple[int, ...]
     ) -> Execution:
         """Make an execution of ``memory`` over ``steps`` steps, read after ``readout_steps``."""
         if self.spec.kind == "exact":
+            if self.spec.noise is not None:
+                memory = noisy_memory(memory, fake_device(self.spec.noise))
             return ExactExecution.of(
                 memory,
                 readout,
                 readout_steps,
+                shots=self.used_shots,
+                rng=self._draws,
                 device=self.spec.device,
                 precision=self.spec.precision,
                 threads=self.spec.threads,
@@ -60,10 +68,14 @@ class BackendExecutions:
     @property
     def used_shots(self) -> int | None:
         """Shots of each circuit execution; None where expectation values are exact."""
+        if self.spec.kind == "exact":
+            return self.shots or self.spec.shots
         return None if self._backend is None else self._backend.shots
 
     def generators(self) -> list[np.random.Generator]:
         """List the random generators that executions draw from, whose states a checkpoint keeps."""
+        if self.spec.kind == "exact":
+            return [] if self.used_shots is None else [self._draws]
         if self._backend is None:
             return []
         return [self._backend.rng, self._directions]

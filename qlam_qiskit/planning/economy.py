@@ -78,18 +78,33 @@ def economize(circuit: QuantumCircuit, target: Target) -> EconomicalCircuit:
     only keep runs apart. Raises PlanningError when the chain's gates are none that this module writes, or the circuit
     holds control flow.
     """
+    read = read_in_rotations(circuit, target)
+    form = one_qubit_form(target)
+    merge = _MergeRuns(form)
+    merged = PassManager([merge]).run(read)
+    return EconomicalCircuit(merged, tuple(merge.angles), tuple(circuit.parameters), tuple(merge.runs), form)
+
+
+def read_in_rotations(circuit: QuantumCircuit, target: Target, *, keep_places: bool = False) -> QuantumCircuit:
+    """Write ``circuit`` in rotations of one qubit and the chain's entangling gates, runs of rotations not merged yet.
+
+    With ``keep_places`` qubit k begins at place k of the chain and is swapped back to it in the end, whatever routing
+    moved. Raises PlanningError as :func:`economize`.
+    """
     if circuit.has_control_flow_op():
         raise PlanningError("a circuit with control flow cannot be laid out on chains")
     form, entanglers = one_qubit_form(target), entangling_gates(target)
     if form is None or (circuit.num_qubits > 1 and not entanglers):
         raise PlanningError(f"cannot write circuits in the device's gates: {', '.join(sorted(target.operation_names))}")
-    read = _read_in(circuit, target, entanglers)
-    if any(_is_free(gate.operation.params[0]) for gate in read.get_instructions("rzz")):
-        # An angle outside [0, pi/2] would fail on the device, and which one it will be is not known yet.
-        read = _read_in(circuit, target, entanglers[:1])
-    merge = _MergeRuns(form)
-    merged = PassManager([RemoveBarriers(), _FoldRZZ(), merge]).run(read)
-    return EconomicalCircuit(merged, tuple(merge.angles), tuple(circuit.parameters), tuple(merge.runs), form)
+    return _read(circuit, target, entanglers, keep_places)
+
+
+def pulses_of(run: Sequence[Gate], target: Target) -> tuple[Sequence[Gate], bool]:
+    """Return the device's gates that a run of rotations becomes, and whether their angles are parameters."""
+    form = one_qubit_form(target)
+    if any(_is_free(gate.params[0]) for gate in run if gate.params):
+        return _general(form, [Parameter(name) for name in "abc"]), True
+    return tuple(_fixed(form, run)) if run else (), False
 
 
 def one_qubit_form(target: Target) -> str | None:
@@ -106,7 +121,17 @@ def entangling_gates(target: Target) -> tuple[str, ...]:
     return (general, "rzz") if "rzz" in names else (general,)
 
 
-def _read_in(circuit: QuantumCircuit, target: Target, entanglers: tuple[str, ...]) -> QuantumCircuit:
+def _read(
+    circuit: QuantumCircuit, target: Target, entanglers: tuple[str, ...], keep_places: bool = False
+) -> QuantumCircuit:
+    read = _read_in(circuit, target, entanglers, keep_places)
+    if any(_is_free(gate.operation.params[0]) for gate in read.get_instructions("rzz")):
+        # An angle outside [0, pi/2] would fail on the device, and which one it will be is not known yet.
+        read = _read_in(circuit, target, entanglers[:1], keep_places)
+    return PassManager([RemoveBarriers(), _FoldRZZ()]).run(read)
+
+
+def _read_in(circuit: QuantumCircuit, target: Target, entanglers: tuple[str, ...], keep_places: bool) -> QuantumCircuit:
     """Rewrite ``circuit`` in rotations and entangling gates, on the chain, its parameters as simple as they were."""
     if circuit.num_qubits == 1:
         return generate_preset_pass_manager(1, basis_gates=list(_READ), seed_transpiler=0).run(circuit)
@@ -121,10 +146,26 @@ def _read_in(circuit: QuantumCircuit, target: Target, entanglers: tuple[str, ...
         optimization_level=1 if fits else 2,
         basis_gates=[*_READ, *entanglers],
         coupling_map=coupling,
-        initial_layout=list(range(circuit.num_qubits)) if fits else None,
+        initial_layout=list(range(circuit.num_qubits)) if fits or keep_places else None,
         seed_transpiler=0,
     )
-    return manager.run(circuit)
+    written = manager.run(circuit)
+    if not keep_places or fits:
+        return written
+    swaps = _sorting_swaps(written.layout.final_index_layout(), circuit)
+    return written.compose(_read_in(swaps, target, entanglers, keep_places))
+
+
+def _sorting_swaps(places: Sequence[int], circuit: QuantumCircuit) -> QuantumCircuit:
+    """Return swaps of neighbours that bring qubit k from places[k] back to place k."""
+    swaps = QuantumCircuit(circuit.num_qubits, circuit.num_clbits)
+    lying = sorted(range(len(places)), key=lambda qubit: places[qubit])
+    for end in range(len(lying) - 1, 0, -1):
+        for place in range(end):
+            if lying[place] > lying[place + 1]:
+                lying[place : place + 2] = lying[place : place + 2][::-1]
+                swaps.swap(place, place + 1)
+    return swaps
 
 
 class _FoldRZZ(TransformationPass):

@@ -91,7 +91,7 @@ def _divided(spec: BackendSpec, ranks: Ranks) -> tuple[BackendSpec, Ranks]:
     """Fit a backend to the ranks of a machine: processors, GPUs; raises ConfigurationError when it draws at random."""
     if ranks.size == 1:
         return spec, ranks
-    if spec.kind == "exact":
+    if spec.kind == "exact" and spec.shots is None:
         if spec.threads is None:
             spec = spec.model_copy(update={"threads": ranks.threads})
         return spec, ranks.on_gpus() if spec.device == "cuda" else ranks
