@@ -109,6 +109,18 @@ class OpenBackend:
 
 
 @dataclass(frozen=True)
+class SimulatedDevice(OpenBackend):
+    """A device that is simulated here with the noise of its calibration."""
+
+    def sampler(self) -> BaseSamplerV2:
+        """Return a sampler that runs circuits with resets and mid-circuit measurements too, all rows at once."""
+        from qlam_qiskit.backends.simulation import DeviceSampler, FreshSampler
+
+        shots = self.shots or _DEFAULT_SHOTS
+        return FreshSampler(lambda seed: DeviceSampler(self.backend, shots, seed), self.rng)
+
+
+@dataclass(frozen=True)
 class IdealAer(OpenBackend):
     """Aer without noise: exact where ``shots`` is None, and no transpiling of gates that it knows."""
 

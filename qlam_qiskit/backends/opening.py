@@ -12,7 +12,7 @@ import numpy as np
 
 from qlam_qiskit.backends.allowance import VARIABLE, may_run
 from qlam_qiskit.backends.devices import fake_device
-from qlam_qiskit.backends.opened import IdealAer, OpenBackend
+from qlam_qiskit.backends.opened import IdealAer, OpenBackend, SimulatedDevice
 from qlam_qiskit.backends.specs import AerSpec, BackendSpec, ExactSpec, FakeSpec, IBMSpec, ProviderSpec
 from qlam_qiskit.errors import BackendError, ConfigurationError
 from qlam_qiskit.redaction import scrub
@@ -66,7 +66,7 @@ def _simulated(
         calibrated = find_device(device)
     else:
         calibrated = fake_device(device)
-    return OpenBackend(spec.name, spec, DeviceSimulator(calibrated, method), shots, rng)
+    return SimulatedDevice(spec.name, spec, DeviceSimulator(calibrated, method), shots, rng)
 
 
 def _provided(spec: ProviderSpec, shots: int | None, rng: np.random.Generator) -> OpenBackend:

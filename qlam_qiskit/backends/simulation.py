@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.converters import circuit_to_dag, dag_to_circuit
-from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
-from qiskit.primitives.containers import PrimitiveResult, PubResult, SamplerPubLike, SamplerPubResult
+from qiskit.primitives import BackendSamplerV2, BaseEstimatorV2, BaseSamplerV2
+from qiskit.primitives.containers import DataBin, PrimitiveResult, PubResult, SamplerPubLike, SamplerPubResult
 from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPubLike
+from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.primitives.primitive_job import PrimitiveJob
 from qiskit.providers import BackendV2, JobStatus, JobV1, Options
 from qiskit.result import Result
@@ -26,8 +27,10 @@ from qiskit.result.models import ExperimentResult
 from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
-from qiskit_aer.primitives import EstimatorV2
+from qiskit_aer.primitives import EstimatorV2, SamplerV2
 
+from qlam_qiskit.backends.mid_circuit import FASTER, RESETS, final_measurements, is_open, measurements
+from qlam_qiskit.backends.open_circuits import OpenNoise
 from qlam_qiskit.backends.targets import part_of_target
 from qlam_qiskit.errors import BackendError
 
@@ -40,6 +43,10 @@ class DeviceSimulator(BackendV2):
 
     With method ``automatic`` a circuit of k active qubits runs as a density matrix when 2^k is at most the
     number of shots (a density matrix costs 4^k, trajectories cost 2^k for every shot) and k at most 12.
+
+    Circuits that reset qubits, or measure them on the way, are scheduled, so that qubits relax while they wait for a
+    reset; all others are run as they are, and their noise is that of their gates and readouts alone. Those that measure
+    on the way are to be given to :meth:`sample`, which knows their readout errors.
     """
 
     def __init__(self, device: BackendV2, method: str = "automatic") -> None:
@@ -47,6 +54,7 @@ class DeviceSimulator(BackendV2):
         self.device = device
         self._method = method
         self._simulators: dict[tuple[int, ...], AerSimulator] = {}
+        self._noise: dict[tuple[int, ...], OpenNoise] = {}
 
     @classmethod
     def _default_options(cls) -> Options:
@@ -77,7 +85,9 @@ class DeviceSimulator(BackendV2):
         for index, circuit in enumerate(circuits):
             qubits, small = _active_part(circuit)
             groups[qubits].append(index)
-            reduced.append(small)
+            if FASTER["measure"] in small.count_ops():
+                raise BackendError(f"{self.name} runs circuits with {FASTER['measure']} through its sampler only")
+            reduced.append(self._open_noise(qubits).written(small) if _resets(small) else small)
         rng = np.random.default_rng(seed_simulator)
         results: list[ExperimentResult | None] = [None] * len(circuits)
         for qubits, members in groups.items():
@@ -92,11 +102,37 @@ class DeviceSimulator(BackendV2):
                 results[index] = result
         return _FinishedJob(self, Result(backend_name=self.name, success=True, results=results))
 
+    def sample(self, pub: SamplerPub, seed: int) -> SamplerPubResult:
+        """Draw the bits of an open ISA circuit for all rows of its values; it is prepared once for all of them."""
+        qubits, small = _active_part(pub.circuit)
+        noise, rng = self._open_noise(qubits), np.random.default_rng(seed)
+        last = len(list(final_measurements(small)))
+        # Measurements on the way are drawn shot by shot: there a density matrix only costs more.
+        alone = len(measurements(small)) == last
+        method = self._choose_method(len(qubits), pub.shots) if alone else "statevector"
+        simulator = AerSimulator(
+            noise_model=noise.gates,
+            max_parallel_experiments=0,
+            method=self._method if self._method != "automatic" else method,
+        )
+        sampler = SamplerV2.from_backend(simulator, seed=_seed(rng))
+        written = SamplerPub(noise.written(small), pub.parameter_values, pub.shots)
+        drawn = sampler.run([written]).result()[0].data
+        bits = {name: drawn[name] for name in drawn}
+        noise.misread(small, bits, rng)
+        return SamplerPubResult(DataBin(**bits, shape=pub.shape), {"circuit_metadata": pub.circuit.metadata or {}})
+
     def _choose_method(self, qubits: int, shots: int) -> str:
         if self._method != "automatic":
             return self._method
         small = qubits <= _DENSITY_MATRIX_QUBITS and 2**qubits <= shots
         return "density_matrix" if small else "statevector"
+
+    def _open_noise(self, qubits: tuple[int, ...]) -> OpenNoise:
+        if qubits not in self._noise:
+            target = part_of_target(self.device.target, qubits)
+            self._noise[qubits] = OpenNoise(target, NoiseModel.from_backend(Described(target)))
+        return self._noise[qubits]
 
     def _simulator(self, qubits: tuple[int, ...]) -> AerSimulator:
         if qubits not in self._simulators:
@@ -139,6 +175,10 @@ def _active_part(circuit: QuantumCircuit) -> tuple[tuple[int, ...], QuantumCircu
     return active, dag_to_circuit(dag, copy_operations=False)
 
 
+def _resets(circuit: QuantumCircuit) -> bool:
+    return not circuit.has_control_flow_op() and bool(RESETS & circuit.count_ops().keys())
+
+
 class Described(BackendV2):
     """A target as the backend that a noise model is read from; it runs nothing."""
 
@@ -163,6 +203,33 @@ class Described(BackendV2):
     def run(self, run_input: Any, **options: Any) -> None:
         """Refuse to."""
         raise NotImplementedError("a described device has noise; it runs nothing")
+
+
+class DeviceSampler(BaseSamplerV2):
+    """A sampler on a simulated device: open circuits are prepared once for all rows, others run as they are."""
+
+    def __init__(self, simulator: DeviceSimulator, shots: int, seed: int) -> None:
+        self._simulator, self._shots, self._seed = simulator, shots, seed
+
+    def run(
+        self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None
+    ) -> PrimitiveJob[PrimitiveResult[SamplerPubResult]]:
+        """Draw ``shots`` bitstrings (a pub's own, else these, else the default) for every pub and binding."""
+        coerced = [SamplerPub.coerce(pub, shots or self._shots) for pub in pubs]
+        job = PrimitiveJob(self._run, coerced)
+        job._submit()
+        return job
+
+    def _run(self, pubs: Sequence[SamplerPub]) -> PrimitiveResult[SamplerPubResult]:
+        own = {index for index, pub in enumerate(pubs) if is_open(pub.circuit)}
+        others = [pub for index, pub in enumerate(pubs) if index not in own]
+        options = {"default_shots": self._shots, "seed_simulator": self._seed}
+        ran = iter(BackendSamplerV2(backend=self._simulator, options=options).run(others).result() if others else ())
+        rng = np.random.default_rng(self._seed)
+        results = [
+            self._simulator.sample(pub, _seed(rng)) if index in own else next(ran) for index, pub in enumerate(pubs)
+        ]
+        return PrimitiveResult(results, metadata={"version": 2})
 
 
 class FreshSampler(BaseSamplerV2):

@@ -27,10 +27,8 @@ def sampler_pubs(
     ``shots`` of each row; None leaves them to the sampler. Raises ConfigurationError for a model of several layers,
     whose second layer needs measured readouts before its angles are known.
     """
-    bound = _bound_circuits(model, tokens, query)
-    return [
-        SamplerPub.coerce((circuit.measure_all(inplace=False), {names: rows}, shots)) for circuit, names, rows in bound
-    ]
+    bound = _bound_circuits(model, tokens, query, measure=True)
+    return [SamplerPub.coerce((circuit, {names: rows}, shots)) for circuit, names, rows in bound]
 
 
 def estimator_pubs(
@@ -77,7 +75,7 @@ def _readouts(model: QLAM, values: np.ndarray) -> torch.Tensor:
 
 
 def _bound_circuits(
-    model: QLAM, tokens: torch.Tensor, query: torch.Tensor | None
+    model: QLAM, tokens: torch.Tensor, query: torch.Tensor | None, *, measure: bool = False
 ) -> Iterator[tuple[QuantumCircuit, tuple[str, ...], np.ndarray]]:
     """Yield each circuit with weights bound, the names of its free angles, and their values (N, angles)."""
     if len(model.layers) != 1:
@@ -94,7 +92,7 @@ def _bound_circuits(
     alpha = np.broadcast_to(alpha, (len(tokens), len(layer.readout_steps), *alpha.shape[2:]))
     fixed_query = layer.query_kind == "learned"
     for slot, last in enumerate(layer.readout_steps):
-        circuit = memory.unroll(last + 1)
+        circuit = memory.unroll(last + 1, measure=measure)
         inputs = memory.sequence_inputs(last + 1)
         for register in range(network.registers):
             rows = angles[:, : last + 1, register].reshape(len(tokens), -1)

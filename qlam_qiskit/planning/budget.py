@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.transpiler import Target
 
+from qlam_qiskit.backends.mid_circuit import final_measurements
+
 Floats = NDArray[np.float64]
 
 # A gate or a readout at least as bad as this is broken: calibrations write 1 for what they could not measure.
@@ -33,7 +35,7 @@ class Usage:
     entangling
         Counts of two-qubit gates, shape (n - 1,): position k is the edge between qubits k and k + 1.
     measured
-        Counts of measurements, shape (n,).
+        Counts of measurements by ``measure``, shape (n,); those by ``measure_2`` are among the gates.
     idle_s
         Seconds that each qubit waits between its first gate and the measurement, shape (n,).
     duration_s
@@ -71,38 +73,55 @@ def usage_of(circuit: QuantumCircuit, target: Target, chain: Sequence[int] | Non
     """Count what ``circuit`` uses, each gate run as early as it can be.
 
     Gates take as long as on the qubits of ``chain``; without one, as long as they typically do on the device.
+    Measurements and resets within the circuit take their time as gates do; the last measurements are made together.
     """
     n = circuit.num_qubits
-    gates: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(n, dtype=np.int64))
-    entangling: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(max(n - 1, 0), dtype=np.int64))
-    measured = np.zeros(n, dtype=np.int64)
-    durations: dict[tuple[str, tuple[int, ...] | None], float] = {}
-    clock, busy, started, readout = np.zeros(n), np.zeros(n), np.full(n, np.nan), 0.0
-    for instruction in circuit.data:
+    place = {qubit: index for index, qubit in enumerate(circuit.qubits)}
+    final = set(final_measurements(circuit))
+    counts: dict[tuple[str, tuple[int, ...]], int] = defaultdict(int)
+    durations: dict[tuple[str, tuple[int, ...]], float] = {}
+    clock, busy, started, readout = [0.0] * n, [0.0] * n, [-1.0] * n, 0.0
+    # Plain lists: circuits have tens of thousands of gates, of which numpy would take each for a calculation.
+    for position, instruction in enumerate(circuit.data):
         name = instruction.operation.name
         if name == "barrier":
             continue
-        qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
-        key = (name, None if chain is None else tuple(chain[qubit] for qubit in qubits))
+        qubits = tuple([place[qubit] for qubit in instruction.qubits])
+        key = (name, qubits)
+        counts[key] += 1
         if key not in durations:
-            durations[key] = _duration(target, *key)
+            durations[key] = _duration(target, name, None if chain is None else tuple(chain[k] for k in qubits))
         duration = durations[key]
-        if name == "measure":
-            measured[qubits] += 1
+        if position in final:
             readout = max(readout, duration)
             continue
-        begins = clock[qubits].max()
-        clock[qubits] = begins + duration
-        busy[qubits] += duration
-        started[qubits] = np.fmin(started[qubits], begins)
-        if len(qubits) == 2:
-            entangling[name][min(qubits)] += 1
-        else:
-            gates[name][qubits] += 1
-    end = clock.max(initial=0.0)
-    idle = np.where(np.isnan(started), 0.0, end - np.nan_to_num(started) - busy)
+        begins = clock[qubits[0]] if len(qubits) == 1 else max(clock[qubit] for qubit in qubits)
+        for qubit in qubits:
+            clock[qubit] = begins + duration
+            busy[qubit] += duration
+            if started[qubit] < 0:
+                started[qubit] = begins
+    end = max(clock, default=0.0)
+    idle = [max(0.0, end - first - used) if first >= 0 else 0.0 for first, used in zip(started, busy, strict=True)]
     depth = circuit.depth(lambda instruction: len(instruction.qubits) == 2 and instruction.name != "barrier")
-    return Usage(dict(gates), dict(entangling), measured, np.maximum(idle, 0.0), float(end + readout), depth)
+    return Usage(*_sorted_counts(counts, n), np.array(idle), float(end + readout), depth)
+
+
+def _sorted_counts(
+    counts: Mapping[tuple[str, tuple[int, ...]], int], n: int
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.int64]], NDArray[np.int64]]:
+    """Sort counts of operations into gates, entangling gates and measurements."""
+    gates: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(n, dtype=np.int64))
+    entangling: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(max(n - 1, 0), dtype=np.int64))
+    measured = np.zeros(n, dtype=np.int64)
+    for (name, qubits), count in counts.items():
+        if name == "measure":
+            measured[list(qubits)] += count
+        elif len(qubits) == 2:
+            entangling[name][min(qubits)] += count
+        else:
+            gates[name][list(qubits)] += count
+    return dict(gates), dict(entangling), measured
 
 
 def fidelity_of(circuit: QuantumCircuit, target: Target) -> float:

@@ -33,6 +33,7 @@ from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.planning.budget import typical_usage, usage_of
 from qlam_qiskit.planning.chains import find_chains
 from qlam_qiskit.planning.economy import economize, pulses_of, read_in_rotations
+from qlam_qiskit.backends.mid_circuit import FASTER
 
 Floats = NDArray[np.float64]
 
@@ -252,8 +253,8 @@ class Calibration:
 
         Measurements and resets within a circuit take the device's faster forms where it lists them.
         """
-        if name in ("measure", "reset") and not final and f"{name}_2" in self.target.operation_names:
-            name = f"{name}_2"
+        if name in FASTER and not final and FASTER[name] in self.target.operation_names:
+            name = FASTER[name]
         if name.startswith("measure"):
             return _misreading(*self.misread.get((name, qubits[0]), (0.0, 0.0))), None, self._seconds(name, qubits)
         error = self.errors.get((name, qubits))

@@ -18,9 +18,11 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.backends import ServiceLimits
+from qlam_qiskit.backends.mid_circuit import FASTER
 
 # Control-system instructions that the service counts for each instruction of a circuit.
 _CONTROL_INSTRUCTIONS = {"barrier": 0, "rz": 1, "delay": 1, "sx": 2, "x": 2, "rx": 2, "measure": 10, "reset": 17}
+_CONTROL_INSTRUCTIONS |= {FASTER[name]: _CONTROL_INSTRUCTIONS[name] for name in FASTER}
 _CONTROL_OF_TWO_QUBITS = 5
 _CONTROL_AT_START = 50
 
@@ -168,14 +170,13 @@ def _rows_that_fit(per_row: dict[str, float], left: dict[str, float], payload_mb
 
 
 def _control_instructions(circuit: QuantumCircuit) -> int:
-    counts = np.zeros(circuit.num_qubits, dtype=np.int64)
-    place = {qubit: index for index, qubit in enumerate(circuit.qubits)}
+    counts = dict.fromkeys(circuit.qubits, 0)
     for instruction in circuit.data:
-        two = len(instruction.qubits) > 1
-        cost = _CONTROL_INSTRUCTIONS.get(instruction.operation.name, _CONTROL_OF_TWO_QUBITS if two else 2)
-        for qubit in instruction.qubits:
-            counts[place[qubit]] += cost
-    return int(counts.max(initial=0)) + _CONTROL_AT_START
+        qubits = instruction.qubits
+        cost = _CONTROL_INSTRUCTIONS.get(instruction.operation.name, _CONTROL_OF_TWO_QUBITS if len(qubits) > 1 else 2)
+        for qubit in qubits:
+            counts[qubit] += cost
+    return max(counts.values(), default=0) + _CONTROL_AT_START
 
 
 def _encoded_mb(circuit: QuantumCircuit) -> float:

@@ -34,6 +34,7 @@ from qlam_qiskit.planning.cutting import Jobs, PlannedJob, local_jobs, service_j
 from qlam_qiskit.planning.device import calibrated_at, device_behind, lifetimes_us
 from qlam_qiskit.planning.estimating import estimator_jobs, lay_out_estimated
 from qlam_qiskit.planning.layout import LaidOut, lay_out, lay_out_transpiled
+from qlam_qiskit.backends.mid_circuit import measurements
 from qlam_qiskit.planning.tiling import Placement
 
 _DEFAULT_SHOTS = 1024
@@ -167,7 +168,7 @@ def _check(pubs: Sequence[SamplerPub]) -> None:
     if not any(pub.size for pub in pubs):
         raise PlanningError("there is nothing to plan: no circuits, or no samples")
     for index, pub in enumerate(pubs):
-        if not pub.circuit.get_instructions("measure"):
+        if not measurements(pub.circuit):
             raise PlanningError(f"circuit {index} measures nothing; add measurements")
 
 

@@ -29,6 +29,7 @@ from qiskit.transpiler import Target
 from qlam_qiskit.backends.targets import part_of_target
 from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.planning.economy import EconomicalCircuit, economize
+from qlam_qiskit.backends.mid_circuit import measurements
 
 Registers = Mapping[str, BitArray]
 ChainT = TypeVar("ChainT")
@@ -209,7 +210,7 @@ def make_tile(pub: int, start: int, rows: int, chain: Sequence[int], circuit: Qu
     """Describe a tile whose circuit measures qubit k of ``chain`` (of the device, where ``chain`` is empty) as k."""
     source = {
         instruction.clbits[0]: circuit.find_bit(instruction.qubits[0]).index
-        for instruction in circuit.get_instructions("measure")
+        for instruction in measurements(circuit)
     }
     place = (lambda qubit: chain[qubit]) if chain else (lambda qubit: qubit)
     measured = {

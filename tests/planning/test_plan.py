@@ -57,7 +57,7 @@ def test_tiling_divides_the_qpu_seconds_of_a_sample_by_eight_at_least(thousand, 
 
 
 def test_a_fake_device_costs_as_the_device_and_runs_one_sample_per_execution(thousand):
-    real = make_plan([thousand], service(FakeTorino()))
+    real = make_plan([thousand], service(FakeTorino(), max_qpu_seconds=1000))
     fake = make_plan([thousand], opened(kind="fake", name="FakeTorino"))
     for key in KEYS:
         assert fake.to_json()[key] == real.to_json()[key]
