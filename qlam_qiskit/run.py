@@ -47,7 +47,8 @@ class Run(SavedRun):
         mitigate
             Undo readout errors by the device's calibration.
         anyway
-            Send even what is over the entry's ``max_qpu_seconds`` or under its ``min_fidelity``.
+            Send even what is over the entry's ``max_qpu_seconds`` or under its ``min_fidelity`` or
+            ``min_contrast``.
         confirm
             Puts a question to a person, who may allow the same; returns the answer.
         backends

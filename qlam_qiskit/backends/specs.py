@@ -75,9 +75,16 @@ class AerSpec(_Spec):
 
 
 class _DeviceSpec(_Spec):
+    """A device: bounds above or under which nothing is sent before a person has said so.
+
+    ``min_fidelity`` is for unitary memories. ``min_contrast`` is the least ratio of the noisy to the ideal spread of
+    the readouts over samples; it is what judges a memory that forgets, whose fidelity says nothing.
+    """
+
     device: str = Field(alias="name")
     max_qpu_seconds: Annotated[float, Field(gt=0, strict=False)] | None = None
     min_fidelity: Annotated[float, Field(ge=0, le=1, strict=False)] | None = None
+    min_contrast: Annotated[float, Field(ge=0, strict=False)] | None = None
 
 
 class FakeSpec(_DeviceSpec):

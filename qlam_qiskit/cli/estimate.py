@@ -43,8 +43,8 @@ def estimate_command(
 ) -> None:
     """Plan samples of RUN for a backend: gates, fidelity, jobs, QPU time. Sends nothing.
 
-    Exit status 1 when it does not fit: over max_qpu_seconds or the allowance, under min_fidelity, or more than a
-    job can hold.
+    Exit status 1 when it does not fit: over max_qpu_seconds or the allowance, under min_fidelity or min_contrast, or
+    more than a job can hold.
 
     Example: qlam estimate runs/mnist_rows --backend fake_torino --limit 1000
     """
@@ -72,21 +72,34 @@ def _described(prepared: Prepared) -> Iterator[tuple[str, str]]:
     if plan.duration_us:
         lives = "" if None in (plan.t1_us, plan.t2_us) else f" (T1 {plan.t1_us:.0f}, T2 {plan.t2_us:.0f} us)"
         yield "duration", f"{plan.duration_us:.1f} us{lives}"
-    worst, best = plan.fidelity_range
-    spread = "" if round(worst, 2) == round(best, 2) else f" ({worst:.2f} to {best:.2f})"
-    yield "fidelity", f"{plan.estimated_fidelity:.2f}{spread}"
+    if plan.contrast is None:
+        yield "fidelity", f"{plan.estimated_fidelity:.2f}{_range(*plan.fidelity_range)}"
+    else:
+        seen = plan.contrast
+        yield "contrast", f"{seen.mean:.2f}{_range(seen.worst, seen.best)} of what it is without errors"
+        yield "shots needed", f"{seen.shots:,} to see it; {prepared.backend.shots:,} are asked for"
     tiles = f", {plan.tiles} samples side by side" if plan.tiles > 1 else ""
     yield "executions", f"{plan.executions:,} in {counted(plan.job_count, 'job')}{tiles}"
     yield "payload", f"{plan.payload_mb:.1f} MB"
     left = "" if plan.allowance_s is None else f" of {seconds(plan.allowance_s)} left"
     here = " on the device itself; none here" if prepared.backend.spec.kind == "fake" else ""
     yield "QPU time", "none: it runs on this machine" if free else f"{seconds(plan.qpu_seconds)}{left}{here}"
-    yield "verdict", _verdict(plan)
+    yield "verdict", _verdict(plan, prepared.backend.shots)
 
 
-def _verdict(plan: Plan) -> str:
+def _range(worst: float, best: float) -> str:
+    return "" if round(worst, 2) == round(best, 2) else f" ({worst:.2f} to {best:.2f})"
+
+
+def _verdict(plan: Plan, shots: int | None) -> str:
     if not plan.fits:
         return f"does not fit: {'; '.join(plan.reasons)}"
+    if plan.contrast is not None:
+        if plan.contrast.mean < _FAINT:
+            return f"fits, but hardly any signal would survive (contrast {plan.contrast.mean:.2f})"
+        if shots is not None and shots < plan.contrast.shots:
+            return f"fits, but {shots:,} shots are few: readouts would scatter more than half as far as samples differ"
+        return "fits"
     if plan.estimated_fidelity < _FAINT:
         return f"fits, but hardly any signal would survive (fidelity {plan.estimated_fidelity:.2f})"
     return "fits"

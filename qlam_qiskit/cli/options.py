@@ -72,7 +72,9 @@ sample_seed = click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), help="Fixes the shots of a simulator; default: the run's seed."
 )
 yes = click.option(
-    "--yes", is_flag=True, help="Send without asking even what is over max_qpu_seconds or under min_fidelity."
+    "--yes",
+    is_flag=True,
+    help="Send without asking even what is over max_qpu_seconds or under min_fidelity or min_contrast.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 

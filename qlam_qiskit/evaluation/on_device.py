@@ -7,25 +7,31 @@ readouts, and jobs, which plan PUBs, send them and keep what returns.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from qlam_qiskit.backends import BackendSpec, OpenBackend, open_backend
-from qlam_qiskit.errors import ConfigurationError, QlamError
+from qlam_qiskit.errors import CircuitError, ConfigurationError, PlanningError, QlamError
 from qlam_qiskit.evaluation.measured import Measured
 from qlam_qiskit.jobs import Ledger, Submission, expectations, probabilities, show, submit, wait
 from qlam_qiskit.jobs.job_state import CLOSED
 from qlam_qiskit.model.sampling import (
+    engine_arguments,
     estimator_pubs,
     readouts_from_expectations,
     readouts_from_probabilities,
     sampler_pubs,
 )
+from qlam_qiskit.planning.contrast import predict_contrast
+from qlam_qiskit.planning.device import device_behind
 from qlam_qiskit.planning.plan import Plan, make_plan
 from qlam_qiskit.runs.saved_run import Part, SavedRun
 from qlam_qiskit.words import counted, seconds
+
+# Samples whose readouts' spread is predicted.
+_CONTRAST_SAMPLES = 64
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,8 @@ class Prepared:
         Parameters
         ----------
         anyway
-            Send even what is over the entry's ``max_qpu_seconds`` or under its ``min_fidelity``.
+            Send even what is over the entry's ``max_qpu_seconds`` or under its ``min_fidelity`` or
+            ``min_contrast``.
         confirm
             Puts a question to a person, who may allow the same; returns the answer.
         report
@@ -128,7 +135,33 @@ def prepare(
         pubs = estimator_pubs(model, tokens, opened.isa, opened.shots)
     else:
         pubs = sampler_pubs(model, tokens, opened.shots)
-    return Prepared(run, opened, make_plan(pubs, opened), part, len(split))
+    plan = make_plan(pubs, opened)
+    return Prepared(run, opened, _with_contrast(plan, run, part, opened), part, len(split))
+
+
+def _with_contrast(plan: Plan, run: SavedRun, part: Part, opened: OpenBackend) -> Plan:
+    """Have the exact engine predict the contrast, for a memory that forgets or where the entry asks for it."""
+    layer = run.qlam().layers[0]
+    network, least = layer.memory.neural_network, getattr(opened.spec, "min_contrast", None)
+    calibrated = opened.spec.kind in ("fake", "ibm") or getattr(opened.spec, "noise", None) is not None
+    if not calibrated or not (network.memory.is_open or least is not None):
+        return plan
+    chains: list[tuple[int, ...] | None] = list(plan.chains())
+    if getattr(opened.spec, "primitive", "sampler") == "estimator":
+        chains = [None]
+    tokens = torch.from_numpy(run.part(part, _CONTRAST_SAMPLES).tokens(slice(None)))
+    arguments = engine_arguments(layer, tokens)
+    try:
+        contrast = predict_contrast(
+            network.memory, network.readout, device_behind(opened.backend), chains, arguments, layer.readout_steps
+        )
+    except (PlanningError, CircuitError) as error:
+        if least is None:
+            return plan
+        return replace(
+            plan, reasons=(f"min_contrast is {least:g}, and no contrast can be predicted: {error}", *plan.reasons)
+        )
+    return plan.judged_by(contrast, least)
 
 
 def check_allowed(prepared: Prepared, anyway: bool, confirm: Callable[[str], bool]) -> None:
@@ -185,7 +218,7 @@ def collect(run: SavedRun | Path | str, submission: str, ledger: Ledger, *, miti
             raise ConfigurationError("--mitigate: an estimator mitigates by its own options, set in backends.yaml")
         readouts = readouts_from_expectations(model, expectations(ledger, record.id))
     else:
-        tables = probabilities(ledger, record.id, mitigate=mitigate, proper=False)
+        tables = probabilities(ledger, record.id, mitigate=mitigate, proper=False, register="meas")
         readouts = readouts_from_probabilities(model, tables)
     origin = {"mitigated": mitigate, "submission": record.id}
     return Measured(run, model, part, split, readouts, record.backend, metadata["shots"], origin)
@@ -214,8 +247,10 @@ def summary(prepared: Prepared) -> str:
     """Say what a plan costs in one line."""
     plan = prepared.plan
     cost = "no QPU time" if plan.qpu_seconds == 0 else f"{seconds(plan.qpu_seconds)} of QPU time"
+    signal = f"fidelity {plan.estimated_fidelity:.2f}"
+    if plan.contrast is not None:
+        signal = f"contrast {plan.contrast.mean:.2f}"
     return (
         f"{counted(prepared.samples, 'sample')} on {prepared.backend.name}: {counted(plan.job_count, 'job')}, "
-        f"{plan.executions:,} executions, {plan.two_qubit_gates} two-qubit gates a circuit, fidelity "
-        f"{plan.estimated_fidelity:.2f}, {cost}"
+        f"{plan.executions:,} executions, {plan.two_qubit_gates:,} two-qubit gates a circuit, {signal}, {cost}"
     )

@@ -63,27 +63,42 @@ def expectations(ledger: Ledger, submission: str) -> list[NDArray[np.float64]]:
     return values
 
 
-def counts(ledger: Ledger, submission: str) -> list[NDArray[np.int64]]:
+def counts(ledger: Ledger, submission: str, register: str | None = None) -> list[NDArray[np.int64]]:
     """Return the counts of each logical pub: (rows, 2^n), index little-endian as in Qiskit.
 
-    The registers of a circuit are joined, the first one least significant. Raises JobError as :func:`results`.
+    Those of one ``register``, or of all that a circuit has, joined, the first one least significant. Raises JobError as
+    :func:`results`.
     """
     tables = []
     for pub in logical_results(ledger, submission):
-        bits = pub.join_data()
+        bits = pub.join_data(None if register is None else [register])
         tables.append(count_outcomes(bits).reshape(-1, 1 << bits.num_bits))
     return tables
 
 
+def bit_means(ledger: Ledger, submission: str, register: str) -> list[NDArray[np.float64]]:
+    """Return how often each bit of a register was 1, for each logical pub: (rows, bits).
+
+    It is what emissions are read by, whose register is far too wide for counts. Raises JobError as :func:`results`.
+    """
+    means = []
+    for pub in logical_results(ledger, submission):
+        bits = pub.data[register]
+        drawn = np.unpackbits(bits.array, axis=-1)[..., -bits.num_bits :]
+        means.append(drawn.mean(axis=-2)[..., ::-1].reshape(-1, bits.num_bits))
+    return means
+
+
 def probabilities(
-    ledger: Ledger, submission: str, *, mitigate: bool = False, proper: bool = True
+    ledger: Ledger, submission: str, *, mitigate: bool = False, proper: bool = True, register: str | None = None
 ) -> list[NDArray[np.float64]]:
     """Return the outcome probabilities of each logical pub: (rows, 2^n), index as in :func:`counts`.
 
-    ``mitigate`` undoes the readout errors that the device's calibration gave for the qubits each row ran on;
-    ``proper=False`` leaves the small negative values that this makes, which keeps expectations unbiased.
+    ``mitigate`` undoes the readout errors that the device's calibration gave for the qubits each row ran on, of the
+    measurements that end a circuit; ``proper=False`` leaves the small negative values that this makes, which keeps
+    expectations unbiased.
     """
-    tables = [frequencies(table) for table in counts(ledger, submission)]
+    tables = [frequencies(table) for table in counts(ledger, submission, register)]
     if not mitigate:
         return tables
     record = ledger.submission(submission)
@@ -91,7 +106,8 @@ def probabilities(
     for tiles in (tiles for job in _placement(record).jobs for tiles in job):
         for tile in tiles:
             rows = slice(tile.start, tile.start + tile.rows)
-            qubits = [qubit for register in tile.measured.values() for qubit in register]
+            chosen = tile.measured.values() if register is None else [tile.measured[register]]
+            qubits = [qubit for bits in chosen for qubit in bits]
             errors = np.array([calibration.readout.get(qubit, (0.0, 0.0)) for qubit in qubits])
             tables[tile.pub][rows] = undo_readout_errors(tables[tile.pub][rows], errors)
     return [nearest_probabilities(table) for table in tables] if proper else tables

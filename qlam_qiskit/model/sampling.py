@@ -16,6 +16,7 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.model.qlam import QLAM
 
 
@@ -44,7 +45,11 @@ def estimator_pubs(
     """
     # Estimators round 1 / precision^2 up to shots; a hair above keeps rounding errors from adding one.
     precision = shots**-0.5 * (1 + 1e-12)
-    strings = model.layers[0].memory.neural_network.readout.observables()
+    network = model.layers[0].memory.neural_network
+    strings = [
+        string.apply_layout(network.memory.memory_qubits, network.memory.update.num_qubits)
+        for string in network.readout.observables()
+    ]
     pubs = []
     for circuit, names, rows in _bound_circuits(model, tokens, query):
         ready = isa(circuit)
@@ -68,6 +73,18 @@ def readouts_from_expectations(model: QLAM, values: Sequence[np.ndarray]) -> tor
     return _readouts(model, network.readout.from_z_strings(np.stack(values, axis=1)))
 
 
+def engine_arguments(
+    layer: MemoryLayer, tokens: torch.Tensor, query: torch.Tensor | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what the exact engine takes for a layer's tokens (N, T, c), in double precision.
+
+    Angles (N, T, H, P), weights (H, W) and queries (N or 1, R or 1, H, Q, A).
+    """
+    with torch.no_grad():
+        angles, alpha = (part.double().numpy() for part in layer.angles(tokens, query))
+        return angles, layer.memory.angles().double().numpy(), alpha
+
+
 def _readouts(model: QLAM, values: np.ndarray) -> torch.Tensor:
     """Shape values (N, R * H * Q, K) as readouts."""
     times = len(model.layers[0].readout_steps)
@@ -86,9 +103,7 @@ def _bound_circuits(
     (layer,) = model.layers
     network = layer.memory.neural_network
     memory = network.memory
-    with torch.no_grad():
-        angles, alpha = (part.double().numpy() for part in layer.angles(tokens, query))
-        weights = layer.memory.angles().double().numpy()
+    angles, weights, alpha = engine_arguments(layer, tokens, query)
     alpha = np.broadcast_to(alpha, (len(tokens), len(layer.readout_steps), *alpha.shape[2:]))
     fixed_query = layer.query_kind == "learned"
     for slot, last in enumerate(layer.readout_steps):

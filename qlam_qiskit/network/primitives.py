@@ -138,7 +138,8 @@ class _SequenceCircuit:
     def __init__(self, memory: MemoryCircuit, steps: int, readout: Readout, backend: OpenBackend) -> None:
         self._backend = backend
         self._readout = readout
-        self._circuit = memory.unroll(steps)
+        self._memory_qubits = memory.memory_qubits
+        self._circuit = memory.unroll(steps, measure=backend.shots is not None)
         self._parameters = (*memory.sequence_inputs(steps), *memory.weights, *memory.query_angles)
 
     @property
@@ -152,7 +153,7 @@ class _SequenceCircuit:
 
     @cached_property
     def _runner(self) -> _Runner:
-        return _Runner(self._circuit, self._parameters, self._readout, self._backend)
+        return _Runner(self._circuit, self._parameters, self._readout, self._memory_qubits, self._backend)
 
     @cached_property
     def shifted(self) -> ParameterShift:
@@ -160,7 +161,9 @@ class _SequenceCircuit:
         return ParameterShift(
             self._circuit,
             self._parameters,
-            lambda circuit, parameters: _Runner(circuit, parameters, self._readout, self._backend).run,
+            lambda circuit, parameters: (
+                _Runner(circuit, parameters, self._readout, self._memory_qubits, self._backend).run
+            ),
         )
 
 
@@ -168,7 +171,12 @@ class _Runner:
     """Rows of parameters of one circuit through a primitive, as readouts."""
 
     def __init__(
-        self, circuit: QuantumCircuit, parameters: Sequence[Parameter], readout: Readout, backend: OpenBackend
+        self,
+        circuit: QuantumCircuit,
+        parameters: Sequence[Parameter],
+        readout: Readout,
+        qubits: Sequence[int],
+        backend: OpenBackend,
     ) -> None:
         self._parameters = tuple(parameter.name for parameter in parameters)
         self._readout = readout
@@ -176,10 +184,11 @@ class _Runner:
         if backend.shots is None:
             self._estimator = backend.estimator()
             self._isa = backend.isa(circuit)
-            self._observables = [string.apply_layout(self._isa.layout) for string in readout.observables()]
+            strings = [string.apply_layout(qubits, circuit.num_qubits) for string in readout.observables()]
+            self._observables = [string.apply_layout(self._isa.layout) for string in strings]
         else:
             self._sampler = backend.sampler()
-            self._isa = backend.isa(circuit.measure_all(inplace=False))
+            self._isa = backend.isa(circuit)
 
     def run(self, rows: np.ndarray) -> np.ndarray:
         """Run rows (N, parameters); returns readouts (N, K)."""

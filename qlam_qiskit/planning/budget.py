@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.transpiler import Target
 
-from qlam_qiskit.backends.mid_circuit import final_measurements
+from qlam_qiskit.backends.mid_circuit import RESETS, final_measurements
 
 Floats = NDArray[np.float64]
 
@@ -60,6 +61,17 @@ class Usage:
     def two_qubit_gates(self) -> int:
         """Two-qubit gates of the whole circuit."""
         return int(sum(counts.sum() for counts in self.entangling.values()))
+
+    @property
+    def resets(self) -> int:
+        """Resets of the qubit that is reset most often."""
+        return int(max((counts.max() for name, counts in self.gates.items() if name in RESETS), default=0))
+
+    def part(self, share: float) -> Usage:
+        """Return the usage of a part of the circuit, from 0 to 1, and of all its last measurements."""
+        gates = {name: counts * share for name, counts in self.gates.items()}
+        entangling = {name: counts * share for name, counts in self.entangling.items()}
+        return replace(self, gates=gates, entangling=entangling, idle_s=self.idle_s * share)
 
 
 def typical_usage(num_qubits: int, target: Target) -> Usage:
@@ -163,6 +175,13 @@ def edge_losses(usage: Usage, target: Target) -> Floats:
         loss = _loss(error)
         losses += np.where(np.isinf(loss), np.inf, counts[:, None, None] * np.nan_to_num(loss, posinf=0.0))
     return losses
+
+
+def survival(usage: Usage, target: Target, chain: Sequence[int]) -> float:
+    """Return the fidelity predicted for a circuit of that usage on a chain."""
+    qubits = qubit_losses(usage, target)[np.arange(len(chain)), list(chain)].sum()
+    edges = edge_losses(usage, target)
+    return float(np.exp(-qubits - sum(edges[k, a, b] for k, (a, b) in enumerate(pairwise(chain)))))
 
 
 def _errors_of_qubits(target: Target, name: str) -> Floats:

@@ -26,6 +26,7 @@ from qiskit.providers import BackendV2
 from qiskit.quantum_info import PTM, Kraus, Operator, SuperOp
 from qiskit.transpiler import Target
 
+from qlam_qiskit.backends.mid_circuit import FASTER
 from qlam_qiskit.backends.targets import part_of_target
 from qlam_qiskit.channels import write_step
 from qlam_qiskit.errors import PlanningError
@@ -33,7 +34,6 @@ from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.planning.budget import typical_usage, usage_of
 from qlam_qiskit.planning.chains import find_chains
 from qlam_qiskit.planning.economy import economize, pulses_of, read_in_rotations
-from qlam_qiskit.backends.mid_circuit import FASTER
 
 Floats = NDArray[np.float64]
 

@@ -28,8 +28,8 @@ from qiskit.synthesis import OneQubitEulerDecomposer
 from qiskit.transpiler import CouplingMap, PassManager, Target, TransformationPass, generate_preset_pass_manager
 from qiskit.transpiler.passes import RemoveBarriers
 
-from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.backends.mid_circuit import in_faster_forms
+from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.planning.rotations import IDENTITY, Floats, compose, euler_angles, matrix_of, rotation
 
 # A run is read in these gates: their rotations have closed forms, and their angles stay simple expressions.
@@ -76,8 +76,8 @@ def economize(circuit: QuantumCircuit, target: Target) -> EconomicalCircuit:
     """Write ``circuit`` for a chain whose qubits 0..n-1 ``target`` describes (see ``part_of_target``).
 
     Gates between neighbours stay where they are; others are routed along the chain. Barriers are dropped: they would
-    only keep runs apart. Resets and measurements within the circuit take the device's faster forms. Raises PlanningError when the chain's gates are none that this module writes, or the circuit
-    holds control flow.
+    only keep runs apart. Resets and measurements within the circuit take the device's faster forms. Raises
+    PlanningError when the chain's gates are none that this module writes, or the circuit holds control flow.
     """
     read = read_in_rotations(circuit, target)
     form = one_qubit_form(target)

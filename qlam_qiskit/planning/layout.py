@@ -11,10 +11,13 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import Target
 
 from qlam_qiskit.backends import OpenBackend, ServiceLimits
-from qlam_qiskit.planning.budget import Usage, fidelity_of, typical_usage, usage_of
+from qlam_qiskit.planning.budget import Usage, fidelity_of, survival, typical_usage, usage_of
 from qlam_qiskit.planning.chains import Chain, find_chains
 from qlam_qiskit.planning.limits import demand_of, excess_of
 from qlam_qiskit.planning.tiling import ChainWriter, Tile, deal, make_tile, sampler_pub, tiled
+
+# Chains for circuits that reset qubits are compared by what is lost between so many resets of one.
+_REMEMBERED_RESETS = 16
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,9 @@ def lay_out(
         trial = find_chains(target, typical_usage(width, target), at_most=1)[0].qubits
         usages = [usage_of(writers[index].on(trial).circuit, target) for index in members]
         heaviest = max(usages, key=lambda usage: usage.two_qubit_gates)
+        if heaviest.resets > _REMEMBERED_RESETS:
+            # Errors are forgotten; the product over thousands of gates would leave no chain but the best.
+            heaviest, min_fidelity = heaviest.part(_REMEMBERED_RESETS / heaviest.resets), 0.0
         choose = partial(find_chains, target, heaviest, min_fidelity=min_fidelity)
         laid += _fill(writers, target, choose, most, limits)
     return laid
@@ -131,6 +137,9 @@ def _tile(
         pub,
         tiles,
         max(usages, key=lambda usage: usage.duration_s),
-        tuple(chain.fidelity for *_, chain in dealt),
+        tuple(
+            survival(usage, target, chain.qubits) if usage.resets else chain.fidelity
+            for usage, (*_, chain) in zip(usages, dealt, strict=True)
+        ),
         writers,
     )

@@ -21,7 +21,7 @@ itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,12 +29,13 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.backends import AerSpec, FakeSpec, IBMSpec, OpenBackend, ServiceLimits
+from qlam_qiskit.backends.mid_circuit import is_open, measurements
 from qlam_qiskit.errors import BackendError, PlanningError
+from qlam_qiskit.planning.contrast import Contrast
 from qlam_qiskit.planning.cutting import Jobs, PlannedJob, local_jobs, service_jobs
 from qlam_qiskit.planning.device import calibrated_at, device_behind, lifetimes_us
 from qlam_qiskit.planning.estimating import estimator_jobs, lay_out_estimated
 from qlam_qiskit.planning.layout import LaidOut, lay_out, lay_out_transpiled
-from qlam_qiskit.backends.mid_circuit import measurements
 from qlam_qiskit.planning.tiling import Placement
 
 _DEFAULT_SHOTS = 1024
@@ -57,7 +58,8 @@ class Plan:
     duration_us
         Microseconds of one execution (the longest one).
     estimated_fidelity, fidelity_range
-        Predicted from the calibration: the mean over samples, and that of the worst and the best placed.
+        Predicted from the calibration: the mean over samples, and that of the worst and the best placed. For circuits
+        with resets, which forget errors, they say nothing and no bound applies to them.
     executions, job_count, payload_mb, qpu_seconds
         In all. For a fake device: as the device itself would take them.
     tiles
@@ -66,6 +68,8 @@ class Plan:
         Medians over the qubits used, in microseconds; None where the device says nothing.
     allowance_s
         QPU seconds that the service has left for us; None where nothing limits them.
+    contrast
+        What the device's errors leave of the readouts' spread, where it was predicted: see :meth:`judged_by`.
     fits, reasons
         Whether it may be sent, and if not, why.
     """
@@ -90,11 +94,22 @@ class Plan:
     t2_us: float | None
     allowance_s: float | None
     reasons: tuple[str, ...]
+    contrast: Contrast | None = None
 
     @property
     def fits(self) -> bool:
         """Whether nothing speaks against sending it."""
         return not self.reasons
+
+    def judged_by(self, contrast: Contrast, least: float | None) -> Plan:
+        """Return the plan with its contrast, which does not fit when that is under ``least``."""
+        under = least is not None and contrast.mean < least
+        reason = (f"the predicted contrast {contrast.mean:.3g} is under min_contrast {least:g}",) if under else ()
+        return replace(self, contrast=contrast, reasons=(*reason, *self.reasons))
+
+    def chains(self) -> list[tuple[int, ...]]:
+        """List the chains that samples run on, those chosen first before the others."""
+        return list(dict.fromkeys(tile.chain for job in self.placement.jobs for tiles in job for tile in tiles))
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan's figures as plain values."""
@@ -110,6 +125,7 @@ class Plan:
             "t2_us": self.t2_us,
             "estimated_fidelity": self.estimated_fidelity,
             "fidelity_range": list(self.fidelity_range),
+            "contrast": None if self.contrast is None else asdict(self.contrast),
             "tiles": self.tiles,
             "executions": self.executions,
             "jobs": self.job_count,
@@ -182,6 +198,7 @@ def _summary(opened: OpenBackend, pubs: Sequence[SamplerPub], laid: Sequence[Lai
     allowance = _allowance(opened)
     used = {qubit for item in laid for tile in item.tiles for qubit in tile.chain}
     t1, t2 = lifetimes_us(opened.backend, used)
+    forgets = any(is_open(pub.circuit) for pub in pubs[:1])
     return Plan(
         backend=opened.name,
         device=device_behind(opened.backend).name,
@@ -202,15 +219,15 @@ def _summary(opened: OpenBackend, pubs: Sequence[SamplerPub], laid: Sequence[Lai
         t1_us=t1,
         t2_us=t2,
         allowance_s=allowance,
-        reasons=(*_objections(opened, fidelity, seconds, allowance), *priced.excesses),
+        reasons=(*_objections(opened, None if forgets else fidelity, seconds, allowance), *priced.excesses),
     )
 
 
-def _objections(opened: OpenBackend, fidelity: float, seconds: float, allowance: float | None) -> list[str]:
+def _objections(opened: OpenBackend, fidelity: float | None, seconds: float, allowance: float | None) -> list[str]:
     most = getattr(opened.spec, "max_qpu_seconds", None)
     least = getattr(opened.spec, "min_fidelity", None)
     objections = []
-    if least is not None and fidelity < least:
+    if least is not None and fidelity is not None and fidelity < least:
         objections.append(f"the predicted fidelity {fidelity:.3g} is under min_fidelity {least:g}")
     if most is not None and seconds > most:
         objections.append(f"{seconds:,.0f} s of QPU time are above max_qpu_seconds {most:g}")

@@ -26,10 +26,10 @@ from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import Target
 
+from qlam_qiskit.backends.mid_circuit import final_measurements
 from qlam_qiskit.backends.targets import part_of_target
 from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.planning.economy import EconomicalCircuit, economize
-from qlam_qiskit.backends.mid_circuit import measurements
 
 Registers = Mapping[str, BitArray]
 ChainT = TypeVar("ChainT")
@@ -50,7 +50,8 @@ class Tile:
     chain
         Physical qubits, in the order of the chain; empty where the backend has no chains.
     measured
-        The physical qubit that each bit of each logical register was read from, None for a bit without one.
+        The physical qubit that each bit of each logical register is read from at the end of the circuit; None for a bit
+        that is read before, or not at all.
     """
 
     pub: int
@@ -208,10 +209,8 @@ def tiled(num_qubits: int, tiles: Sequence[Tile], writers: Mapping[int, ChainWri
 
 def make_tile(pub: int, start: int, rows: int, chain: Sequence[int], circuit: QuantumCircuit, prefix: str = "") -> Tile:
     """Describe a tile whose circuit measures qubit k of ``chain`` (of the device, where ``chain`` is empty) as k."""
-    source = {
-        instruction.clbits[0]: circuit.find_bit(instruction.qubits[0]).index
-        for instruction in measurements(circuit)
-    }
+    final = [circuit.data[position] for position in final_measurements(circuit)]
+    source = {item.clbits[0]: circuit.find_bit(item.qubits[0]).index for item in final}
     place = (lambda qubit: chain[qubit]) if chain else (lambda qubit: qubit)
     measured = {
         register.name: tuple(place(source[bit]) if bit in source else None for bit in register)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from qiskit.circuit import ClassicalRegister, Parameter, QuantumCircuit, Qubit
+from qiskit.circuit import ClassicalRegister, Measure, Parameter, QuantumCircuit, Qubit, Reset
 from qiskit.primitives import SamplerPub
 from qiskit_aer import AerSimulator
 from qiskit_aer.primitives import SamplerV2
 
 from loopback import devices
+from qlam_qiskit.backends.mid_circuit import is_open
+from qlam_qiskit.backends.simulation import DeviceSimulator
 
 _IDLE = ("barrier", "delay")
 
@@ -27,10 +29,17 @@ def sample(circuit: QuantumCircuit, values: np.ndarray, shots: int, noise: str |
     order = list(circuit.parameters)
     for number, part in enumerate(_parts(circuit)):
         small, clbits = _part_circuit(circuit, part, keep_places=noise is not None)
-        if clbits:
+        if clbits and noise is not None and is_open(small):
             columns = [order.index(parameter) for parameter in small.parameters]
             pub = SamplerPub.coerce((small, values[..., columns], shots))
-            sampler = SamplerV2.from_backend(_simulator(noise, len(part)), seed=seed + number)
+            bits = _noisy_device(noise).sample(pub, seed + number).data.c.to_bool_array(order="little")
+            drawn[..., clbits] = bits.reshape(*drawn.shape[:-1], len(clbits))
+        elif clbits:
+            small = _without_faster_forms(small)
+            columns = [order.index(parameter) for parameter in small.parameters]
+            pub = SamplerPub.coerce((small, values[..., columns], shots))
+            simulator = _simulator(noise, len(part), resets="reset" in small.count_ops())
+            sampler = SamplerV2.from_backend(simulator, seed=seed + number)
             bits = sampler.run([pub]).result()[0].data.c.to_bool_array(order="little")
             drawn[..., clbits] = bits.reshape(*drawn.shape[:-1], len(clbits))
     places = {bit: index for index, bit in enumerate(circuit.clbits)}
@@ -38,12 +47,19 @@ def sample(circuit: QuantumCircuit, values: np.ndarray, shots: int, noise: str |
 
 
 @functools.cache
-def _simulator(noise: str | None, width: int) -> AerSimulator:
+def _simulator(noise: str | None, width: int, resets: bool) -> AerSimulator:
     if noise is None:
-        return AerSimulator(max_parallel_experiments=0)
+        # With resets a state vector is simulated anew for every shot, a density matrix once.
+        method = "density_matrix" if resets and width <= 6 else "automatic"
+        return AerSimulator(max_parallel_experiments=0, method=method)
     simulator = _noisy_simulator(noise)
     simulator.set_options(method="density_matrix" if width <= 10 else "automatic")
     return simulator
+
+
+@functools.cache
+def _noisy_device(device: str) -> DeviceSimulator:
+    return DeviceSimulator(devices.fake_backend(device))
 
 
 @functools.cache
@@ -51,6 +67,17 @@ def _noisy_simulator(device: str) -> AerSimulator:
     simulator = AerSimulator.from_backend(devices.fake_backend(device))
     simulator.set_max_qubits(1000)
     return simulator
+
+
+def _without_faster_forms(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Write ``measure_2`` and ``reset_2``, which Aer does not know, as what they do without errors."""
+    plain = {"measure_2": Measure(), "reset_2": Reset()}
+    if not plain.keys() & circuit.count_ops().keys():
+        return circuit
+    written = circuit.copy_empty_like()
+    for item in circuit.data:
+        written.append(item.replace(operation=plain.get(item.operation.name, item.operation)))
+    return written
 
 
 def _parts(circuit: QuantumCircuit) -> list[list[Qubit]]:

@@ -1,0 +1,117 @@
+"""A memory that forgets on devices: planned, judged by its contrast, sent through the ledger, scored."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from qlam_qiskit.backends import load_registry
+from qlam_qiskit.errors import QlamError
+from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission
+from qlam_qiskit.evaluation.on_device import prepare, send
+from qlam_qiskit.jobs import Ledger, show
+from qlam_qiskit.plain_yaml import dump_yaml
+from qlam_qiskit.runs.saved_run import SavedRun
+from qlam_qiskit.training import load_experiment, train
+
+REGISTRY = """
+default: exact
+backends:
+  exact: {kind: exact}
+  exact_torino: {kind: exact, noise: FakeTorino}
+  torino: {kind: fake, name: FakeTorino, shots: 2000}
+  strict: {kind: fake, name: FakeTorino, shots: 2000, min_contrast: 1.5, min_fidelity: 1.0}
+  service: {kind: ibm, name: ibm_boston, shots: 1000, min_contrast: 0.2}
+"""
+
+
+@pytest.fixture
+def run(small_experiment, quiet):
+    Path("backends.yaml").write_text(REGISTRY)
+    experiment = load_experiment(small_experiment).model_dump(mode="json", exclude_none=True)
+    experiment["model"]["circuit"] = {"template": "damped_line", "qubits": 2}
+    experiment["model"]["readout"] = {"kind": "probabilities", "times": 2, "normalize": "batch", "spread": 0.3}
+    Path(small_experiment).write_text(dump_yaml(experiment))
+    train(load_experiment(small_experiment), "small", quiet)
+    return Path("runs/small")
+
+
+def submissions():
+    with Ledger() as ledger:
+        return show(ledger)
+
+
+def measured(run, submission):
+    from qlam_qiskit.evaluation.on_device import collect
+
+    with Ledger() as ledger:
+        return collect(run, submission, ledger)
+
+
+def exact_readouts(run, samples, memory=None):
+    """Return what the exact engine reads of the run's first test samples."""
+    saved = SavedRun.open(run)
+    tokens = torch.from_numpy(saved.part("test", samples).tokens(slice(None)))
+    with torch.no_grad():
+        return saved.qlam().layers[0](tokens)
+
+
+def test_a_fake_device_runs_it_and_agrees_with_the_exact_engine_up_to_its_noise(run):
+    result = evaluate(run, backend="torino", limit=12)
+    assert result["samples"] == 12
+    (submission,) = submissions()
+    read = measured(run, submission.id).readouts
+    ideal = exact_readouts(run, 12).reshape(read.shape)
+    # Four outcomes of 2,000 shots: 2^n p - 1 scatters by 0.04; the device leaves a few percent on top.
+    assert (read - ideal).abs().max() < 0.3
+    assert (read - ideal).square().mean().sqrt() < 0.1
+    mitigated = evaluate_submission(run, submission.id, mitigate=True)
+    assert mitigated["loss"] != result["loss"]
+
+
+def test_its_verdict_is_the_contrast_and_no_product_of_fidelities(run):
+    prepared = prepare(run, load_registry().spec("torino"), limit=5)
+    contrast = prepared.plan.contrast
+    assert 0.6 < contrast.worst <= contrast.mean <= contrast.best < 1.05
+    assert contrast.shots > 1
+    assert "contrast" in str(prepared) and "fidelity" not in str(prepared)
+    assert prepared.plan.to_json()["contrast"]["mean"] == contrast.mean
+    with pytest.raises(QlamError, match=r"not sent: the predicted contrast 0\.\d+ is under min_contrast 1.5; --yes"):
+        evaluate(run, backend="strict", limit=5)
+    assert submissions() == []
+    strict = prepare(run, load_registry().spec("strict"), limit=5)
+    assert not any("fidelity" in reason for reason in strict.plan.reasons)
+    with Ledger() as ledger:
+        assert send(strict, ledger, anyway=True).complete
+
+
+def test_an_estimate_says_it_in_words_and_as_json(run, run_qlam=None):
+    from click.testing import CliRunner
+
+    from qlam_qiskit.cli import qlam
+
+    said = CliRunner().invoke(qlam, ["estimate", "runs/small", "--backend", "torino", "--limit", "5"])
+    assert said.exit_code == 0, said.output
+    lines = dict(line.split(maxsplit=1) for line in said.output.splitlines())
+    assert "of what it is without errors" in lines["contrast"]
+    assert "2,000 are asked for" in lines["shots"]
+    assert lines["verdict"].startswith("fits")
+    assert "fidelity" not in lines
+    told = CliRunner().invoke(qlam, ["estimate", "runs/small", "--backend", "strict", "--limit", "5", "--json"])
+    assert told.exit_code == 1
+    plan = json.loads(told.output)
+    assert plan["fits"] is False and plan["contrast"]["mean"] < 1.5 and "min_contrast" in plan["reasons"][0]
+
+
+def test_the_service_runs_it_in_the_devices_faster_forms(run, server):
+    server.state.devices = ("ibm_boston",)
+    result = evaluate(run, backend="service", limit=6)
+    (submission,) = submissions()
+    read = measured(run, submission.id).readouts
+    ideal = exact_readouts(run, 6).reshape(read.shape)
+    # Without noise there, 1,000 shots of probabilities p scatter 4 p - 1 by 4 sqrt(p (1 - p) / 1000).
+    spread = 4 * np.sqrt(0.25 / 1000)
+    assert (read - ideal).abs().max() < 5 * spread
+    assert result["samples"] == 6
