@@ -32,7 +32,7 @@ def run(small_experiment, quiet):
     Path("backends.yaml").write_text(REGISTRY)
     experiment = load_experiment(small_experiment).model_dump(mode="json", exclude_none=True)
     experiment["model"]["circuit"] = {"template": "damped_line", "qubits": 2}
-    experiment["model"]["readout"] = {"kind": "probabilities", "times": 2, "normalize": "batch", "spread": 0.3}
+    experiment["model"]["readout"] = {"kind": "probabilities", "times": 2}
     Path(small_experiment).write_text(dump_yaml(experiment))
     train(load_experiment(small_experiment), "small", quiet)
     return Path("runs/small")
