@@ -16,18 +16,19 @@ FASTER = {"measure": "measure_2", "reset": "reset_2"}
 """The faster form of an operation within a circuit, by the names that targets list."""
 MEASUREMENTS = frozenset({"measure", FASTER["measure"]})
 RESETS = frozenset({"reset", FASTER["reset"]})
+_WITHIN = RESETS | {FASTER["measure"]}
 
 
 def measurements(circuit: QuantumCircuit) -> list[CircuitInstruction]:
     """List the measurements of a circuit, of every form."""
-    return [instruction for instruction in circuit.data if instruction.operation.name in MEASUREMENTS]
+    return [instruction for instruction in circuit.data if instruction.name in MEASUREMENTS]
 
 
 def is_open(circuit: QuantumCircuit) -> bool:
     """Whether qubits are reset, or used again after they were measured, and nothing depends on what was measured."""
     if circuit.has_control_flow_op():
         return False
-    if any(instruction.operation.name in (*RESETS, FASTER["measure"]) for instruction in circuit.data):
+    if any(instruction.name in _WITHIN for instruction in circuit.data):
         return True
     final = sum(1 for _ in final_measurements(circuit))
     return len(measurements(circuit)) > final
@@ -44,6 +45,8 @@ def final_measurements(circuit: QuantumCircuit) -> Iterator[int]:
         if name == "measure" and instruction.qubits[0] not in touched:
             yield position
         touched.update(instruction.qubits)
+        if len(touched) == circuit.num_qubits:
+            return
 
 
 def in_faster_forms(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:

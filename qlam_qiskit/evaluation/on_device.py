@@ -146,7 +146,7 @@ def _with_contrast(plan: Plan, run: SavedRun, part: Part, opened: OpenBackend) -
     calibrated = opened.spec.kind in ("fake", "ibm") or getattr(opened.spec, "noise", None) is not None
     if not calibrated or not (network.memory.is_open or least is not None):
         return plan
-    chains: list[tuple[int, ...] | None] = list(plan.chains())
+    chains: list[tuple[int, ...] | None] = list(plan.chains)
     if getattr(opened.spec, "primitive", "sampler") == "estimator":
         chains = [None]
     tokens = torch.from_numpy(run.part(part, _CONTRAST_SAMPLES).tokens(slice(None)))

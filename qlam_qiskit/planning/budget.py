@@ -92,10 +92,10 @@ def usage_of(circuit: QuantumCircuit, target: Target, chain: Sequence[int] | Non
     final = set(final_measurements(circuit))
     counts: dict[tuple[str, tuple[int, ...]], int] = defaultdict(int)
     durations: dict[tuple[str, tuple[int, ...]], float] = {}
-    clock, busy, started, readout = [0.0] * n, [0.0] * n, [-1.0] * n, 0.0
+    clock, busy, started, layers, readout = [0.0] * n, [0.0] * n, [-1.0] * n, [0] * n, 0.0
     # Plain lists: circuits have tens of thousands of gates, of which numpy would take each for a calculation.
     for position, instruction in enumerate(circuit.data):
-        name = instruction.operation.name
+        name = instruction.name
         if name == "barrier":
             continue
         qubits = tuple([place[qubit] for qubit in instruction.qubits])
@@ -107,7 +107,12 @@ def usage_of(circuit: QuantumCircuit, target: Target, chain: Sequence[int] | Non
         if position in final:
             readout = max(readout, duration)
             continue
-        begins = clock[qubits[0]] if len(qubits) == 1 else max(clock[qubit] for qubit in qubits)
+        begins = clock[qubits[0]]
+        if len(qubits) > 1:
+            begins = max([clock[qubit] for qubit in qubits])
+            depth = max([layers[qubit] for qubit in qubits]) + (len(qubits) == 2)
+            for qubit in qubits:
+                layers[qubit] = depth
         for qubit in qubits:
             clock[qubit] = begins + duration
             busy[qubit] += duration
@@ -115,8 +120,7 @@ def usage_of(circuit: QuantumCircuit, target: Target, chain: Sequence[int] | Non
                 started[qubit] = begins
     end = max(clock, default=0.0)
     idle = [max(0.0, end - first - used) if first >= 0 else 0.0 for first, used in zip(started, busy, strict=True)]
-    depth = circuit.depth(lambda instruction: len(instruction.qubits) == 2 and instruction.name != "barrier")
-    return Usage(*_sorted_counts(counts, n), np.array(idle), float(end + readout), depth)
+    return Usage(*_sorted_counts(counts, n), np.array(idle), float(end + readout), max(layers, default=0))
 
 
 def _sorted_counts(

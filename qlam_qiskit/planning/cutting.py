@@ -43,7 +43,7 @@ def service_jobs(
     """Fill jobs up to the service's limits and price them."""
     chosen = getattr(opened.spec, "rep_delay", None)
     delay = rep_delay_s(opened.backend) if chosen is None else chosen
-    demands = [_twirled(demand_of(item.pub, item.usage.duration_s, delay), opened) for item in laid]
+    demands = [_twirled(item.priced(delay), opened) for item in laid]
     jobs, excesses = split_into_jobs(demands, limits, max_seconds)
     return _cut(laid, demands, jobs, tuple(excesses), paid=True)
 

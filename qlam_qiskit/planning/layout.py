@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
+from qiskit import QuantumCircuit
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import Target
 
 from qlam_qiskit.backends import OpenBackend, ServiceLimits
 from qlam_qiskit.planning.budget import Usage, fidelity_of, survival, typical_usage, usage_of
 from qlam_qiskit.planning.chains import Chain, find_chains
-from qlam_qiskit.planning.limits import demand_of, excess_of
+from qlam_qiskit.planning.limits import Demand, demand_of, excess_of
 from qlam_qiskit.planning.tiling import ChainWriter, Tile, deal, make_tile, sampler_pub, tiled
 
 # Chains for circuits that reset qubits are compared by what is lost between so many resets of one.
@@ -29,6 +30,16 @@ class LaidOut:
     usage: Usage
     fidelities: tuple[float, ...]
     writers: Mapping[int, ChainWriter] = field(default_factory=dict)
+    usages: tuple[Usage, ...] = ()
+
+    @cached_property
+    def demand(self) -> Demand:
+        """What the pub asks of a job, but for its time; encoding it takes long, and is done once."""
+        return demand_of(self.pub, 0.0, 0.0, self.usages)
+
+    def priced(self, rep_delay_s: float) -> Demand:
+        """Return what the pub asks of a job, executed with a delay."""
+        return replace(self.demand, row_seconds=self.pub.shots * (rep_delay_s + self.usage.duration_s))
 
     def apart(self) -> list[LaidOut]:
         """Return every tile as a physical pub of its own, on the chain that it has among the others."""
@@ -61,8 +72,8 @@ def lay_out(
     for (width, _), members in groups.items():
         writers = {index: ChainWriter(pubs[index], target) for index in members}
         trial = find_chains(target, typical_usage(width, target), at_most=1)[0].qubits
-        usages = [usage_of(writers[index].on(trial).circuit, target) for index in members]
-        heaviest = max(usages, key=lambda usage: usage.two_qubit_gates)
+        circuits = [writers[index].on(trial).circuit for index in members]
+        heaviest = usage_of(max(circuits, key=QuantumCircuit.num_nonlocal_gates), target)
         if heaviest.resets > _REMEMBERED_RESETS:
             # Errors are forgotten; the product over thousands of gates would leave no chain but the best.
             heaviest, min_fidelity = heaviest.part(_REMEMBERED_RESETS / heaviest.resets), 0.0
@@ -105,7 +116,7 @@ def _fill(
     members = list(writers)
     while members:
         item = _tile(writers, members[: len(chains)], target, chains, choose)
-        excess = excess_of(demand_of(item.pub, 0.0, 0.0), limits)
+        excess = excess_of(item.demand, limits)
         if excess > 1 and len(chains) > 1:
             chains = chains[: max(1, int(min(len(chains) - 1, len(item.tiles) / excess)))]
             continue
@@ -132,7 +143,7 @@ def _tile(
         for number, (index, start, rows, chain) in enumerate(dealt)
     )
     pub = tiled(target.num_qubits, tiles, writers, writers[members[0]].pub.shots)
-    usages = [usage_of(writers[tile.pub].on(tile.chain).circuit, target, tile.chain) for tile in tiles]
+    usages = [writers[tile.pub].usage(tile.chain) for tile in tiles]
     return LaidOut(
         pub,
         tiles,
@@ -142,4 +153,5 @@ def _tile(
             for usage, (*_, chain) in zip(usages, dealt, strict=True)
         ),
         writers,
+        tuple(usages),
     )

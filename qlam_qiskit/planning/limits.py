@@ -19,6 +19,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.backends import ServiceLimits
 from qlam_qiskit.backends.mid_circuit import FASTER
+from qlam_qiskit.planning.budget import Usage
 
 # Control-system instructions that the service counts for each instruction of a circuit.
 _CONTROL_INSTRUCTIONS = {"barrier": 0, "rz": 1, "delay": 1, "sx": 2, "x": 2, "rx": 2, "measure": 10, "reset": 17}
@@ -29,6 +30,8 @@ _CONTROL_AT_START = 50
 _SECONDS_OF_A_JOB = 2.0
 _QUICK_SECONDS_OF_AN_EXECUTION = 0.00035
 _DEFAULT_PRECISION = 0.015625
+# Values of which the encoded size is measured at most; that of others is the same, for it is noise to a compressor.
+_MEASURED_VALUES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -71,16 +74,19 @@ class Share:
     last: int
 
 
-def demand_of(pub: SamplerPub, duration_s: float, rep_delay_s: float) -> Demand:
-    """Measure what ``pub`` asks for, its payload by encoding it as the service's client does."""
+def demand_of(pub: SamplerPub, duration_s: float, rep_delay_s: float, usages: Sequence[Usage] = ()) -> Demand:
+    """Measure what ``pub`` asks for, its payload by encoding it as the service's client does.
+
+    ``usages`` are those of the circuit's disjoint parts, where they are known.
+    """
     values = pub.parameter_values.as_array(pub.circuit.parameters)
     return Demand(
         shots=pub.shots,
         rows=pub.size,
         payload_mb=_encoded_mb(pub.circuit),
-        row_payload_mb=_array_mb(values) / max(pub.size, 1),
+        row_payload_mb=_row_mb(values.reshape(pub.size, -1)),
         row_seconds=pub.shots * (rep_delay_s + duration_s),
-        row_instructions=_control_instructions(pub.circuit),
+        row_instructions=_control_of_usages(usages) if usages else _control_instructions(pub.circuit),
         row_parameters=values.shape[-1],
     )
 
@@ -179,10 +185,31 @@ def _control_instructions(circuit: QuantumCircuit) -> int:
     return max(counts.values(), default=0) + _CONTROL_AT_START
 
 
+def _control_of_usages(usages: Sequence[Usage]) -> int:
+    return max(int(_control_of_usage(usage).max(initial=0)) for usage in usages) + _CONTROL_AT_START
+
+
+def _control_of_usage(usage: Usage) -> np.ndarray:
+    """Count control instructions of each qubit."""
+    counts = usage.measured * _CONTROL_INSTRUCTIONS["measure"]
+    for name, of_qubits in usage.gates.items():
+        counts = counts + of_qubits * _CONTROL_INSTRUCTIONS.get(name, 2)
+    for of_edges in usage.entangling.values():
+        counts[:-1] += of_edges * _CONTROL_OF_TWO_QUBITS
+        counts[1:] += of_edges * _CONTROL_OF_TWO_QUBITS
+    return counts
+
+
 def _encoded_mb(circuit: QuantumCircuit) -> float:
     buffer = io.BytesIO()
     qpy.dump(circuit, buffer)
     return len(base64.b64encode(zlib.compress(buffer.getvalue()))) / 1e6
+
+
+def _row_mb(values: np.ndarray) -> float:
+    """Return the size of a row of values as sent; of very many values the first rows are measured."""
+    measured = values[: max(1, _MEASURED_VALUES // max(1, values.shape[-1]))]
+    return _array_mb(measured) / max(len(measured), 1)
 
 
 def _array_mb(values: np.ndarray) -> float:

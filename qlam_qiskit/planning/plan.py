@@ -20,8 +20,9 @@ itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,8 @@ class Plan:
     ----------
     backend, device, calibrated
         The entry's name, the device's, and the time of its calibration (ISO 8601; None without one).
-    jobs, placement
-        What to run, in order, and where each sample is in it.
+    chains
+        The chains that samples run on, in the order in which they were chosen.
     circuits
         Different circuits that are sent, each with rows of parameter values.
     two_qubit_gates, two_qubit_depth
@@ -77,8 +78,7 @@ class Plan:
     backend: str
     device: str
     calibrated: str | None
-    jobs: tuple[PlannedJob, ...]
-    placement: Placement
+    chains: tuple[tuple[int, ...], ...]
     circuits: int
     two_qubit_gates: int
     two_qubit_depth: int
@@ -94,7 +94,22 @@ class Plan:
     t2_us: float | None
     allowance_s: float | None
     reasons: tuple[str, ...]
+    make_run: Callable[[], tuple[Jobs, Placement]] = field(repr=False, compare=False)
     contrast: Contrast | None = None
+
+    @property
+    def jobs(self) -> tuple[PlannedJob, ...]:
+        """What to run, in order: written out when it is first asked for, which estimates do not."""
+        return self._run[0].jobs
+
+    @property
+    def placement(self) -> Placement:
+        """Where each sample is in the jobs."""
+        return self._run[1]
+
+    @cached_property
+    def _run(self) -> tuple[Jobs, Placement]:
+        return self.make_run()
 
     @property
     def fits(self) -> bool:
@@ -106,10 +121,6 @@ class Plan:
         under = least is not None and contrast.mean < least
         reason = (f"the predicted contrast {contrast.mean:.3g} is under min_contrast {least:g}",) if under else ()
         return replace(self, contrast=contrast, reasons=(*reason, *self.reasons))
-
-    def chains(self) -> list[tuple[int, ...]]:
-        """List the chains that samples run on, those chosen first before the others."""
-        return list(dict.fromkeys(tile.chain for job in self.placement.jobs for tiles in job for tile in tiles))
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan's figures as plain values."""
@@ -151,27 +162,31 @@ def make_plan(
         laid = lay_out_estimated(pubs, opened)
         if not laid:
             raise PlanningError("there is nothing to plan: no circuits, or no samples")
-        run = estimator_jobs(laid, opened)
-        return _summary(opened, pubs, laid, run, run)
+        priced = estimator_jobs(laid, opened)
+        return _summary(opened, pubs, laid, lambda: priced, priced)
     pubs = [_with_shots(pub, opened) for pub in pubs]
     _check(pubs)
     spec, target = opened.spec, opened.backend.target
     match spec:
         case IBMSpec():
             laid = lay_out(pubs, target, limits=spec.limits, most=tiles, min_fidelity=spec.min_fidelity or 0.0)
-            run = priced = service_jobs(laid, opened, spec.limits, spec.max_execution_time)
+            priced = service_jobs(laid, opened, spec.limits, spec.max_execution_time)
         case FakeSpec():
             limits = ServiceLimits()
             laid = lay_out(pubs, target, limits=limits, most=tiles, min_fidelity=spec.min_fidelity or 0.0)
             priced = service_jobs(laid, opened, limits, None)
-            run = local_jobs([single for item in laid for single in item.apart()])
+            return _summary(opened, pubs, laid, lambda: local_jobs(_apart(laid)), priced)
         case AerSpec(noise=str()):
             laid = lay_out(pubs, target, limits=ServiceLimits(), most=1)
-            run = priced = local_jobs(laid)
+            priced = local_jobs(laid)
         case _:
             laid = lay_out_transpiled(pubs, opened)
-            run = priced = local_jobs(laid)
-    return _summary(opened, pubs, laid, run, priced)
+            priced = local_jobs(laid)
+    return _summary(opened, pubs, laid, lambda: priced, priced)
+
+
+def _apart(laid: Sequence[LaidOut]) -> list[LaidOut]:
+    return [single for item in laid for single in item.apart()]
 
 
 def _with_shots(pub: SamplerPub, opened: OpenBackend) -> SamplerPub:
@@ -188,9 +203,16 @@ def _check(pubs: Sequence[SamplerPub]) -> None:
             raise PlanningError(f"circuit {index} measures nothing; add measurements")
 
 
-def _summary(opened: OpenBackend, pubs: Sequence[SamplerPub], laid: Sequence[LaidOut], run: Jobs, priced: Jobs) -> Plan:
+def _summary(
+    opened: OpenBackend, pubs: Sequence[SamplerPub], laid: Sequence[LaidOut], run: Callable[[], Jobs], priced: Jobs
+) -> Plan:
     largest = max((item.usage for item in laid), key=lambda usage: usage.two_qubit_gates)
     fidelities = np.array([fidelity for item in laid for fidelity in item.fidelities])
+
+    def make_run() -> tuple[Jobs, Placement]:
+        jobs = run()
+        return jobs, Placement(tuple(pub.shape for pub in pubs), registers, jobs.tiles)
+
     samples = np.array([tile.rows for item in laid for tile in item.tiles])
     registers = tuple({register.name: register.size for register in pub.circuit.cregs} for pub in pubs)
     seconds = sum(job.qpu_seconds for job in priced.jobs)
@@ -203,8 +225,7 @@ def _summary(opened: OpenBackend, pubs: Sequence[SamplerPub], laid: Sequence[Lai
         backend=opened.name,
         device=device_behind(opened.backend).name,
         calibrated=calibrated_at(opened.backend),
-        jobs=run.jobs,
-        placement=Placement(tuple(pub.shape for pub in pubs), registers, run.tiles),
+        chains=tuple(dict.fromkeys(tile.chain for item in laid for tile in item.tiles)),
         circuits=len(laid),
         two_qubit_gates=largest.two_qubit_gates,
         two_qubit_depth=largest.two_qubit_depth,
@@ -219,6 +240,7 @@ def _summary(opened: OpenBackend, pubs: Sequence[SamplerPub], laid: Sequence[Lai
         t1_us=t1,
         t2_us=t2,
         allowance_s=allowance,
+        make_run=make_run,
         reasons=(*_objections(opened, None if forgets else fidelity, seconds, allowance), *priced.excesses),
     )
 

@@ -12,7 +12,7 @@ parameter values; rows that are left over repeat a sample and are thrown away.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -29,6 +29,7 @@ from qiskit.transpiler import Target
 from qlam_qiskit.backends.mid_circuit import final_measurements
 from qlam_qiskit.backends.targets import part_of_target
 from qlam_qiskit.errors import PlanningError
+from qlam_qiskit.planning.budget import Usage, usage_of
 from qlam_qiskit.planning.economy import EconomicalCircuit, economize
 
 Registers = Mapping[str, BitArray]
@@ -146,11 +147,20 @@ class ChainWriter:
     def __init__(self, pub: SamplerPub, target: Target) -> None:
         self.pub = pub
         self._target = target
+        self._usages: dict[tuple[int, tuple[float | None, ...]], Usage] = {}
         self._written: dict[Any, tuple[EconomicalCircuit, NDArray[np.float64]]] = {}
 
     def on(self, chain: Sequence[int]) -> EconomicalCircuit:
         """Return the circuit for ``chain``, on qubits 0..n-1 that stand for the chain's."""
         return self._write(chain)[0]
+
+    def usage(self, chain: Sequence[int]) -> Usage:
+        """Return what the circuit uses on ``chain``; chains whose gates take equally long share it."""
+        circuit = self.on(chain).circuit
+        lasting = tuple(_durations(self._target, chain))
+        if (known := self._usages.get((id(circuit), lasting))) is None:
+            known = self._usages[id(circuit), lasting] = usage_of(circuit, self._target, chain)
+        return known
 
     def values(self, chain: Sequence[int]) -> NDArray[np.float64]:
         """Return the values of that circuit's angles for all rows of the pub, shape (rows, angles)."""
@@ -229,6 +239,14 @@ def sampler_pub(circuit: QuantumCircuit, values: NDArray[np.float64], shots: int
     if not circuit.num_parameters:
         return SamplerPub(circuit, BindingsArray(shape=(len(values),)), shots)
     return SamplerPub.coerce((circuit, values, shots))
+
+
+def _durations(target: Target, chain: Sequence[int]) -> Iterator[float | None]:
+    """Yield how long every operation on a chain's qubits and edges takes."""
+    for name in target.operation_names:
+        placed = target[name]
+        for qubits in (*((qubit,) for qubit in chain), *pairwise(chain), *((b, a) for a, b in pairwise(chain))):
+            yield getattr((placed or {}).get(qubits), "duration", None)
 
 
 def _gates_between(target: Target, first: int, second: int) -> frozenset[tuple[str, bool]]:
