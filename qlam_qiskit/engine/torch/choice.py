@@ -9,7 +9,7 @@ from qlam_qiskit.engine.open import OpenEngine
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 if TYPE_CHECKING:
-    from qlam_qiskit.engine.torch.open_engine import TorchOpenEngine
+    from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
     from qlam_qiskit.engine.torch.torch_engine import TorchEngine
 
 
@@ -25,7 +25,7 @@ def make_engine(
         engine = OpenEngine if memory.is_open else ExactEngine
         return engine(memory, precision=precision, threads=threads)
     if memory.is_open:
-        from qlam_qiskit.engine.torch.open_engine import TorchOpenEngine
+        from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
 
         return TorchOpenEngine(memory, precision=precision, device=device)
     from qlam_qiskit.engine.torch.torch_engine import TorchEngine

@@ -7,6 +7,7 @@ are, backward, the gradients of these matrices, from the states before and the a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,19 +24,18 @@ class _Window:
 
     def __init__(self, layer: WindowLayer, columns: slice, num_qubits: int, like: torch.Tensor) -> None:
         self.columns = columns
-        parts = [turn_matrices(turn, layer.first, layer.count) for turn in layer.operations]
-        self._turned, self._generators = (torch.from_numpy(np.stack(part)).to(like) for part in zip(*parts, strict=True))
-        self._one = torch.eye(4**layer.count).to(like)
-        self.numbers = self._one.numel()
+        # Turns of single qubits are multiplied qubit by qubit, which takes less room, and joined at the end.
+        alone = all(len(turn.qubits) == 1 for turn in layer.operations)
+        parts = [(layer.first + k, 1) for k in range(layer.count)] if alone else [(layer.first, layer.count)]
+        self._factors = [_Product.of(layer, first, count, like) for first, count in parts]
+        self.numbers = 4 ** (2 * layer.count) * (2 if alone else 4 * len(layer.operations))
         self._shape = (4 ** (num_qubits - layer.first - layer.count), 4**layer.count, 4**layer.first)
 
     def coefficients(self, angles: torch.Tensor) -> torch.Tensor:
         """Multiply the turns of angles (..., A) to one matrix."""
-        cosines, sines = angles.cos() - 1, angles.sin()
-        result: torch.Tensor | None = None
-        for k, (turned, generator) in enumerate(zip(self._turned, self._generators, strict=True)):
-            change = cosines[..., k, None, None] * turned + sines[..., k, None, None] * generator
-            result = self._one + change if result is None else result + change @ result
+        result = self._factors[0].matrix(angles)
+        for factor in self._factors[1:]:
+            result = _kronecker(factor.matrix(angles), result)
         return result
 
     def apply(self, states: torch.Tensor, matrices: torch.Tensor, transposed: bool = False) -> torch.Tensor:
@@ -57,6 +57,39 @@ class _Window:
         above, own, below = self._shape
         r, adjoint = (part.reshape(-1, above, own, below).transpose(1, 2).flatten(2) for part in (before, adjoints))
         return torch.bmm(adjoint, r.mT).view(*before.shape[:-1], own, own)
+
+
+@dataclass(frozen=True)
+class _Product:
+    """A product of turns on a few qubits: each is 1 + (cos(t) - 1) A + sin(t) G, with its place among the angles."""
+
+    places: list[int]
+    turned: list[torch.Tensor]
+    generators: list[torch.Tensor]
+    one: torch.Tensor
+
+    @classmethod
+    def of(cls, layer: WindowLayer, first: int, count: int, like: torch.Tensor) -> _Product:
+        """Take those turns of a layer that act on ``count`` qubits from ``first`` on."""
+        qubits = set(range(first, first + count))
+        places = [k for k, turn in enumerate(layer.operations) if turn.qubits <= qubits]
+        parts = [turn_matrices(layer.operations[k], first, count) for k in places]
+        turned, generators = ([torch.from_numpy(pair[k]).to(like) for pair in parts] for k in (0, 1))
+        return cls(places, turned, generators, torch.eye(4**count).to(like))
+
+    def matrix(self, angles: torch.Tensor) -> torch.Tensor:
+        """Multiply the turns of angles (..., A): (..., 4^k, 4^k)."""
+        result = self.one.expand(*angles.shape[:-1], -1, -1)
+        for place, turned, generator in zip(self.places, self.turned, self.generators, strict=True):
+            angle = angles[..., place, None, None]
+            result = result + ((angle.cos() - 1) * turned + angle.sin() * generator) @ result
+        return result
+
+
+def _kronecker(high: torch.Tensor, low: torch.Tensor) -> torch.Tensor:
+    """Join matrices on high and low qubits, (..., K, K) and (..., L, L), to (..., K L, K L)."""
+    joined = high[..., :, None, :, None] * low[..., None, :, None, :]
+    return joined.flatten(-4, -3).flatten(-2, -1)
 
 
 class _Pairs:
@@ -88,9 +121,7 @@ class _Pairs:
 class OpenSteps:
     """One circuit's steps on a device, in its precision; ``angles`` are those that inputs change, in their order."""
 
-    def __init__(
-        self, plan: OpenPlan, weights: Sequence[Parameter], device: torch.device, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, plan: OpenPlan, weights: Sequence[Parameter], device: torch.device, dtype: torch.dtype) -> None:
         self.size = 4**plan.num_qubits
         self.angles: list[Angle] = []
         self.shared: dict[int, SharedMatrix] = {}  # by the number of their layer
@@ -114,8 +145,8 @@ class OpenSteps:
     @property
     def numbers(self) -> int:
         """Numbers that a step of one sample holds at work, approximately, backward: states, adjoints, matrices."""
-        turns = sum(layer.numbers * 4 * (layer.columns.stop - layer.columns.start) for layer in self._layers if layer)
-        return 2 * (len(self._layers) + 1) * self.size + turns + 4 * len(self.angles)
+        made = sum(layer.numbers for layer in self._layers if layer)
+        return 2 * (len(self._layers) + 1) * self.size + made + 100 * len(self.angles)
 
     def share(self, weights: np.ndarray) -> dict[int, SharedValues]:
         """Make the matrices that all samples and steps share from weights (H, W)."""
@@ -159,7 +190,9 @@ class OpenSteps:
         with torch.enable_grad():
             leaf = angles.detach().requires_grad_()
             coefficients = self._coefficients(leaf)
-        found = self._walk_back(adjoint, matrices, [None if c is None else c.detach() for c in coefficients], tape, receive)
+        found = self._walk_back(
+            adjoint, matrices, [None if c is None else c.detach() for c in coefficients], tape, receive
+        )
         adjoint, adjoints = found
         products, received = [], []
         for number, layer in enumerate(self._layers):

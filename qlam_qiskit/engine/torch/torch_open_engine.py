@@ -130,9 +130,7 @@ class TorchOpenEngine:
         """Return the engine of the same memory in a precision, which is this one if it has it."""
         if self.dtype is PRECISIONS[precision]:
             return self
-        return TorchOpenEngine(
-            self.memory, precision=precision, device=str(self.device), chunk_bytes=self._chunk_bytes
-        )
+        return TorchOpenEngine(self.memory, precision=precision, device=str(self.device), chunk_bytes=self._chunk_bytes)
 
     @property
     def dimension(self) -> int:
@@ -224,9 +222,7 @@ class TorchOpenEngine:
                 for number, sums in before.items():
                     sums[span.slot] += torch.stack([kept[k][number] for k in own]).sum(0) / len(span)
                 if mean:
-                    read[span.slot] += (
-                        torch.stack([kept[k][-1][..., : read.shape[-1]] for k in own]).sum(0) / len(span)
-                    )
+                    read[span.slot] += torch.stack([kept[k][-1][..., : read.shape[-1]] for k in own]).sum(0) / len(span)
                 elif chunk.start + own[-1] == span.last:
                     read[span.slot] = kept[own[-1]][-1][..., : read.shape[-1]]
         emitted = self._emitted(shared, before, read) if emissions else None
@@ -341,9 +337,7 @@ def _z_rows(num_qubits: int) -> np.ndarray:
 def _spans(read: Sequence[int]) -> list[Span]:
     """Return the span before each reading, in the order of time."""
     order = sorted(read)
-    return [
-        Span(read.index(step), before + 1, step) for before, step in zip([-1, *order[:-1]], order, strict=True)
-    ]
+    return [Span(read.index(step), before + 1, step) for before, step in zip([-1, *order[:-1]], order, strict=True)]
 
 
 def _chunks(count: int, length: int) -> Iterator[range]:
