@@ -9,8 +9,8 @@ from qlam_qiskit.engine.open import OpenEngine
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 if TYPE_CHECKING:
-    from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
     from qlam_qiskit.engine.torch.torch_engine import TorchEngine
+    from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
 
 
 def make_engine(

@@ -46,7 +46,7 @@ Layer = SharedLayer | WindowLayer | PairLayer
 
 
 def layers_of(plan: OpenPlan) -> list[Layer]:
-    """Arrange a step in layers: each operation joins the last one of its kind that it reaches, else begins a new one."""
+    """Arrange a step in layers: an operation joins the last layer of its kind that it reaches, or begins a new one."""
     layers: list[Layer] = []
     for operation in plan.operations:
         new = _layer_for(operation, plan)

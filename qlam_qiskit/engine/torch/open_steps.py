@@ -15,12 +15,12 @@ from qiskit.circuit import Parameter
 
 from qlam_qiskit.engine.open.plan import OpenPlan
 from qlam_qiskit.engine.primitives import Angle
-from qlam_qiskit.engine.torch.open_layers import Layer, PairLayer, SharedLayer, WindowLayer, layers_of, turn_matrices
+from qlam_qiskit.engine.torch.open_layers import PairLayer, SharedLayer, WindowLayer, layers_of, turn_matrices
 from qlam_qiskit.engine.torch.shared_matrix import SharedMatrix, SharedValues
 
 
 class _Window:
-    """Small matrices on neighbouring qubits, one for each sample and step: (..., K, K)."""
+    """Small matrices on neighbouring qubits, one for each sample and step."""
 
     def __init__(self, layer: WindowLayer, columns: slice, num_qubits: int, like: torch.Tensor) -> None:
         self.columns = columns
@@ -32,16 +32,16 @@ class _Window:
         self._shape = (4 ** (num_qubits - layer.first - layer.count), 4**layer.count, 4**layer.first)
 
     def coefficients(self, angles: torch.Tensor) -> torch.Tensor:
-        """Multiply the turns of angles (..., A) to one matrix."""
+        """Multiply the turns of angles (S, H, B, A) to one matrix each, (S, H B, K, K)."""
+        angles = angles.flatten(1, 2)
         result = self._factors[0].matrix(angles)
         for factor in self._factors[1:]:
             result = _kronecker(factor.matrix(angles), result)
         return result
 
     def apply(self, states: torch.Tensor, matrices: torch.Tensor, transposed: bool = False) -> torch.Tensor:
-        """Multiply states (H, B, N) with matrices (H, B, K, K)."""
+        """Multiply states (H, B, N) with matrices (H B, K, K)."""
         above, own, below = self._shape
-        matrices = matrices.flatten(0, 1)
         if transposed:
             matrices = matrices.mT
         if below == 1:
@@ -53,10 +53,10 @@ class _Window:
         return result.view_as(states)
 
     def gradient(self, before: torch.Tensor, adjoints: torch.Tensor) -> torch.Tensor:
-        """Return the gradient of the coefficients of S steps (S, H, B, K, K) from (S, H, B, N) each."""
+        """Return the gradient of the coefficients of S steps from the states before and lambda after, (S, H, B, N)."""
         above, own, below = self._shape
         r, adjoint = (part.reshape(-1, above, own, below).transpose(1, 2).flatten(2) for part in (before, adjoints))
-        return torch.bmm(adjoint, r.mT).view(*before.shape[:-1], own, own)
+        return torch.bmm(adjoint, r.mT).view(len(before), -1, own, own)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _kronecker(high: torch.Tensor, low: torch.Tensor) -> torch.Tensor:
 
 
 class _Pairs:
-    """A turn about any string: cosine and sine of each sample and step (..., 2)."""
+    """A turn about any string, by cos(t) - 1 and sin(t) of each sample and step: (S, H, B, 2)."""
 
     numbers = 2
 
@@ -160,7 +160,7 @@ class OpenSteps:
         self, states: torch.Tensor, angles: torch.Tensor, matrices: dict[int, torch.Tensor]
     ) -> list[list[torch.Tensor]]:
         """Run S steps of angles (S, H, B, A); returns for each the states before every layer and at the end."""
-        coefficients = self._coefficients(angles)
+        coefficients = _by_step(self._coefficients(angles))
         tape = []
         for step in range(len(angles)):
             kept = [states]
@@ -190,10 +190,7 @@ class OpenSteps:
         with torch.enable_grad():
             leaf = angles.detach().requires_grad_()
             coefficients = self._coefficients(leaf)
-        found = self._walk_back(
-            adjoint, matrices, [None if c is None else c.detach() for c in coefficients], tape, receive
-        )
-        adjoint, adjoints = found
+        adjoint, adjoints = self._walk_back(adjoint, matrices, _by_step(coefficients), len(tape), receive)
         products, received = [], []
         for number, layer in enumerate(self._layers):
             before = torch.stack([kept[number] for kept in tape])
@@ -208,9 +205,17 @@ class OpenSteps:
             return adjoint, torch.zeros_like(angles)
         return adjoint, torch.autograd.grad(products, leaf, received)[0]
 
-    def _walk_back(self, adjoint, matrices, coefficients, tape, receive):
-        adjoints = [[adjoint] * len(self._layers) for _ in tape]
-        for step in range(len(tape) - 1, -1, -1):
+    def _walk_back(
+        self,
+        adjoint: torch.Tensor,
+        matrices: dict[int, torch.Tensor],
+        coefficients: list[Sequence[torch.Tensor]],
+        steps: int,
+        receive: Callable[[int, int, torch.Tensor], torch.Tensor],
+    ) -> tuple[torch.Tensor, list[list[torch.Tensor]]]:
+        """Return lambda before the first step, and for each step lambda after every layer."""
+        adjoints = [[adjoint] * len(self._layers) for _ in range(steps)]
+        for step in range(steps - 1, -1, -1):
             adjoint = receive(step, len(self._layers), adjoint)
             for number in range(len(self._layers) - 1, -1, -1):
                 adjoints[step][number] = adjoint
@@ -224,3 +229,8 @@ class OpenSteps:
 
     def _coefficients(self, angles: torch.Tensor) -> list[torch.Tensor | None]:
         return [layer and layer.coefficients(angles[..., layer.columns]) for layer in self._layers]
+
+
+def _by_step(coefficients: list[torch.Tensor | None]) -> list[Sequence[torch.Tensor]]:
+    """Take the coefficients of each layer apart by steps, outside of torch's differentiation."""
+    return [() if part is None else part.detach().unbind() for part in coefficients]

@@ -213,6 +213,7 @@ class TorchOpenEngine:
         starts = []
         for chunk in _chunks(steps, length):
             starts.append(states)
+            kept = []  # those of the chunk before are let go before these are made
             kept = self._step.forward(states, angles[chunk.start : chunk.stop], matrices)
             states = kept[-1][-1]
             for span in spans:
@@ -243,7 +244,7 @@ class TorchOpenEngine:
     def _walk_back(
         self, tape: TorchOpenTape, adjoints: torch.Tensor, emissions: torch.Tensor | None
     ) -> tuple[torch.Tensor, np.ndarray]:
-        """Carry lambda through all steps; returns the gradient of the angles (T, H, B, A) and the shared part of (H, W).
+        """Carry lambda through all steps; returns the gradient of the angles (T, H, B, A) and that of shared weights.
 
         ``adjoints`` (R, H, B, 4^n) enter where the memory was read, ``emissions`` (R, H, B, E) before layers that emit.
         """
@@ -280,6 +281,7 @@ class TorchOpenEngine:
                 return adjoint
 
             angles = tape.angles[chunk.start : chunk.stop]
+            kept = []
             kept = self._step.forward(start, angles, matrices)
             lam, gradient[chunk.start : chunk.stop] = self._step.backward(
                 lam, angles, matrices, kept, receive, gradients
