@@ -4,8 +4,8 @@
 
 A GPU is slowed by the number of launches: a step is one product with the matrix of all that depends on weights alone,
 and one for each window of two qubits that inputs turn (:mod:`.open_layers`). Matrices and gradients are computed for
-many steps at once. Forward keeps the state before each chunk of steps; backward runs the chunk once more, as channels
-cannot be undone.
+many steps at once. Channels cannot be undone: forward keeps all states where they are few, else the state before each
+chunk of steps, and backward runs the chunk once more.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from qlam_qiskit.engine.torch.shared_matrix import SharedValues
 from qlam_qiskit.errors import CircuitError, ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
-CHUNK_BYTES = 1 << 28
+CHUNK_BYTES = 1 << 30
+KEPT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ class TorchOpenTape:
     """What the backward pass needs of a forward one, on the device.
 
     ``angles`` (T, H, B, A); ``starts`` the state (H, B, N) before each chunk; ``read`` (R, H, B, 4^n) what is read of
-    the memory; ``before`` (R, H, B, N), for each layer with emissions, the mean state before it. ``emissions``
-    (B, R, H, E) is None where they were not asked for.
+    the memory; ``before`` (R, H, B, N), for each layer with emissions, the mean state before it. ``states`` are those
+    before all layers by chunks and steps, where they were kept. ``emissions`` (B, R, H, E) is None where they were not
+    asked for.
     """
 
     arguments: Arguments
@@ -67,6 +69,7 @@ class TorchOpenTape:
     starts: list[torch.Tensor]
     read: torch.Tensor
     before: dict[int, torch.Tensor] = field(default_factory=dict)
+    states: list[list[list[torch.Tensor]]] = field(default_factory=list)
     emissions: np.ndarray | None = None
 
 
@@ -87,6 +90,8 @@ class TorchOpenEngine:
     chunk_bytes
         Working memory of a chunk of steps in bytes, approximately; more where the states before all chunks, which
         grow with the square root of T, would take more.
+    kept_bytes
+        Where all states of a run fit into as many bytes, forward keeps them, so that backward need not run it again.
     """
 
     def __init__(
@@ -96,6 +101,7 @@ class TorchOpenEngine:
         precision: str = "float32",
         device: str = "cuda",
         chunk_bytes: int = CHUNK_BYTES,
+        kept_bytes: int = KEPT_BYTES,
     ) -> None:
         if precision not in PRECISIONS:
             raise ConfigurationError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}")
@@ -104,7 +110,7 @@ class TorchOpenEngine:
                 f"the open engine holds at most {MAX_QUBITS} qubits, not {memory.num_qubits}: use an Aer backend"
             )
         self.dtype, self.memory, self.device = PRECISIONS[precision], memory, open_device(device)
-        self._chunk_bytes = chunk_bytes
+        self._chunk_bytes, self._kept_bytes = chunk_bytes, kept_bytes
         self._real: torch.dtype = getattr(torch, precision)
         update = compile_open_plan(memory.update, memory.inputs, memory.weights, memory.ancillas, memory.emissions)
         if update.num_qubits > MAX_QUBITS:
@@ -130,7 +136,13 @@ class TorchOpenEngine:
         """Return the engine of the same memory in a precision, which is this one if it has it."""
         if self.dtype is PRECISIONS[precision]:
             return self
-        return TorchOpenEngine(self.memory, precision=precision, device=str(self.device), chunk_bytes=self._chunk_bytes)
+        return TorchOpenEngine(
+            self.memory,
+            precision=precision,
+            device=str(self.device),
+            chunk_bytes=self._chunk_bytes,
+            kept_bytes=self._kept_bytes,
+        )
 
     @property
     def dimension(self) -> int:
@@ -210,11 +222,13 @@ class TorchOpenEngine:
         emitting = [number for number, matrix in self._step.shared.items() if emissions and matrix.emissions]
         before = {number: states.new_zeros(len(spans), *states.shape) for number in emitting}
         length = self._chunk_length(steps, registers * samples)
-        starts = []
+        keep = steps * len(self._step) * states.numel() * self._real.itemsize <= self._kept_bytes
+        starts, kept_states = [], []
         for chunk in _chunks(steps, length):
             starts.append(states)
-            kept = []  # those of the chunk before are let go before these are made
             kept = self._step.forward(states, angles[chunk.start : chunk.stop], matrices)
+            if keep:
+                kept_states.append(kept)
             states = kept[-1][-1]
             for span in spans:
                 own = span.within(chunk)
@@ -228,7 +242,7 @@ class TorchOpenEngine:
                     read[span.slot] = kept[own[-1]][-1][..., : read.shape[-1]]
         emitted = self._emitted(shared, before, read) if emissions else None
         return TorchOpenTape(
-            arguments, mean, spans, length, angles, query_angles, shared, starts, read, before, emitted
+            arguments, mean, spans, length, angles, query_angles, shared, starts, read, before, kept_states, emitted
         )
 
     def _emitted(
@@ -265,7 +279,8 @@ class TorchOpenEngine:
         whole, end = adjoints.shape[-1] == self._step.size, len(self._step)
         lam = torch.zeros_like(tape.starts[0], memory_format=torch.contiguous_format)
         gradient = torch.zeros_like(tape.angles)
-        for chunk, start in reversed(list(zip(_chunks(len(tape.angles), tape.chunk), tape.starts, strict=True))):
+        chunks = list(_chunks(len(tape.angles), tape.chunk))
+        for index, chunk in reversed(list(enumerate(chunks))):
 
             def receive(step: int, layer: int, adjoint: torch.Tensor, first: int = chunk.start) -> torch.Tensor:
                 if layer in entering:
@@ -281,8 +296,7 @@ class TorchOpenEngine:
                 return adjoint
 
             angles = tape.angles[chunk.start : chunk.stop]
-            kept = []
-            kept = self._step.forward(start, angles, matrices)
+            kept = tape.states[index] if tape.states else self._step.forward(tape.starts[index], angles, matrices)
             lam, gradient[chunk.start : chunk.stop] = self._step.backward(
                 lam, angles, matrices, kept, receive, gradients
             )

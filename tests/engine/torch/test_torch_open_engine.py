@@ -110,10 +110,11 @@ def test_inputs_in_a_gadget_are_run_too(rng):
     _assert_alike(memory, arguments, rng, **EVERYTHING)
 
 
-@pytest.mark.parametrize("chunk_bytes", [1, 1 << 16, 1 << 17, 1 << 30])
-def test_chunks_do_not_show(chunk_bytes, rng):
+@pytest.mark.parametrize("kept_bytes", [0, 1 << 30])
+@pytest.mark.parametrize("chunk_bytes", [1, 1 << 17, 1 << 18, 1 << 30])
+def test_chunks_and_states_kept_do_not_show(chunk_bytes, kept_bytes, rng):
     memory = load_template("damped_ring", 3)
-    cut = _torch(memory, chunk_bytes=chunk_bytes)
+    cut = _torch(memory, chunk_bytes=chunk_bytes, kept_bytes=kept_bytes)
     arguments = random_arguments(cut, rng, samples=2, steps=23, registers=2, queries=3, readouts=4)
     _assert_alike(memory, arguments, rng, cut, readout_steps=[21, 1, 2, 14], mean=True, emissions=True)
     _assert_alike(memory, arguments, rng, cut, readout_steps=[21, 1, 2, 14])
