@@ -24,6 +24,7 @@ from qlam_qiskit.memory_circuit import MemoryCircuit
 if TYPE_CHECKING:
     from qlam_qiskit.engine.open import OpenEngine
     from qlam_qiskit.engine.torch.torch_engine import TorchEngine
+    from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
 
 
 class Execution(Protocol):
@@ -53,7 +54,7 @@ class ExactExecution:
     probabilities themselves.
     """
 
-    engine: ExactEngine | OpenEngine | TorchEngine
+    engine: ExactEngine | OpenEngine | TorchEngine | TorchOpenEngine
     readout: Readout
     readout_steps: Sequence[int] | None = None
     shots: int | None = None
