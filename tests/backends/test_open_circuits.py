@@ -1,4 +1,4 @@
-"""Circuits with resets and mid-circuit measurements on simulated devices, against the exact engine with their errors."""
+"""Circuits with resets and mid-circuit measurements on simulated devices, against the exact engine."""
 
 import numpy as np
 import pytest

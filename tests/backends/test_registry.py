@@ -84,7 +84,8 @@ def test_an_unknown_key_lists_the_keys_of_its_kind_as_the_file_spells_them(tmp_p
     with pytest.raises(ConfigurationError) as raised:
         _entry(tmp_path, "{kind: fake, name: FakeTorino, shot: 10}")
     assert "unknown key shot for kind fake" in str(raised.value)
-    assert "valid keys: gradient, kind, max_qpu_seconds, min_contrast, min_fidelity, name, seed, shots" in str(raised.value)
+    keys = "gradient, kind, max_qpu_seconds, min_contrast, min_fidelity, name, seed, shots"
+    assert f"valid keys: {keys}" in str(raised.value)
 
 
 @pytest.mark.parametrize(
