@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qlam_qiskit.backends import load_registry as load_registry
+    from qlam_qiskit.by_name import train as train
     from qlam_qiskit.data import SequenceData as SequenceData
     from qlam_qiskit.data import load_data as load_data
     from qlam_qiskit.errors import QlamError as QlamError
-    from qlam_qiskit.evaluation.evaluate import evaluate as evaluate
     from qlam_qiskit.memory_circuit import MemoryCircuit as MemoryCircuit
     from qlam_qiskit.model import QLAM as QLAM
     from qlam_qiskit.model import ModelSettings as ModelSettings
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from qlam_qiskit.network import AdjointEstimatorGradient as AdjointEstimatorGradient
     from qlam_qiskit.network import MemoryConnector as MemoryConnector
     from qlam_qiskit.network import MemoryNetwork as MemoryNetwork
+    from qlam_qiskit.run import Plan as Plan
+    from qlam_qiskit.run import Run as Run
+    from qlam_qiskit.run import Submission as Submission
     from qlam_qiskit.runs.experiment import Experiment as Experiment
     from qlam_qiskit.runs.experiments import find_experiments as find_experiments
     from qlam_qiskit.runs.experiments import load_experiment as load_experiment
-    from qlam_qiskit.runs.run_folder import RunFolder as RunFolder
     from qlam_qiskit.templates import find_templates as find_templates
     from qlam_qiskit.templates import load_template as load_template
-    from qlam_qiskit.training.by_name import train as train
 
 __version__ = "0.1.0"
 
@@ -40,18 +41,19 @@ _MODULES = {
     "MemoryConnector": "network",
     "MemoryNetwork": "network",
     "ModelSettings": "model",
+    "Plan": "run",
     "QLAM": "model",
     "QlamError": "errors",
-    "RunFolder": "runs.run_folder",
+    "Run": "run",
     "SequenceData": "data",
-    "evaluate": "evaluation.evaluate",
+    "Submission": "run",
     "find_experiments": "runs.experiments",
     "find_templates": "templates",
     "load_data": "data",
     "load_experiment": "runs.experiments",
     "load_registry": "backends",
     "load_template": "templates",
-    "train": "training.by_name",
+    "train": "by_name",
 }
 
 __all__ = sorted(_MODULES)

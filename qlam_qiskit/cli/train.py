@@ -66,7 +66,7 @@ def train_command(
 
     Example: qlam train smnist --data-dir data --set training.epochs=2
     """
-    from qlam_qiskit.cli.progress import TrainingBar, interruptible
+    from qlam_qiskit.progress import TrainingBar, interruptible
     from qlam_qiskit.training import load_experiment, train
     from qlam_qiskit.training.joining import joined
 
