@@ -10,10 +10,9 @@ from qlam_qiskit.configuration import check
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.progress import TrainingBar
 from qlam_qiskit.run import Run
-from qlam_qiskit.runs.experiment import Experiment
-from qlam_qiskit.runs.experiments import load_experiment
-from qlam_qiskit.training.running import train as _train
-from qlam_qiskit.training.trainer import Reporter
+from qlam_qiskit.runs import Experiment, load_experiment
+from qlam_qiskit.training import Reporter
+from qlam_qiskit.training import train as _train
 
 
 class _Silent:

@@ -1,4 +1,4 @@
-"""A trained run as its user holds it: what is in its folder, what can be done with it, and its plans for backends."""
+"""A trained run as its user holds it, and its plans for backends."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qlam_qiskit.backends import BackendSpec, load_registry
-from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission
-from qlam_qiskit.evaluation.on_device import Prepared, Sent, prepare, summary
+from qlam_qiskit.evaluation import Prepared, Sent, evaluate, evaluate_submission, prepare, summary
 from qlam_qiskit.runs import Part, SavedRun
 
 

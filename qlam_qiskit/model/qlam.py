@@ -30,9 +30,7 @@ from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.model.normalization import ReadoutNormalization
 from qlam_qiskit.model.settings import ModelSettings, readout_steps
-from qlam_qiskit.network import ExactExecution
-from qlam_qiskit.network.given import AnyBackend, executions_on
-from qlam_qiskit.network.selection import ExecutionFactory
+from qlam_qiskit.network import AnyBackend, ExactExecution, ExecutionFactory, executions_on
 from qlam_qiskit.templates import load_template
 
 

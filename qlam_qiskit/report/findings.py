@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from qlam_qiskit.backends import BackendSpec, load_registry, make_spec, open_backend
-from qlam_qiskit.backends.simulation import DeviceSimulator
+from qlam_qiskit.backends import BackendSpec, DeviceSimulator, load_registry, make_spec, open_backend
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM, ModelSettings
@@ -23,8 +22,7 @@ from qlam_qiskit.report.history import Evaluation, TrainingCurves, latest_evalua
 from qlam_qiskit.report.memory import MOST_AMPLITUDES, MemoryTrace, trace_memories
 from qlam_qiskit.report.purity import MAX_QUBITS, MAX_STEPS
 from qlam_qiskit.report.tokens import Shown, show_tokens
-from qlam_qiskit.runs.predictions import Predictions
-from qlam_qiskit.runs.saved_run import SavedRun
+from qlam_qiskit.runs import Predictions, SavedRun
 
 WORST = 12  # mistakes that are shown
 
