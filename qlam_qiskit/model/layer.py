@@ -88,7 +88,7 @@ class MemoryLayer(nn.Module):
 
     @property
     def readout_size(self) -> int:
-        """Numbers of one readout in time, H * Q * K."""
+        """Numbers of one reading, H * Q * K."""
         network: MemoryNetwork = self.memory.neural_network
         return network.output_shape[0] // len(self.readout_steps)
 
