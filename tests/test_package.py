@@ -1,5 +1,6 @@
 """The wheel holds what the package needs, and works in an empty folder."""
 
+import configparser
 import os
 import shutil
 import subprocess
@@ -36,6 +37,14 @@ submission.wait()
 assert run.score(submission)["samples"] == 2
 assert qq.Run.open("digits").evaluations[-1]["backend"] == "fake_torino"
 """
+
+
+def test_every_package_is_one_that_the_wheel_takes():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    listed = set(settings["options"]["packages"].split())
+    found = {str(path.parent.relative_to(ROOT)) for path in (ROOT / "qlam_qiskit").rglob("__init__.py")}
+    assert listed == {name.replace(os.sep, ".") for name in found} | {"qlam_qiskit.circuits", "qlam_qiskit.experiments"}
 
 
 def test_the_wheel_works_in_an_empty_folder(tmp_path):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.engine.torch.choice import make_engine as make_engine
     from qlam_qiskit.engine.torch.differentiable import DifferentiableMemory as DifferentiableMemory
     from qlam_qiskit.engine.torch.torch_engine import TorchEngine as TorchEngine
+    from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine as TorchOpenEngine
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
@@ -54,5 +55,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "torch.choice": "make_engine",
         "torch.differentiable": "DifferentiableMemory",
         "torch.torch_engine": "TorchEngine",
+        "torch.torch_open_engine": "TorchOpenEngine",
     },
 )

@@ -19,7 +19,7 @@ from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 if TYPE_CHECKING:
-    from qlam_qiskit.engine import OpenEngine, TorchEngine
+    from qlam_qiskit.engine import TorchEngine, TorchOpenEngine
 
 
 class Execution(Protocol):
@@ -49,7 +49,7 @@ class ExactExecution:
     probabilities themselves.
     """
 
-    engine: ExactEngine | OpenEngine | TorchEngine
+    engine: ExactEngine | OpenEngine | TorchEngine | TorchOpenEngine
     readout: Readout
     readout_steps: Sequence[int] | None = None
     shots: int | None = None
