@@ -137,7 +137,7 @@ def error_probability(memory: MemoryCircuit, steps: int, device: str) -> float:
     from qiskit.primitives.containers.sampler_pub import SamplerPub
 
     from qlam_qiskit.backends import make_spec, open_backend
-    from qlam_qiskit.planning.plan import make_plan
+    from qlam_qiskit.planning import make_plan
 
     circuit = memory.unroll(steps, measure=True)
     inputs = set(memory.sequence_inputs(steps))

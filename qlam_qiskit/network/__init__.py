@@ -7,15 +7,21 @@ from qlam_qiskit.network.adjoint_estimator import AdjointEstimator
 from qlam_qiskit.network.adjoint_gradient import AdjointEstimatorGradient
 from qlam_qiskit.network.connector import MemoryConnector
 from qlam_qiskit.network.execution import ExactExecution, Execution
+from qlam_qiskit.network.given import AnyBackend, executions_on
 from qlam_qiskit.network.memory import MemoryNetwork
 from qlam_qiskit.network.primitives import PrimitiveExecution
+from qlam_qiskit.network.selection import BackendExecutions, ExecutionFactory
 
 __all__ = [
     "AdjointEstimator",
     "AdjointEstimatorGradient",
+    "AnyBackend",
+    "BackendExecutions",
     "ExactExecution",
     "Execution",
+    "ExecutionFactory",
     "MemoryConnector",
     "MemoryNetwork",
     "PrimitiveExecution",
+    "executions_on",
 ]

@@ -16,14 +16,12 @@ import torch
 from qiskit.circuit import Parameter, QuantumCircuit
 
 from qlam_qiskit.backends import OpenBackend
-from qlam_qiskit.engine import ExactEngine, Gradients, Readout
-from qlam_qiskit.engine.open import OpenEngine
-from qlam_qiskit.engine.torch import make_engine
+from qlam_qiskit.engine import ExactEngine, Gradients, OpenEngine, Readout, make_engine
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network.execution import differentiable_readouts
 from qlam_qiskit.network.gradients import ParameterShift, spsa_gradient
-from qlam_qiskit.planning.readout import count_outcomes, frequencies
+from qlam_qiskit.planning import count_outcomes, frequencies
 
 GRADIENTS = ("adjoint", "param_shift", "spsa")
 

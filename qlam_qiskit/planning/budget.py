@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.transpiler import Target
 
-from qlam_qiskit.backends.mid_circuit import RESETS, final_measurements
+from qlam_qiskit.backends import RESETS, final_measurements
 
 Floats = NDArray[np.float64]
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from qiskit.providers import BackendV2
 
-from qlam_qiskit.engine import Readout
-from qlam_qiskit.engine.torch import make_engine
+from qlam_qiskit.engine import Readout, make_engine
 from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.planning.device_noise import noisy_memory

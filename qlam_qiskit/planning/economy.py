@@ -28,7 +28,7 @@ from qiskit.synthesis import OneQubitEulerDecomposer
 from qiskit.transpiler import CouplingMap, PassManager, Target, TransformationPass, generate_preset_pass_manager
 from qiskit.transpiler.passes import RemoveBarriers
 
-from qlam_qiskit.backends.mid_circuit import in_faster_forms
+from qlam_qiskit.backends import in_faster_forms
 from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.planning.rotations import IDENTITY, Floats, compose, euler_angles, matrix_of, rotation
 

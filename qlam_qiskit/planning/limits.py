@@ -17,8 +17,7 @@ from qiskit import QuantumCircuit, qpy
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
-from qlam_qiskit.backends import ServiceLimits
-from qlam_qiskit.backends.mid_circuit import FASTER
+from qlam_qiskit.backends import FASTER, ServiceLimits
 from qlam_qiskit.planning.budget import Usage
 
 # Control-system instructions that the service counts for each instruction of a circuit.

@@ -29,8 +29,7 @@ import numpy as np
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
-from qlam_qiskit.backends import AerSpec, FakeSpec, IBMSpec, OpenBackend, ServiceLimits
-from qlam_qiskit.backends.mid_circuit import is_open, measurements
+from qlam_qiskit.backends import AerSpec, FakeSpec, IBMSpec, OpenBackend, ServiceLimits, is_open, measurements
 from qlam_qiskit.errors import BackendError, PlanningError
 from qlam_qiskit.planning.contrast import Contrast
 from qlam_qiskit.planning.cutting import Jobs, PlannedJob, local_jobs, service_jobs

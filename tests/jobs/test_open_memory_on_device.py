@@ -11,7 +11,7 @@ from qiskit_ibm_runtime.fake_provider import FakeTorino
 
 from qlam_qiskit.backends import load_registry
 from qlam_qiskit.cli import qlam
-from qlam_qiskit.engine.torch import make_engine
+from qlam_qiskit.engine import make_engine
 from qlam_qiskit.errors import QlamError
 from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission
 from qlam_qiskit.evaluation.on_device import collect, prepare, send
