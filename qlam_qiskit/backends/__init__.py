@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.backends.mid_circuit import FASTER as FASTER
     from qlam_qiskit.backends.mid_circuit import RESETS as RESETS
     from qlam_qiskit.backends.mid_circuit import final_measurements as final_measurements
+    from qlam_qiskit.backends.mid_circuit import in_faster_forms as in_faster_forms
     from qlam_qiskit.backends.mid_circuit import is_open as is_open
     from qlam_qiskit.backends.mid_circuit import measurements as measurements
     from qlam_qiskit.backends.opened import OpenBackend as OpenBackend
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "mid_circuit": "FASTER RESETS final_measurements is_open measurements",
+        "mid_circuit": "FASTER RESETS final_measurements in_faster_forms is_open measurements",
         "allowance": "allow_factory withdraw_factory",
         "checking": "check_backend",
         "devices": "fake_device",

@@ -23,7 +23,8 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "embedding": "make_embedding",
         "qlam": "QLAM",
-        "sampling": "engine_arguments estimator_pubs readouts_from_expectations readouts_from_probabilities sampler_pubs",
+        "sampling": "engine_arguments estimator_pubs readouts_from_expectations readouts_from_probabilities "
+        "sampler_pubs",
         "settings": "EmbeddingSettings ModelSettings readout_steps",
     },
 )
