@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from qlam_qiskit.backends import BackendSpec, load_registry
-from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.evaluation.measured import Measured
 from qlam_qiskit.evaluation.on_device import collect, prepare, run_on_device
 from qlam_qiskit.jobs import Ledger
@@ -84,8 +84,8 @@ def _scored(take: Callable[[], Measured], report: Callable[[str], None]) -> dict
     result = {**measured.score(), "seconds": round(time.perf_counter() - began, 3)}
     try:
         measured.run.folder.append("evaluations.jsonl", result)
-    except OSError as error:
-        report(f"not kept: {measured.run.path / 'evaluations.jsonl'} cannot be written: {error.strerror or error}")
+    except QlamError as error:
+        report(f"not kept: {error}")
     return result
 
 

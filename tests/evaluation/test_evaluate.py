@@ -41,16 +41,17 @@ def test_an_outcome_that_cannot_be_kept_is_returned_all_the_same(run):
     (run / "evaluations.jsonl").mkdir()
     said = []
     assert evaluate(run, limit=10, report=said.append)["samples"] == 10
-    assert said == ["not kept: runs/small/evaluations.jsonl cannot be written: Is a directory"]
+    assert said == ["not kept: runs/small/evaluations.jsonl: cannot be written: it is a folder"]
 
 
 def test_a_run_is_found_by_its_name(run):
     assert evaluate(Path("small"), limit=5)["samples"] == 5
 
 
-def test_shots_of_an_exact_backend_are_refused(run):
-    with pytest.raises(ConfigurationError, match="'exact' is exact and draws none"):
-        evaluate(run, shots=100)
+def test_shots_of_an_exact_backend_are_drawn_from_its_probabilities(run):
+    first, again, other = (evaluate(run, shots=100, seed=seed) for seed in (1, 1, 2))
+    assert first["shots"] == 100
+    assert first["loss"] == again["loss"] != other["loss"]
 
 
 def test_an_unknown_backend_lists_the_known_ones(run):

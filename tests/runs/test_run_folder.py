@@ -86,7 +86,7 @@ def test_a_disk_that_fills_up_later_is_one_line_and_continues(small_experiment, 
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", fill)
-        with pytest.raises(RunError, match="out: cannot be written: No space left on device"):
+        with pytest.raises(QlamError, match="cannot be written: No space left on device"):
             begin(small_experiment, quiet, "out")
     folder, _ = begin(small_experiment, quiet, "out", resume=True)
     assert_same(whole, folder)
