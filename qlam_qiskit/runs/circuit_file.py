@@ -14,12 +14,14 @@ import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from qiskit import QuantumCircuit, circuit, qpy
 from qiskit.circuit import Operation, Parameter, controlflow, library
 
 from qlam_qiskit.errors import CircuitError, RunError
 from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.rate import Rate
 from qlam_qiskit.workspace import write_atomically
 
 # From version 13 on expressions are data and not text; from 16 on a table says where each circuit begins.
@@ -34,7 +36,7 @@ _MOST_QUBITS = 64
 def circuit_bytes(memory: MemoryCircuit) -> bytes:
     """Write a memory circuit as QPY; raises CircuitError when QPY does not give the same circuit back."""
     update, query = memory.update.copy(), memory.query.copy()
-    update.metadata = {"inputs": _names(memory.inputs), "weights": _names(memory.weights)}
+    update.metadata = {"inputs": _names(memory.inputs), "weights": _names(memory.weights), **_roles(memory)}
     query.metadata = {"query_angles": _names(memory.query_angles)}
     stream = io.BytesIO()
     try:
@@ -88,17 +90,33 @@ def _parse(data: bytes) -> MemoryCircuit:
         return [named[name] for name in circuit.metadata[role]]
 
     return MemoryCircuit(
-        update, listed(update, "inputs"), listed(update, "weights"), query, listed(query, "query_angles")
+        update,
+        listed(update, "inputs"),
+        listed(update, "weights"),
+        query,
+        listed(query, "query_angles"),
+        ancillas=update.metadata.get("ancillas", ()),
+        emissions=update.metadata.get("emissions"),
+        rates={named[name]: Rate(*bounds) for name, bounds in update.metadata.get("rates", {}).items()},
     )
+
+
+def _roles(memory: MemoryCircuit) -> dict[str, Any]:
+    """Write out what only a memory with channels has."""
+    if not memory.is_open:
+        return {}
+    rates = {weight.name: [rate.low, rate.high] for weight, rate in memory.rates.items()}
+    return {"ancillas": list(memory.ancillas), "emissions": list(memory.emissions), "rates": rates}
 
 
 def _check_headers(data: bytes) -> None:
     name, version, *_, circuits, _, _, first, second = _FILE.unpack_from(data)
     if name != b"QISKIT" or version != VERSION or circuits != 2:
         raise ValueError(f"expected two circuits in QPY of version {VERSION}")
-    for offset in (first, second):
+    for offset, most_clbits in ((first, _MOST_QUBITS), (second, 0)):
         *_, qubits, clbits, _, registers, instructions, variables = _CIRCUIT.unpack_from(data, offset)
-        if qubits > _MOST_QUBITS or clbits or variables or max(registers, instructions) > len(data):
+        most = max(registers, instructions)
+        if qubits > _MOST_QUBITS or clbits > most_clbits or variables or most > len(data):
             raise ValueError(f"a circuit of {qubits:,} qubits, {clbits:,} bits and {instructions:,} instructions")
 
 

@@ -9,9 +9,12 @@ from qiskit import QuantumCircuit, qpy
 from qiskit.circuit import AnnotatedOperation, Gate, InverseModifier, ParameterVector
 from qiskit.circuit import library as lib
 from qiskit.quantum_info import SparsePauliOp
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qlam_qiskit.errors import CircuitError, RunError
 from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.planning.device_noise import noisy_memory
+from qlam_qiskit.rate import Rate
 from qlam_qiskit.runs.circuit_file import circuit_bytes, read_circuit, write_circuit
 from qlam_qiskit.templates import find_templates, load_template
 
@@ -73,6 +76,18 @@ def test_every_template_comes_back(tmp_path):
     for name in find_templates():
         memory = load_template(name, 3)
         assert_same(memory, read_circuit(path, write_circuit(path, memory)))
+
+
+def test_a_memory_with_channels_comes_back_with_its_roles(tmp_path):
+    path = tmp_path / "circuits.qpy"
+    damped = load_template("damped_line", 3, {"damped": [0, 2], "rates": [0.02, 0.3]})
+    for memory in (damped, noisy_memory(damped, FakeManilaV2(), (0, 1, 2, 3, 4))):
+        read = read_circuit(path, write_circuit(path, memory))
+        assert_same(memory, read)
+        assert (read.ancillas, read.emissions) == (memory.ancillas, memory.emissions)
+        assert {weight.name: rate for weight, rate in read.rates.items()} == {
+            weight.name: Rate(0.02, 0.3) for weight in memory.weights[-2:]
+        }
 
 
 def test_any_qiskit_reads_the_file(tmp_path):
