@@ -97,6 +97,13 @@ class PrimitiveExecution:
         """Return itself: a backend computes as it does."""
         return self
 
+    def on_circuit(self, memory: MemoryCircuit) -> PrimitiveExecution:
+        """Raise ConfigurationError: what circuits suffer here is the backend's own affair."""
+        raise ConfigurationError(
+            "model.noise.device trains on a backend of kind exact; one that executes circuits has noise of its own, "
+            "such as {kind: aer, noise: FakeTorino}"
+        )
+
     def differentiable(self, angles: torch.Tensor, weights: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
         """Run the ideal circuit, whose gradient the adjoint one is, as operations of torch."""
         if self._gradient != "adjoint":

@@ -40,6 +40,7 @@ def _qlam(settings: ModelSettings, steps: int, token_size: int, answers: int) ->
     qubits, readout = settings.circuit.qubits, settings.readout
     weights_read = range(1, readout.max_weight + 1)
     strings = 2**qubits - 1 if readout.kind == "probabilities" else sum(comb(qubits, k) for k in weights_read)
+    strings = 1 if readout.kind == "emissions" else strings  # how many ancillas emit, only the circuit knows
     width, queries = settings.embedding.width, settings.registers * settings.queries.count
     query_size = {"learned": 1, "last_token": width, "given": settings.queries.size or 1}[settings.queries.kind]
     weights = held = 0
