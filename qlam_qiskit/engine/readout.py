@@ -64,6 +64,8 @@ class Readout:
     @cached_property
     def masks(self) -> tuple[int, ...]:
         """The Z strings that determine the readout, each as a mask of its qubits, lighter ones first."""
+        if self.kind == "emissions":
+            return ()
         heaviest = self.max_weight if self.kind == "z_strings" else self.num_qubits
         sets = (chosen for weight in range(1, heaviest + 1) for chosen in combinations(range(self.num_qubits), weight))
         return tuple(sum(1 << qubit for qubit in chosen) for chosen in sets)

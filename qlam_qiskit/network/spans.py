@@ -1,4 +1,7 @@
-"""The steps between readings, over which readouts are averaged where the memory can only be read after single steps."""
+"""The steps between readings, over which readouts are averaged where the memory can only be read after single steps.
+
+A circuit measures the memory's qubits once, when it ends; ancillas it may measure in every step.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,12 @@ from functools import cached_property
 
 import numpy as np
 
-from qlam_qiskit.errors import CircuitError
+from qiskit.primitives import BitArray
+
+from qlam_qiskit.engine import Readout
+from qlam_qiskit.errors import CircuitError, ConfigurationError
+
+MOST_AVERAGED_STEPS = 64  # circuits, each as long as the step that it is measured after
 
 
 @dataclass(frozen=True)
@@ -57,3 +65,29 @@ class Spans:
 
     def _beside(self, array: np.ndarray) -> np.ndarray:
         return self.lengths.astype(array.dtype).reshape(-1, *[1] * (array.ndim - 2))
+
+
+def measured_steps(readout: Readout, read: Sequence[int]) -> tuple[tuple[int, ...], np.ndarray]:
+    """List the steps after which circuits are measured, and the reading that each belongs to.
+
+    Raises ConfigurationError where a mean over steps takes too many circuits.
+    """
+    if not readout.averages_states:
+        return tuple(read), np.arange(len(read))
+    spans = Spans.of(read)
+    if len(spans.steps) > MOST_AVERAGED_STEPS:
+        raise ConfigurationError(
+            f"means over the memory's qubits (readout.pooling: mean) take a circuit for each of {len(spans.steps)} "
+            f"steps, more than {MOST_AVERAGED_STEPS}: read emissions or pooling: last, or run on a backend of kind exact"
+        )
+    return spans.steps, spans.slots
+
+
+def emission_means(bits: BitArray, emissions: int, read: Sequence[int]) -> np.ndarray:
+    """Average emission bits of N circuits, T*E each, over shots and over the steps of each span; returns (N, R, E)."""
+    spans = Spans.of(read)
+    width = len(spans.steps) * emissions
+    rows = bits.array.reshape(-1, *bits.array.shape[-2:])
+    # Whole bytes, most significant bit first.
+    ones = np.stack([np.unpackbits(row, axis=-1)[:, ::-1][:, :width].mean(axis=0) for row in rows])
+    return spans.mean(ones.reshape(len(rows), -1, emissions))
