@@ -35,7 +35,7 @@ class QuerySettings(Settings):
 
 
 class ReadoutSettings(Settings):
-    """What is read, ``times`` times at even intervals: all bitstring probabilities, Z strings up to a weight, emissions.
+    """What is read, ``times`` times at even intervals: bitstring probabilities, Z strings up to a weight, or emissions.
 
     ``kind: probabilities`` reads y_j = 2^n p_j - 1 of every bitstring j, 0 where it is as likely as any other.
     ``kind: emissions`` reads what ancillas emit, as means over the steps since the reading before: one circuit holds

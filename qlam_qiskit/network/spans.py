@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-
 from qiskit.primitives import BitArray
 
 from qlam_qiskit.engine import Readout
@@ -78,7 +77,7 @@ def measured_steps(readout: Readout, read: Sequence[int]) -> tuple[tuple[int, ..
     if len(spans.steps) > MOST_AVERAGED_STEPS:
         raise ConfigurationError(
             f"means over the memory's qubits (readout.pooling: mean) take a circuit for each of {len(spans.steps)} "
-            f"steps, more than {MOST_AVERAGED_STEPS}: read emissions or pooling: last, or run on a backend of kind exact"
+            f"steps, more than {MOST_AVERAGED_STEPS}: read emissions or pooling: last, or use a backend of kind exact"
         )
     return spans.steps, spans.slots
 

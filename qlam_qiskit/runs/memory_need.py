@@ -66,8 +66,9 @@ def _baseline(
         layer = (4 + 2 * settings.feedforward) * width * width
     else:
         layer = width * settings.state
-    weights = embedding + first + settings.layers * layer + settings.readout.times * width * answers
-    return weights, embedded + settings.layers * steps * width
+    memories = 2 if getattr(settings, "directions", "forward") == "both" else 1
+    weights = memories * (first + settings.layers * layer + settings.readout.times * width * answers)
+    return embedding + weights, embedded + memories * settings.layers * steps * width
 
 
 def _embedding(settings: EmbeddingSettings, steps: int, token_size: int) -> tuple[int, int]:

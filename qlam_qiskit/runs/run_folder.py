@@ -153,7 +153,14 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Remove what processes left that were killed while they wrote a file; for whoever holds the lock."""
-        names = ("experiment.yaml", "run.json", self.circuit.name, self.noisy_circuit.name, "metrics.jsonl", "result.json")
+        names = (
+            "experiment.yaml",
+            "run.json",
+            self.circuit.name,
+            self.noisy_circuit.name,
+            "metrics.jsonl",
+            "result.json",
+        )
         checkpoints = (self.last, self.previous, self.best)
         for path in (*(self.path / name for name in names), *checkpoints):
             for leftover in path.parent.glob(f".{path.name}.*"):

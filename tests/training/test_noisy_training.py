@@ -65,7 +65,7 @@ def test_a_run_keeps_the_errors_that_it_began_with(small_experiment, quiet, monk
     assert all(torch.equal(one[key], other[key]) for key in one | other)
     assert again["test_loss"] == result["test_loss"]
     assert Path("stopped/noisy_circuits.qpy").read_bytes() == kept
-    recalibrated, different = train(experiment, "small", quiet, out=Path("recalibrated"))
+    _, different = train(experiment, "small", quiet, out=Path("recalibrated"))
     assert different["test_loss"] != result["test_loss"]
     Path("recalibrated/noisy_circuits.qpy").write_bytes(kept)
     Path("recalibrated/result.json").unlink()
@@ -94,13 +94,13 @@ def test_a_damped_memory_is_evaluated_on_the_exact_noise_of_a_device(small_exper
     folder, result = train(load_experiment(small_experiment, (*changes, device, *NOISE[1:])), "small", quiet)
     assert result["test_accuracy"] > 0.9
     exact, mean = (measure(folder.path, backend=name, limit=100) for name in ("exact", "noisy"))
-    drawn = torch.stack([measure(folder.path, backend="drawn", limit=100, seed=k).readouts for k in range(40)])
+    drawn = torch.stack([measure(folder.path, backend="drawn", limit=100, seed=k).readouts for k in range(12)])
     deviation = ((1 - mean.readouts**2) / 200).sqrt()
     assert (mean.readouts - exact.readouts).abs().max() > 0.02
-    z = (drawn.mean(0) - mean.readouts) / deviation * 40**0.5
+    z = (drawn.mean(0) - mean.readouts) / deviation * 12**0.5
     assert z.abs().max() < 5
     assert z.std() == pytest.approx(1, abs=0.15)
-    assert (drawn.std(0) / deviation).mean() == pytest.approx(1, abs=0.05)
+    assert (drawn.var(0) / deviation**2).mean() == pytest.approx(1, abs=0.1)
     assert torch.equal(drawn[3], measure(folder.path, backend="drawn", limit=100, seed=3).readouts)
     found = {name: evaluate(folder.path, backend=name)["accuracy"] for name in ("noisy", "drawn")}
     assert found["drawn"] == pytest.approx(found["noisy"], abs=0.05)
