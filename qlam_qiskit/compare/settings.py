@@ -74,7 +74,7 @@ class SearchSettings(Settings):
     trials, and every multiplier is trained in full. The test set has no part in it.
     """
 
-    multipliers: list[Annotated[float, Field(ge=1e-6, le=1e6)]] = Field([0.1, 0.3, 1.0], min_length=1, max_length=100)
+    multipliers: list[Annotated[float, Field(ge=1e-6)]] = Field([0.1, 0.3, 1.0], min_length=1, max_length=100)
     epochs: int = Field(1, ge=0, le=100_000)
     train_limit: int = Field(10_000, ge=2, le=MOST_SAMPLES)
     confirm: bool = False

@@ -24,6 +24,7 @@ from qlam_qiskit.network.spans import Spans
 
 if TYPE_CHECKING:
     from qlam_qiskit.engine.torch.torch_engine import TorchEngine
+    from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
 
 
 class Execution(Protocol):
@@ -60,7 +61,7 @@ class ExactExecution:
     steps and ancillas were independent.
     """
 
-    engine: ExactEngine | OpenEngine | TorchEngine
+    engine: ExactEngine | OpenEngine | TorchEngine | TorchOpenEngine
     readout: Readout
     readout_steps: Sequence[int] | None = None
     shots: int | None = None

@@ -113,7 +113,7 @@ class ExpectationCircuit:
                 f"circuit {circuit.name!r} has gates on {len(self.qubits)} qubits and the exact engine holds at most "
                 f"{MAX_QUBITS}: use EstimatorV2 of qiskit_aer.primitives, with ParamShiftEstimatorGradient"
             )
-        memory = MemoryCircuit(_restrict(circuit, self.qubits), parameters, ())
+        memory = MemoryCircuit(_restrict(circuit, self.qubits), parameters, (), emissions=())
         self._engine = ExactEngine(memory, precision=dtype)
 
     def expectations(self, rows: np.ndarray, wanted: Sequence[tuple[PauliReadout, ...]]) -> list[np.ndarray]:

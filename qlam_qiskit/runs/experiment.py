@@ -33,8 +33,8 @@ class TrainingSettings(Settings):
 
     epochs: int = Field(10, ge=1, le=100_000)
     batch_size: int = Field(128, ge=1, le=1_000_000)
-    circuit_rate: float = Field(0.012, gt=0, le=1e6)
-    head_rate: float = Field(0.02, gt=0, le=1e6)
+    circuit_rate: float = Field(0.012, gt=0)
+    head_rate: float = Field(0.02, gt=0)
     clip: float = Field(0.5, gt=0)
     weight_decay: float = Field(0.0, ge=0, le=1e6)
     validation_fraction: float = Field(0.1, ge=0, lt=1)

@@ -128,7 +128,7 @@ def test_experiments_are_listed(run):
         (["train", "missing.yaml"], 2, "missing.yaml: no such file"),
         (["evaluate", "nothing"], 1, "nothing: not a run folder"),
         (["evaluate", "nothing", "--limit", "0"], 2, "--limit"),
-        (["circuits", "draw", "star"], 2, "unknown circuit template 'star'; available: brickwork, ising, line"),
+        (["circuits", "draw", "star"], 2, "unknown circuit template 'star'; available: brickwork, damped_line, damped"),
         (["circuits", "draw", "line", "--out", "a.gif"], 2, "must end in .png, .svg or .pdf"),
         (["circuits", "draw", "line", "--out", "no/such/folder.png"], 1, "cannot be written"),
         (["circuits", "export", "line", "--format", "qpy"], 2, "--out"),
@@ -155,12 +155,13 @@ def test_a_mistake_is_one_line_and_a_status(run, tmp_path, tmp_path_factory, mon
 def test_a_template_with_an_unsupported_gate_names_it(run, small_experiment):
     Path("circuits").mkdir()
     source = Path(__file__).parent.parent.parent / "circuits" / "line.py"
-    Path("circuits/reset.py").write_text(
-        source.read_text().replace("    angles = iter", "    update.reset(1)\n    angles = iter")
+    gate = '__import__("qiskit").circuit.Gate("mystery", 1, [])'
+    Path("circuits/opaque.py").write_text(
+        source.read_text().replace("    angles = iter", f"    update.append({gate}, [1])\n    angles = iter")
     )
-    status, _, err = run("train", small_experiment, "--set", "model.circuit.template=reset")
+    status, _, err = run("train", small_experiment, "--set", "model.circuit.template=opaque")
     assert status == 1
-    assert "instruction 6: 'reset' on qubits [1] is not supported" in err
+    assert "instruction 6: 'mystery' on qubits [1] is not supported" in err
     assert not Path("runs").exists()
 
 

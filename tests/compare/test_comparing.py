@@ -1,6 +1,7 @@
 """A comparison from nothing to its table: what is trained, what is skipped, and how an interrupted one goes on."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -186,7 +187,8 @@ def test_a_folder_left_by_a_process_killed_while_making_it_is_made_anew(small, r
     run(models=["gru"], seeds=[0])
     (OUT / "gru-seed0.json").unlink()
     (folder,) = Path("runs/compare/small").glob("gru-seed0-*")
-    (folder / "experiment.yaml").unlink()
+    shutil.rmtree(folder)
+    (folder / "checkpoints").mkdir(parents=True)
     assert run(models=["gru"], seeds=[0]) == ["gru-seed0"]
 
 

@@ -61,7 +61,8 @@ def _real(tree, values):
     if name in OPERATIONS:
         return OPERATIONS[name](*numbers)
     found = getattr(np, name)(numbers[0])
-    return np.float64(np.nan) if name == "abs" and found < 1e-3 else found
+    steep = name in ("arcsin", "arccos") and abs(numbers[0]) > 0.999
+    return np.float64(np.nan) if steep or (name == "abs" and found < 1e-3) else found
 
 
 def _defined(tree, values):
@@ -78,7 +79,7 @@ def _z(circuit, row):
     return Statevector(circuit.assign_parameters(values)).expectation_value(SparsePauliOp("Z")).real
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.tuples(EXPRESSIONS, EXPRESSIONS), st.lists(st.floats(0.2, 0.9), min_size=3, max_size=3))
 def test_values_are_the_statevectors_and_gradients_the_differences(trees, numbers):
     circuit = QuantumCircuit(1)

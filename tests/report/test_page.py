@@ -109,8 +109,8 @@ def test_the_page_says_what_was_measured(images, image_run):
 
 def test_a_purity_that_was_asked_for_is_drawn(symbols):
     text = " ".join(read(symbols).text)
-    assert "torino, head 2" in text
-    assert "head 1: at the end" in text.lower()
+    assert "torino, register 2" in text
+    assert "register 1: at the end" in text.lower()
 
 
 def test_the_same_run_gives_the_same_page(baseline, baseline_run, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from qlam_qiskit.errors import RunError
+from qlam_qiskit.errors import QlamError, RunError
 from qlam_qiskit.runs.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
 
 
@@ -71,7 +71,7 @@ def test_a_failed_write_leaves_the_old_checkpoint_and_nothing_else(path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(QlamError, match="cannot be written: No space left"):
         save_checkpoint(path, Checkpoint({"model/weight": torch.ones(1)}, {}))
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]

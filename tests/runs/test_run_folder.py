@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from qlam_qiskit.errors import ConfigurationError, RunError
+from qlam_qiskit.errors import ConfigurationError, QlamError, RunError
 from qlam_qiskit.runs import run_folder
 from qlam_qiskit.runs.checkpoint import load_checkpoint
 from qlam_qiskit.training import Interrupted, RunFolder, load_experiment, train
@@ -69,7 +69,7 @@ def test_a_full_disk_while_the_folder_is_made_is_one_line_and_begins_again(small
 
     with monkeypatch.context() as patched:
         patched.setattr(run_folder, "write_atomically", full)
-        with pytest.raises(RunError, match="out: cannot be written: No space left on device"):
+        with pytest.raises(QlamError, match="cannot be written: No space left on device"):
             begin(small_experiment, quiet, "out")
     assert begin(small_experiment, quiet, "out", resume=True)[1]["epochs"] == 3
 
@@ -240,4 +240,5 @@ def test_the_whole_backend_is_described(small_experiment, quiet):
     described = json.loads((folder.path / "run.json").read_text())
     assert described["backend"] == "exact"
     expected = {"kind": "exact", "precision": "float32", "device": "cpu", "gradient": "adjoint", "seed": None}
+    expected |= {"noise": None, "shots": None}
     assert described["backend_settings"] == expected

@@ -6,27 +6,28 @@ from typing import TYPE_CHECKING
 
 from qlam_qiskit.engine.exact import ExactEngine
 from qlam_qiskit.engine.open import OpenEngine
-from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 if TYPE_CHECKING:
     from qlam_qiskit.engine.torch.torch_engine import TorchEngine
+    from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
 
 
 def make_engine(
     memory: MemoryCircuit, *, device: str = "cpu", precision: str = "float32", threads: int | None = None
-) -> ExactEngine | OpenEngine | TorchEngine:
+) -> ExactEngine | OpenEngine | TorchEngine | TorchOpenEngine:
     """Compile ``memory`` for ``device``, "cpu" or "cuda"; only the CPU's engines have ``threads``.
 
     A memory with channels gets the open engine, any other the one for pure states. Raises CircuitError, and
     ConfigurationError where torch has no CUDA.
     """
-    if memory.is_open:
-        if device != "cpu":
-            raise ConfigurationError(f"a memory with channels runs on device cpu, not {device}")
-        return OpenEngine(memory, precision=precision, threads=threads)
     if device == "cpu":
-        return ExactEngine(memory, precision=precision, threads=threads)
+        engine = OpenEngine if memory.is_open else ExactEngine
+        return engine(memory, precision=precision, threads=threads)
+    if memory.is_open:
+        from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
+
+        return TorchOpenEngine(memory, precision=precision, device=device)
     from qlam_qiskit.engine.torch.torch_engine import TorchEngine
 
     return TorchEngine(memory, precision=precision, device=device)

@@ -12,6 +12,7 @@ from qlam_qiskit.engine import compile_plan
 from qlam_qiskit.engine.plan import PhaseRun
 from qlam_qiskit.engine.torch.grouping import LocalRotations, group, join, split_tail
 from qlam_qiskit.engine.torch.torch_engine import TorchEngine
+from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
 from qlam_qiskit.templates import load_template
 
 # These write nothing: they look at what is there in another shape.
@@ -64,6 +65,19 @@ def test_a_step_of_the_ring_launches_one_product_for_four_qubits_and_one_for_the
             engine.backward(tape, values)
         counts.append([mode.counts.total() for mode in (forward, backward)])
     assert np.array_equal(np.subtract(*counts[::-1]), [20 * launches, 20 * launches])
+
+
+@pytest.mark.parametrize(("qubits", "launches"), [(2, 2), (3, 3), (4, 3), (5, 4)])
+def test_a_step_with_channels_launches_a_product_for_its_weights_and_one_for_each_two_qubits(qubits, launches):
+    engine = TorchOpenEngine(load_template("damped_ring", qubits), device="cpu")
+    rng = np.random.default_rng(0)
+    counts = []
+    for steps in (10, 30):
+        arguments = random_arguments(engine, rng, samples=2, steps=steps, registers=2)
+        with _Launches() as forward:
+            engine.forward(*arguments)
+        counts.append(sum(forward.counts[name] for name in ("bmm", "matmul", "__matmul__")))
+    assert counts[1] - counts[0] == 20 * launches
 
 
 def test_states_are_held_for_one_chunk_whatever_the_number_of_steps(monkeypatch):
