@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from qlam_qiskit.engine import ExactEngine, Gradients, Readout
-from qlam_qiskit.engine.open import OpenEngine
 from qlam_qiskit.engine.torch import make_engine
 from qlam_qiskit.engine.torch.differentiable import DifferentiableMemory
 from qlam_qiskit.errors import ConfigurationError
@@ -23,6 +22,7 @@ from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network.spans import Spans
 
 if TYPE_CHECKING:
+    from qlam_qiskit.engine.open import OpenEngine
     from qlam_qiskit.engine.torch.torch_engine import TorchEngine
     from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
 
@@ -87,7 +87,7 @@ class ExactExecution:
             return self._emissions(angles, weights, queries)
         if not self.readout.averages_states:
             probabilities, tape = self.engine.forward(angles, weights, queries, readout_steps=self.readout_steps)
-        elif isinstance(self.engine, OpenEngine):
+        elif self.engine.memory.is_open:
             probabilities, tape = self.engine.forward(
                 angles, weights, queries, readout_steps=self.readout_steps, mean=True
             )
@@ -105,7 +105,7 @@ class ExactExecution:
         """Run the engine's adjoint differentiation."""
         cotangent = np.asarray(cotangent, self.engine.dtype)
         if self.readout.kind == "emissions":
-            idle = np.zeros((*tape.queries.shape[:4], self.engine.dimension), self.engine.dtype)
+            idle = np.zeros((*cotangent.shape[:4], self.engine.dimension), self.engine.dtype)
             return self.engine.backward(tape, idle, emissions=cotangent[..., 0, :])
         cotangent = self.readout.pull_back(cotangent)
         if not isinstance(tape, _Averaged):

@@ -9,6 +9,7 @@ from qiskit.primitives import BitArray
 
 from qlam_qiskit.backends import make_spec, open_backend
 from qlam_qiskit.engine import Readout
+from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
 from qlam_qiskit.errors import CircuitError, ConfigurationError
 from qlam_qiskit.network import ExactExecution, MemoryNetwork, PrimitiveExecution
 from qlam_qiskit.network.spans import Spans, emission_means, measured_steps
@@ -64,6 +65,21 @@ def test_operations_of_torch_average_too():
     given = arguments(memory)
     found = exact(memory, readout).differentiable(*map(torch.from_numpy, given))
     np.testing.assert_allclose(found.numpy(), exact(memory, readout).forward(*given)[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("readout", [Readout(2, pooling="mean"), Readout(2, "emissions", emissions=1)])
+def test_the_engine_of_gpus_reads_alike(readout):
+    memory = load_template("damped_line", 2)
+    given = arguments(memory, queries=1)
+    expected, tape = exact(memory, readout).forward(*given)
+    wanted = exact(memory, readout).backward(tape, np.ones_like(expected))
+    there = ExactExecution(TorchOpenEngine(memory, precision="float64", device="cpu"), readout, READ)
+    for execution in (there, there.on_circuit(memory)):
+        found, tape = execution.forward(*given)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+        gradients = execution.backward(tape, np.ones_like(found))
+        for one, other in zip(vars(gradients).values(), vars(wanted).values(), strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
 
 
 def test_shots_of_a_mean_are_drawn_from_the_mean_distribution():
