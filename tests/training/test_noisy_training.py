@@ -6,12 +6,15 @@ import pytest
 import torch
 from small_data import write_small_data
 
+from qlam_qiskit.backends import make_spec
 from qlam_qiskit.backends.devices import fake_device
 from qlam_qiskit.errors import ConfigurationError, QlamError, RunError
 from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission, measure
 from qlam_qiskit.jobs import Ledger, show
 from qlam_qiskit.runs.checkpoint import load_checkpoint
 from qlam_qiskit.training import Interrupted, RunFolder, load_experiment, train
+from qlam_qiskit.training.distributed import Ranks
+from qlam_qiskit.training.running import _divided
 
 NOISE = ("model.noise.pauli=0.05", "model.noise.shots=100", "model.readout.normalize=batch")
 REGISTRY = """
@@ -172,3 +175,11 @@ def test_noise_on_aer_trains_with_the_exact_gradient(small_experiment, quiet):
     rows = RunFolder.open(folder.path).metrics()
     assert rows[-1]["train_loss"] < rows[0]["train_loss"]
     assert result["test_accuracy"] > 0.7
+
+
+def test_ranks_do_not_draw_readouts():
+    drawing = make_spec("drawn", {"kind": "exact", "noise": "FakeManilaV2", "shots": 10}, "test")
+    with pytest.raises(ConfigurationError, match="backend 'drawn' draws at random, which 2 ranks cannot do"):
+        _divided(drawing, Ranks(size=2))
+    silent = make_spec("noisy", {"kind": "exact", "noise": "FakeManilaV2"}, "test")
+    assert _divided(silent, Ranks(size=2))[0].noise == "FakeManilaV2"
