@@ -45,7 +45,7 @@ class Problem:
         """Draw inputs (S, T, 2n) and weights (W,) in radians, and coefficients (S, n); float32, deviation 1.
 
         Inputs hold RY's and RZ's angle of each qubit in turn; weights those of RZZ on each pair, then of RX, then,
-        where qubits are damped, an angle lambda of each: it loses its excitation with probability sin^2(lambda / 2).
+        where qubits are damped, g of each: it loses its excitation with probability gamma = 1 / (1 + exp(-g)).
         """
         rng = np.random.default_rng(self.seed)
         shapes = (self.batch, self.steps, 2 * self.qubits), (self.num_weights,), (self.batch, self.qubits)

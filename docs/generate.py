@@ -31,7 +31,7 @@ def python_page() -> str:
 
     groups = {
         "Models": ["QLAM", "ModelSettings", "MemoryCircuit", "find_templates", "load_template"],
-        "Experiments": ["train", "evaluate", "Experiment", "find_experiments", "load_experiment", "RunFolder"],
+        "Experiments": ["train", "Run", "Plan", "Submission", "Experiment", "find_experiments", "load_experiment"],
         "Data and backends": ["load_data", "SequenceData", "load_registry"],
         "With stock Qiskit": ["AdjointEstimator", "AdjointEstimatorGradient", "MemoryNetwork", "MemoryConnector"],
         "Errors": ["QlamError"],
@@ -140,7 +140,11 @@ def commands_page() -> str:
 
     parts = [
         "# Commands\n\nWith `--json` a command prints one JSON object on stdout, everything else on stderr. The exit"
-        " status is 0, 1 when the work failed (one line says why), or 2 when the request was not valid.\n"
+        " status is 0, 1 when the work failed (one line says why), or 2 when the request was not valid.\n",
+        '`eval "$(_QLAM_COMPLETE=bash_source qlam)"` (or `zsh_source`, or in fish '
+        "`_QLAM_COMPLETE=fish_source qlam | source`)"
+        " in your shell's start file completes commands, options, and the names of experiments, circuits, backends,"
+        " runs and submissions.\n",
     ]
     return "\n".join([*parts, *_commands(qlam, "qlam", 2)])
 

@@ -5,15 +5,16 @@ The public names are loaded when they are used: ``import qlam_qiskit`` itself im
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from qlam_qiskit.lazy import lazy_names
 
 if TYPE_CHECKING:
     from qlam_qiskit.backends import load_registry as load_registry
+    from qlam_qiskit.by_name import train as train
     from qlam_qiskit.data import SequenceData as SequenceData
     from qlam_qiskit.data import load_data as load_data
     from qlam_qiskit.errors import QlamError as QlamError
-    from qlam_qiskit.evaluation.evaluate import evaluate as evaluate
     from qlam_qiskit.memory_circuit import MemoryCircuit as MemoryCircuit
     from qlam_qiskit.model import QLAM as QLAM
     from qlam_qiskit.model import ModelSettings as ModelSettings
@@ -21,49 +22,30 @@ if TYPE_CHECKING:
     from qlam_qiskit.network import AdjointEstimatorGradient as AdjointEstimatorGradient
     from qlam_qiskit.network import MemoryConnector as MemoryConnector
     from qlam_qiskit.network import MemoryNetwork as MemoryNetwork
-    from qlam_qiskit.runs.experiment import Experiment as Experiment
-    from qlam_qiskit.runs.experiments import find_experiments as find_experiments
-    from qlam_qiskit.runs.experiments import load_experiment as load_experiment
-    from qlam_qiskit.runs.run_folder import RunFolder as RunFolder
+    from qlam_qiskit.run import Plan as Plan
+    from qlam_qiskit.run import Run as Run
+    from qlam_qiskit.run import Submission as Submission
+    from qlam_qiskit.runs import Experiment as Experiment
+    from qlam_qiskit.runs import find_experiments as find_experiments
+    from qlam_qiskit.runs import load_experiment as load_experiment
     from qlam_qiskit.templates import find_templates as find_templates
     from qlam_qiskit.templates import load_template as load_template
-    from qlam_qiskit.training.by_name import train as train
 
 __version__ = "0.1.0"
 
-# Public name -> the module that defines it.
-_MODULES = {
-    "AdjointEstimator": "network",
-    "AdjointEstimatorGradient": "network",
-    "Experiment": "runs.experiment",
-    "MemoryCircuit": "memory_circuit",
-    "MemoryConnector": "network",
-    "MemoryNetwork": "network",
-    "ModelSettings": "model",
-    "QLAM": "model",
-    "QlamError": "errors",
-    "RunFolder": "runs.run_folder",
-    "SequenceData": "data",
-    "evaluate": "evaluation.evaluate",
-    "find_experiments": "runs.experiments",
-    "find_templates": "templates",
-    "load_data": "data",
-    "load_experiment": "runs.experiments",
-    "load_registry": "backends",
-    "load_template": "templates",
-    "train": "training.by_name",
-}
-
-__all__ = sorted(_MODULES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "backends": "load_registry",
+        "by_name": "train",
+        "data": "SequenceData load_data",
+        "errors": "QlamError",
+        "memory_circuit": "MemoryCircuit",
+        "model": "ModelSettings QLAM",
+        "network": "AdjointEstimator AdjointEstimatorGradient MemoryConnector MemoryNetwork",
+        "run": "Plan Run Submission",
+        "runs.experiment": "Experiment",
+        "runs.experiments": "find_experiments load_experiment",
+        "templates": "find_templates load_template",
+    },
+)

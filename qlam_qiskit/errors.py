@@ -11,6 +11,11 @@ from qlam_qiskit.redaction import hide
 _LONGEST = 2000
 
 
+def kind_and_reason(error: BaseException) -> str:
+    """Say in one line what another library or a user's own code raised: ``ValueError: no such thing``."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200] or 'no reason given'}"
+
+
 class QlamError(Exception):
     """The work failed for a reason the user can act on; exit status 1.
 

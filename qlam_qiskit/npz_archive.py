@@ -71,11 +71,15 @@ def _read_all(path: Path, stream: IO[bytes], names: Sequence[str] | None) -> dic
                 raise DataError(f"{path}: has no array {name}; it needs {', '.join(names or ())}")
         chosen = {name: members[name] for name in names or members}
         check_memory(sum(info.file_size for info in chosen.values()), f"{path}: what it unpacks to", DataError)
-        return {name: _read(archive, info) for name, info in chosen.items()}
+        return {name: read_member(archive, info) for name, info in chosen.items()}
 
 
-def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
-    """Read one array; its header and the archive's index must promise the same number of bytes."""
+def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    """Read one array of plain numbers, every byte of it checked.
+
+    Its header and the archive's index must promise the same number of bytes. Raises ValueError where they do not, and
+    whatever zipfile and numpy raise for what is damaged.
+    """
     with archive.open(info) as member:
         shape, fortran_order, dtype = _header(member)
         if dtype.hasobject:

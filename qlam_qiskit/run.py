@@ -1,4 +1,4 @@
-"""A trained run as its user holds it: what is in its folder, and what can be done with it."""
+"""A trained run as its user holds it, and its plans for backends."""
 
 from __future__ import annotations
 
@@ -8,9 +8,53 @@ from pathlib import Path
 from typing import Any
 
 from qlam_qiskit.backends import BackendSpec, load_registry
-from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission
-from qlam_qiskit.evaluation.on_device import Prepared, Sent, prepare
+from qlam_qiskit.evaluation import Prepared, Sent, evaluate, evaluate_submission, prepare, summary
 from qlam_qiskit.runs import Part, SavedRun
+
+
+@dataclass(frozen=True)
+class Submission(Sent):
+    """What ``plan.submit()`` sent: an ``id`` by which any process finds it again, and ``wait()``."""
+
+
+@dataclass(frozen=True)
+class Plan(Prepared):
+    """Samples of a run, planned for a backend: ``print`` says what they cost there, ``submit()`` sends them."""
+
+    def __str__(self) -> str:
+        cost = summary(self)
+        return cost if self.plan.fits else f"{cost}\nsubmit() refuses it: {'; '.join(self.plan.reasons)}"
+
+    def submit(
+        self,
+        *,
+        anyway: bool = False,
+        confirm: Callable[[str], bool] = lambda question: False,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> Submission:
+        """Record the plan in the ledger of jobs and send it.
+
+        Parameters
+        ----------
+        anyway
+            Send even what is over the entry's ``max_qpu_seconds`` or under its ``min_fidelity``.
+        confirm
+            Puts a question to a person, who may allow the same; returns the answer.
+        report
+            Hears what happens meanwhile.
+
+        Returns
+        -------
+        Submission
+            What was sent; :meth:`Run.score` scores it when its results are there.
+
+        Raises
+        ------
+        QlamError
+            When the plan does not fit, or could not be sent; what was recorded stays in the ledger.
+        """
+        sent = super().submit(anyway=anyway, confirm=confirm, report=report)
+        return Submission(sent.id, sent.backend)
 
 
 @dataclass(frozen=True)
@@ -91,7 +135,7 @@ class Run(SavedRun):
         shots: int | None = None,
         seed: int | None = None,
         backends: Path | None = None,
-    ) -> Prepared:
+    ) -> Plan:
         """Plan samples for a backend, and say what they would cost there; sends nothing.
 
         Parameters
@@ -103,8 +147,8 @@ class Run(SavedRun):
 
         Returns
         -------
-        Prepared
-            Its ``print`` is the cost in words; ``submit()`` sends it.
+        Plan
+            Its ``print`` is cost and fidelity in words; ``submit()`` sends it.
 
         Raises
         ------
@@ -112,7 +156,8 @@ class Run(SavedRun):
             When the backend runs no circuits, or the run does not fit it.
         """
         spec = load_registry(backends).spec(backend) if backend is None or isinstance(backend, str) else backend
-        return prepare(self, spec, part=part, limit=limit, shots=shots, seed=seed)
+        prepared = prepare(self, spec, part=part, limit=limit, shots=shots, seed=seed)
+        return Plan(prepared.run, prepared.backend, prepared.plan, prepared.part, prepared.samples)
 
     def score(
         self,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from qlam_qiskit.bundled import bundled_folder
-from qlam_qiskit.errors import CircuitError, ConfigurationError
+from qlam_qiskit.errors import CircuitError, ConfigurationError, kind_and_reason
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.suggestions import did_you_mean
 
@@ -102,14 +102,10 @@ def _build(templates: dict[str, TemplateFile], name: str, num_qubits: int, optio
     except (CircuitError, ConfigurationError):
         raise
     except _LEAVING as error:
-        raise CircuitError(f"{path}: build({num_qubits}) failed: {_said(error)}") from error
+        raise CircuitError(f"{path}: build({num_qubits}) failed: {kind_and_reason(error)}") from error
     if not isinstance(memory, MemoryCircuit):
         raise CircuitError(f"{path}: build must return a MemoryCircuit, not {type(memory).__name__}")
     return memory
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _load_build(path: Path) -> Callable[..., MemoryCircuit]:
@@ -125,7 +121,7 @@ def _load_build(path: Path) -> Callable[..., MemoryCircuit]:
             specification.loader.exec_module(module)
     except _LEAVING as error:
         del sys.modules[module.__name__]
-        raise CircuitError(f"{path}: cannot be imported: {_said(error)}") from error
+        raise CircuitError(f"{path}: cannot be imported: {kind_and_reason(error)}") from error
     build = getattr(module, "build", None)
     if not callable(build):
         raise CircuitError(f"{path}: defines no function build(num_qubits, ...)")

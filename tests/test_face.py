@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,7 +69,6 @@ def test_a_star_import_brings_every_public_name_and_no_other():
 
 def test_public_names_are_documented_and_what_type_checkers_see():
     import ast
-    from pathlib import Path
 
     tree = ast.parse(Path(qq.__file__).read_text(encoding="utf-8"))
     (checked,) = [node for node in tree.body if isinstance(node, ast.If)]
@@ -148,17 +148,43 @@ def test_a_backend_of_no_kind_is_one_line():
 
 def test_training_takes_a_file_a_mapping_or_an_experiment(small_experiment, capsys):
     run = qq.train(small_experiment, progress=False)
-    assert run.path.name == "small"
+    assert (type(run), run.path.name) == (qq.Run, "small")
     experiment = qq.load_experiment(small_experiment)
     again = qq.train(experiment, progress=False, out="again")
     mapped = qq.train(experiment.model_dump(), name="mapped", progress=False)
     assert mapped.path.name == "mapped"
-    assert run.result()["test_loss"] == again.result()["test_loss"] == mapped.result()["test_loss"]
+    assert run.result["test_loss"] == again.result["test_loss"] == mapped.result["test_loss"]
     assert capsys.readouterr() == ("", "")
-    assert qq.train(experiment, out="again", resume=True).result() == again.result()
+    assert qq.train(experiment, out="again", resume=True).result == again.result
     other = qq.train(experiment, seed=4, backend="aer", name="other", progress=False)
-    assert (other.result()["seed"], other.result()["backend"]) == (4, "aer")
-    assert qq.evaluate(run.path, limit=10)["samples"] == 10
+    assert (other.result["seed"], other.result["backend"]) == (4, "aer")
+    assert qq.Run.open("small").evaluate(limit=10)["samples"] == 10
+
+
+def test_from_a_circuit_of_ones_own_to_what_a_device_answered(small_experiment, capsys):
+    Path("backends.yaml").write_text(
+        "default: exact\nbackends:\n  exact: {kind: exact}\n  noisy: {kind: fake, name: FakeManilaV2}\n"
+        "  heron: {kind: fake, name: FakeManilaV2, shots: 200, min_fidelity: 0.99}\n"
+    )
+    own = qq.QLAM(circuit=exchange(), steps=784, classes=10, backend="exact")
+    assert own(torch.zeros(1, 784, 1)).shape == (1, 1, 10)
+    run = qq.train(small_experiment, progress=False)
+    assert run.evaluate(backend="noisy", shots=1024, limit=2)["shots"] == 1024
+    plan = run.plan(backend="heron", limit=4)
+    print(plan)
+    cost, refusal = capsys.readouterr().out.splitlines()
+    assert cost.startswith("4 samples on heron: 1 job, ")
+    assert ", fidelity 0." in cost
+    assert "QPU time" in cost
+    assert refusal.startswith("submit() refuses it: ")
+    assert "0.99" in refusal
+    with pytest.raises(qq.QlamError, match="not sent"):
+        plan.submit()
+    submission = plan.submit(anyway=True)
+    assert isinstance(submission, qq.Submission)
+    assert isinstance(submission.wait(), qq.Submission)
+    assert run.score(submission)["samples"] == 4
+    assert str(run.plan(backend="noisy", limit=4)).count("\n") == 0
 
 
 def test_what_is_no_experiment_is_one_line():

@@ -1,5 +1,6 @@
 """The wheel holds what the package needs, and works in an empty folder."""
 
+import configparser
 import os
 import shutil
 import subprocess
@@ -12,13 +13,38 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CODE = """
 import torch
+from qiskit.circuit import ParameterVector, QuantumCircuit
 import qlam_qiskit as qq
 
 assert "wheel" in qq.__file__
-model = qq.QLAM(circuit="line", steps=784, classes=10, backend="exact")
-assert model(torch.zeros(2, 784, 1)).shape == (2, 1, 10)
 assert {"digits", "smnist"} <= qq.find_experiments().keys()
+
+phi, theta = ParameterVector("phi", 2), ParameterVector("theta", 3)
+update = QuantumCircuit(2)
+update.rx(phi[0], 0), update.rx(phi[1], 1), update.ry(theta[0], 0), update.ry(theta[1], 1), update.rzz(theta[2], 0, 1)
+model = qq.QLAM(circuit=qq.MemoryCircuit(update, phi, theta), steps=784, classes=10, backend="exact")
+assert model(torch.zeros(2, 784, 1)).shape == (2, 1, 10)
+
+circuit = {"template": "line", "qubits": 3}
+data = {"dataset": "digits", "view": "rows", "train_limit": 100}
+experiment = {"data": data, "model": {"circuit": circuit}, "training": {"epochs": 1}}
+run = qq.train(experiment, data_dir="data", progress=False)
+assert run.evaluate(backend="aer_shots", shots=64, limit=2)["samples"] == 2
+plan = run.plan(backend="fake_torino", limit=2, shots=64)
+assert "fidelity" in str(plan) and "QPU time" in str(plan), plan
+submission = plan.submit()
+submission.wait()
+assert run.score(submission)["samples"] == 2
+assert qq.Run.open("digits").evaluations[-1]["backend"] == "fake_torino"
 """
+
+
+def test_every_package_is_one_that_the_wheel_takes():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    listed = set(settings["options"]["packages"].split())
+    found = {str(path.parent.relative_to(ROOT)) for path in (ROOT / "qlam_qiskit").rglob("__init__.py")}
+    assert listed == {name.replace(os.sep, ".") for name in found} | {"qlam_qiskit.circuits", "qlam_qiskit.experiments"}
 
 
 def test_the_wheel_works_in_an_empty_folder(tmp_path):

@@ -32,7 +32,7 @@ def prepare(problem: Problem, device: str = "default.qubit") -> Pass:
                 qml.RX(weights[n + qubit], qubit)
             if problem.damped:
                 for qubit in range(n):
-                    qml.AmplitudeDamping(torch.sin(weights[2 * n + qubit] / 2) ** 2, qubit)
+                    qml.AmplitudeDamping(torch.sigmoid(weights[2 * n + qubit]), qubit)
         return [qml.expval(qml.Z(qubit)) for qubit in range(n)]
 
     if device == "lightning.qubit":

@@ -50,7 +50,7 @@ def prepare(problem: Problem, tuned: bool = False) -> Pass:
         circuit = tc.DMCircuit(n, dminputs=state)
         gates(circuit, angles, weights)
         for qubit in range(n):
-            gamma = jax.numpy.sin(weights[2 * n + qubit] / 2) ** 2
+            gamma = jax.nn.sigmoid(weights[2 * n + qubit])
             circuit.amplitudedamping(qubit, gamma=gamma, p=1.0)
         return circuit.densitymatrix()
 

@@ -14,7 +14,7 @@ from qlam_qiskit.backends.allowance import VARIABLE, may_run
 from qlam_qiskit.backends.devices import fake_device
 from qlam_qiskit.backends.opened import IdealAer, OpenBackend
 from qlam_qiskit.backends.specs import AerSpec, BackendSpec, ExactSpec, FakeSpec, IBMSpec, ProviderSpec
-from qlam_qiskit.errors import BackendError, ConfigurationError
+from qlam_qiskit.errors import BackendError, ConfigurationError, kind_and_reason
 from qlam_qiskit.redaction import scrub
 
 
@@ -88,18 +88,14 @@ def _provided(spec: ProviderSpec, shots: int | None, rng: np.random.Generator) -
         raise ConfigurationError(f"backend {spec.name}: factory {spec.factory}: {module} has no {function}") from None
     except (Exception, SystemExit) as error:
         scrub(error)
-        raise BackendError(f"backend {spec.name}: importing {module} failed: {_said(error)}") from error
+        raise BackendError(f"backend {spec.name}: importing {module} failed: {kind_and_reason(error)}") from error
     try:
         backend = factory(**spec.options)
     except (Exception, SystemExit) as error:
         scrub(error)
-        raise BackendError(f"backend {spec.name}: factory {spec.factory} failed: {_said(error)}") from error
+        raise BackendError(f"backend {spec.name}: factory {spec.factory} failed: {kind_and_reason(error)}") from error
     if not isinstance(backend, BackendV2):
         raise BackendError(
             f"backend {spec.name}: factory {spec.factory} returned {type(backend).__name__}, not a BackendV2"
         )
     return OpenBackend(spec.name, spec, backend, shots, rng)
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

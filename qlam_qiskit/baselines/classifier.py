@@ -9,8 +9,7 @@ from qlam_qiskit.baselines.recurrent import RecurrentMemory
 from qlam_qiskit.baselines.settings import BaselineSettings, RecurrentSettings, StateSpaceSettings
 from qlam_qiskit.baselines.ssm import StateSpaceMemory
 from qlam_qiskit.baselines.transformer import TransformerMemory
-from qlam_qiskit.model.embedding import make_embedding
-from qlam_qiskit.model.settings import readout_steps
+from qlam_qiskit.model import make_embedding, readout_steps
 
 
 class Baseline(nn.Module):

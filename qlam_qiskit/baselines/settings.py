@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from qlam_qiskit.configuration import Settings
-from qlam_qiskit.model.settings import EmbeddingSettings, ModelSettings
+from qlam_qiskit.model import EmbeddingSettings, ModelSettings
 
 
 class BaselineReadout(Settings):

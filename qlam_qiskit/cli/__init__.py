@@ -70,7 +70,7 @@ def main() -> None:
         # The service's client asks the service at unexpected places too; its errors are no defects of this package.
         if not _from_client(error):
             raise
-        from qlam_qiskit.jobs.faults import explain
+        from qlam_qiskit.jobs import explain
 
         click.echo(f"Error: IBM Quantum: {one_line(explain(error).message)}", err=True)
         sys.exit(1)

@@ -85,8 +85,7 @@ def check_command(context: click.Context, name: str | None, backends_file: Path 
 
     Example: qlam backends check fake_torino
     """
-    from qlam_qiskit.backends import load_registry
-    from qlam_qiskit.backends.checking import check_backend
+    from qlam_qiskit.backends import check_backend, load_registry
 
     result = check_backend(load_registry(backends_file).spec(name), run_engine=_run_engine)
     if as_json:
@@ -103,7 +102,7 @@ def _run_engine(spec: ExactSpec) -> str:
     from qiskit import QuantumCircuit
     from qiskit.circuit import ParameterVector
 
-    from qlam_qiskit.engine.torch import make_engine
+    from qlam_qiskit.engine import make_engine
     from qlam_qiskit.errors import BackendError
     from qlam_qiskit.memory_circuit import MemoryCircuit
 

@@ -30,7 +30,7 @@ def bench_command(
 
     Example: qlam bench --qubits 8 --steps 784 --batch 64
     """
-    from qlam_qiskit.bench import bench
+    from qlam_qiskit.engine import bench
 
     result = bench(template, qubits, steps, batch, precision, repeats, device)
     if as_json:

@@ -17,7 +17,7 @@ from qlam_qiskit.cli.tables import print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from qlam_qiskit.engine.describe import PlanDescription
+    from qlam_qiskit.engine import PlanDescription
     from qlam_qiskit.memory_circuit import MemoryCircuit
 
 _template = click.argument("name", shell_complete=completion.circuit_names)
@@ -80,8 +80,7 @@ def draw_command(
     import matplotlib as mpl
 
     mpl.use("Agg")
-    from qlam_qiskit.report.figures import draw_circuit
-    from qlam_qiskit.report.style import as_file
+    from qlam_qiskit.report import as_file, draw_circuit
 
     _write(out, as_file(draw_circuit(memory, steps), out.suffix[1:]))
     click.echo(str(out))
@@ -142,8 +141,7 @@ def plan_command(name: str, qubits: int, options: tuple[str, ...], path: Path | 
 
     Example: qlam circuits plan ring --qubits 6
     """
-    from qlam_qiskit.engine.describe import describe
-    from qlam_qiskit.engine.open.describe import describe_open
+    from qlam_qiskit.engine import describe, describe_open
 
     memory = _load(name, qubits, options, path)
     if memory.is_open:
@@ -167,7 +165,7 @@ def plan_command(name: str, qubits: int, options: tuple[str, ...], path: Path | 
 
 
 def _explain(console: Console, update: PlanDescription) -> None:
-    from qlam_qiskit.engine.describe import cache_level
+    from qlam_qiskit.engine import cache_level
 
     forward, backward = update.state_kib, 2 * update.state_kib
     console.print(
@@ -184,7 +182,7 @@ def _explain(console: Console, update: PlanDescription) -> None:
 
 
 def _explain_open(console: Console, update: PlanDescription) -> None:
-    from qlam_qiskit.engine.describe import cache_level
+    from qlam_qiskit.engine import cache_level
 
     state = update.state_kib
     console.print(

@@ -55,9 +55,8 @@ def compare_command(
 
     Example: qlam compare smnist --data-dir data --models qlam,gru --seeds 0-2
     """
-    from qlam_qiskit.cli.progress import interruptible
-    from qlam_qiskit.compare import Choice, check_records, compare, load_comparison
-    from qlam_qiskit.compare.tables import make_table, to_markdown
+    from qlam_qiskit.compare import Choice, check_records, compare, load_comparison, make_table, to_markdown
+    from qlam_qiskit.progress import interruptible
 
     comparison = load_comparison(name)
     stem = Path(name).stem
@@ -86,7 +85,7 @@ def _print_table(comparison: Comparison, table: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
-    from qlam_qiskit.compare.tables import format_percent, sentence
+    from qlam_qiskit.compare import format_percent, sentence
 
     console = Console(highlight=False, markup=False)
     for entry in table:
@@ -116,7 +115,7 @@ def _named(job: Any) -> Iterator[Any]:
 
 @contextmanager
 def _follow(job: Any) -> Iterator[Any]:
-    from qlam_qiskit.cli.progress import TrainingBar
+    from qlam_qiskit.progress import TrainingBar
 
     with TrainingBar(job.experiment.training.epochs) as bar:
         yield bar

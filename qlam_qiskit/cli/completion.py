@@ -30,13 +30,13 @@ def _completer(names: Callable[[click.Context], Iterable[str]], *, files: bool =
 
 
 def _experiments(context: click.Context) -> Iterable[str]:
-    from qlam_qiskit.runs.experiments import find_experiments
+    from qlam_qiskit.runs import find_experiments
 
     return find_experiments()
 
 
 def _comparisons(context: click.Context) -> Iterable[str]:
-    from qlam_qiskit.compare.finding import find_comparisons
+    from qlam_qiskit.compare import find_comparisons
 
     return find_comparisons()
 
@@ -72,7 +72,7 @@ def _submissions(context: click.Context) -> Iterable[str]:
 
 
 def _figures(context: click.Context) -> Iterable[str]:
-    from qlam_qiskit.report.gallery import FIGURES
+    from qlam_qiskit.report import FIGURES
 
     return FIGURES
 

@@ -14,8 +14,8 @@ from qlam_qiskit.words import counted, seconds
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from qlam_qiskit.evaluation.on_device import Prepared
-    from qlam_qiskit.planning.plan import Plan
+    from qlam_qiskit.evaluation import Prepared
+    from qlam_qiskit.planning import Plan
 
 _FAINT = 0.1
 

@@ -61,7 +61,7 @@ def evaluate_command(
 
     Example: qlam evaluate runs/digits --backend aer_shots --shots 4096 --limit 200
     """
-    from qlam_qiskit.cli.progress import SampleBar
+    from qlam_qiskit.progress import SampleBar
     from qlam_qiskit.run import Run
 
     say = lambda line: click.echo(line, err=True)  # noqa: E731

@@ -28,7 +28,7 @@ def list_command(as_json: bool) -> None:
 
     Example: qlam experiments list
     """
-    from qlam_qiskit.runs.experiments import find_experiments
+    from qlam_qiskit.runs import find_experiments
 
     rows = [
         {"name": name, "description": _description(path), "file": str(path)}

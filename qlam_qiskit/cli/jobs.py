@@ -17,9 +17,7 @@ from qlam_qiskit.words import counted, seconds, span
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from qlam_qiskit.jobs import Submission
-    from qlam_qiskit.jobs.errors import DamagedRowError
-    from qlam_qiskit.jobs.records import Event
+    from qlam_qiskit.jobs import DamagedRowError, Event, Submission
 
 
 _MOST_NOTES = 5

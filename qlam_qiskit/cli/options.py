@@ -28,7 +28,7 @@ run = click.argument("run", type=click.Path(path_type=Path), shell_complete=comp
 def _allow(context: click.Context, option: click.Parameter, factories: tuple[str, ...]) -> None:
     if not factories:
         return
-    from qlam_qiskit.backends.allowance import allow_factory, withdraw_factory
+    from qlam_qiskit.backends import allow_factory, withdraw_factory
 
     for factory in factories:
         try:

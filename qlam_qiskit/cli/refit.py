@@ -50,8 +50,8 @@ def refit_command(
 
     Example: qlam refit runs/mnist_rows --backend fake_torino --samples 1000
     """
-    from qlam_qiskit.cli.progress import SampleBar
-    from qlam_qiskit.evaluation.refit import refit
+    from qlam_qiskit.evaluation import refit
+    from qlam_qiskit.progress import SampleBar
     from qlam_qiskit.runs import SavedRun
 
     if (samples is None) == (submission is None):

@@ -12,8 +12,7 @@ import click
 from qlam_qiskit.cli.options import as_json
 
 if TYPE_CHECKING:
-    from qlam_qiskit.runs import SavedRun
-    from qlam_qiskit.runs.overview import Overview
+    from qlam_qiskit.runs import Overview, SavedRun
 
 _run = click.argument("run", type=click.Path(path_type=Path))
 
@@ -35,7 +34,7 @@ def list_command(as_json: bool) -> None:
 
     Example: qlam runs list
     """
-    from qlam_qiskit.runs.overview import find_runs
+    from qlam_qiskit.runs import find_runs
 
     found = find_runs()
     if as_json:
@@ -69,8 +68,7 @@ def show_command(run: Path, as_json: bool) -> None:
     Example: qlam runs show digits
     """
     from qlam_qiskit.run import Run
-    from qlam_qiskit.runs.export import repeating_command
-    from qlam_qiskit.runs.overview import Overview
+    from qlam_qiskit.runs import Overview, repeating_command
 
     opened = Run.open(run)
     description, result = opened.folder.description(), opened.result
@@ -102,7 +100,7 @@ def export_command(run: Path, out: Path | None, as_json: bool) -> None:
     Example: qlam runs export digits --out digits.zip
     """
     from qlam_qiskit.run import Run
-    from qlam_qiskit.runs.export import export_run
+    from qlam_qiskit.runs import export_run
 
     opened = Run.open(run)
     out = out or Path(f"{opened.path.resolve().name}.zip")
@@ -120,7 +118,7 @@ def remove_command(names: tuple[Path, ...], yes: bool) -> None:
     """
     from qlam_qiskit.errors import ConfigurationError
     from qlam_qiskit.run import Run
-    from qlam_qiskit.runs.export import remove_run
+    from qlam_qiskit.runs import remove_run
 
     opened = [Run.open(name) for name in names]
     if not yes:

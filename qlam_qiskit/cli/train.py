@@ -30,7 +30,7 @@ def _keys_like(name: str) -> list[str]:
     from difflib import get_close_matches
 
     from qlam_qiskit.configuration import dotted_keys
-    from qlam_qiskit.runs.experiment import Experiment
+    from qlam_qiskit.runs import Experiment
 
     keys: dict[str, str] = {}
     for key in dotted_keys(Experiment):
@@ -66,9 +66,8 @@ def train_command(
 
     Example: qlam train smnist --data-dir data --set training.epochs=2
     """
-    from qlam_qiskit.cli.progress import TrainingBar, interruptible
-    from qlam_qiskit.training import load_experiment, train
-    from qlam_qiskit.training.joining import joined
+    from qlam_qiskit.progress import TrainingBar, interruptible
+    from qlam_qiskit.training import joined, load_experiment, train
 
     with joined() as ranks:
         try:

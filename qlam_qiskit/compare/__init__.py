@@ -1,8 +1,30 @@
 """Comparisons: several models on one task under one budget, with records that can be checked and a table."""
 
-from qlam_qiskit.compare.checking import check_records
-from qlam_qiskit.compare.finding import find_comparisons, load_comparison
-from qlam_qiskit.compare.running import Choice, compare
-from qlam_qiskit.compare.settings import Comparison
+from __future__ import annotations
 
-__all__ = ["Choice", "Comparison", "check_records", "compare", "find_comparisons", "load_comparison"]
+from typing import TYPE_CHECKING
+
+from qlam_qiskit.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from qlam_qiskit.compare.checking import check_records as check_records
+    from qlam_qiskit.compare.finding import find_comparisons as find_comparisons
+    from qlam_qiskit.compare.finding import load_comparison as load_comparison
+    from qlam_qiskit.compare.running import Choice as Choice
+    from qlam_qiskit.compare.running import compare as compare
+    from qlam_qiskit.compare.settings import Comparison as Comparison
+    from qlam_qiskit.compare.tables import format_percent as format_percent
+    from qlam_qiskit.compare.tables import make_table as make_table
+    from qlam_qiskit.compare.tables import sentence as sentence
+    from qlam_qiskit.compare.tables import to_markdown as to_markdown
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "checking": "check_records",
+        "finding": "find_comparisons load_comparison",
+        "running": "Choice compare",
+        "settings": "Comparison",
+        "tables": "format_percent make_table sentence to_markdown",
+    },
+)

@@ -5,11 +5,12 @@ The kernel frees the lock of a process that dies, however it dies.
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from qlam_qiskit.compare.planning import Job
 from qlam_qiskit.training import Interrupted
@@ -26,17 +27,20 @@ def claimed(job: Job, runs: Path, *, wait: bool, should_stop: Callable[[], bool]
     """
     folder = runs / "locks"
     make_private_folder(folder)
-    with (folder / f"{job.name}-{job.fingerprint[:8]}").open("w") as file:
-        while not (mine := _lock(file.fileno())) and wait:
-            if should_stop():
-                raise Interrupted("interrupted")
-            time.sleep(_POLL_SECONDS)
-        yield mine
-
-
-def _lock(descriptor: int) -> bool:
+    lock = FileLock(folder / f"{job.name}-{job.fingerprint[:8]}")
+    while not (mine := _acquired(lock)) and wait:
+        if should_stop():
+            raise Interrupted("interrupted")
+        time.sleep(_POLL_SECONDS)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        yield mine
+    finally:
+        lock.release()
+
+
+def _acquired(lock: FileLock) -> bool:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
         return False
     return True

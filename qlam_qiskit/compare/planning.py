@@ -20,7 +20,7 @@ from qlam_qiskit.configuration import override
 from qlam_qiskit.data import SequenceData, load_data
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import ModelSettings
-from qlam_qiskit.runs.building import build_model
+from qlam_qiskit.runs import build_model
 from qlam_qiskit.training import Experiment
 
 Stage: TypeAlias = Literal["trial", "finalist", "final"]

@@ -13,7 +13,7 @@ import numpy as np
 from qlam_qiskit.compare.planning import Job
 from qlam_qiskit.configuration import check
 from qlam_qiskit.errors import ConfigurationError
-from qlam_qiskit.runs.records import ComparisonRecord, FinalRecord, read_json
+from qlam_qiskit.runs import ComparisonRecord, FinalRecord, read_json
 from qlam_qiskit.training import Experiment
 from qlam_qiskit.workspace import write_file
 

@@ -9,9 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from qlam_qiskit.configuration import Settings
-from qlam_qiskit.data import DataSettings
-from qlam_qiskit.data.settings import MOST_SAMPLES
-from qlam_qiskit.runs.experiment import AnyModelSettings, TrainingSettings
+from qlam_qiskit.data import MOST_SAMPLES, DataSettings
+from qlam_qiskit.runs import AnyModelSettings, TrainingSettings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

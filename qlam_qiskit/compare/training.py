@@ -15,13 +15,9 @@ from qlam_qiskit.baselines import count_parameters
 from qlam_qiskit.compare.planning import Job
 from qlam_qiskit.compare.records import environment, pack
 from qlam_qiskit.data import SequenceData, Split, load_data, validation_split
-from qlam_qiskit.network.selection import BackendExecutions
-from qlam_qiskit.runs.building import build_model
-from qlam_qiskit.runs.predictions import outputs
-from qlam_qiskit.runs.saved_run import SavedRun
-from qlam_qiskit.training import Reporter, RunFolder, train
-from qlam_qiskit.training.running import has_begun
-from qlam_qiskit.training.trainer import Trainer
+from qlam_qiskit.network import BackendExecutions
+from qlam_qiskit.runs import SavedRun, build_model, outputs
+from qlam_qiskit.training import Reporter, RunFolder, Trainer, has_begun, train
 from qlam_qiskit.workspace import make_private_folder, write_file
 
 

@@ -3,9 +3,11 @@
 from qlam_qiskit.data.download import Fetched, fetch_dataset
 from qlam_qiskit.data.loading import DatasetInfo, list_datasets, load_data
 from qlam_qiskit.data.sequences import SequenceData, Split, validation_split
-from qlam_qiskit.data.settings import DataSettings
+from qlam_qiskit.data.settings import MOST_SAMPLES, DataSettings
+from qlam_qiskit.data.views import view_images
 
 __all__ = [
+    "MOST_SAMPLES",
     "DataSettings",
     "DatasetInfo",
     "Fetched",
@@ -15,4 +17,5 @@ __all__ = [
     "list_datasets",
     "load_data",
     "validation_split",
+    "view_images",
 ]

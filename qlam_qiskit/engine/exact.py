@@ -62,7 +62,7 @@ class ExactEngine:
     """Runs one memory circuit on batches of sequences, forward and backward.
 
     Shapes: B samples, T steps, H registers (they share the template but not their weights), P input angles of a step,
-    W weights, Q queries of A angles, R readouts in time, D = 2^n amplitudes. All angles in radians.
+    W weights, Q queries of A angles, R readings, D = 2^n amplitudes. All angles in radians.
 
     Parameters
     ----------

@@ -85,7 +85,7 @@ def backward_block(
 
 @compiled
 def _rotate_to_query(psi, queries, q, query, block, numbers, work):
-    """Leave V(alpha_q) psi in the query's buffer; ``queries`` (B, Q, A) are of one register and readout in time."""
+    """Leave V(alpha_q) psi in the query's buffer; ``queries`` (B, Q, A) are of one register and reading."""
     prepare_rows(queries, block, q, 1, query, numbers)
     _copy(psi, work.query_psi, 1 << block.qubits)
     apply_step(work.query_psi, block.qubits, query, 0, work)

@@ -14,9 +14,8 @@ from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.evaluation.measured import Measured
 from qlam_qiskit.evaluation.on_device import collect, prepare, run_on_device
 from qlam_qiskit.jobs import Ledger
-from qlam_qiskit.network.selection import BackendExecutions
-from qlam_qiskit.runs.predictions import outputs
-from qlam_qiskit.runs.saved_run import Part, SavedRun
+from qlam_qiskit.network import BackendExecutions
+from qlam_qiskit.runs import Part, SavedRun, outputs
 
 _BATCH = {"exact": 512, "aer": 20}  # samples at once; simulated circuit by circuit, fewer report more often
 

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from qlam_qiskit.data import Split
 from qlam_qiskit.model import QLAM
-from qlam_qiskit.runs.saved_run import Part, SavedRun
+from qlam_qiskit.runs import Part, SavedRun
 
 
 @dataclass(frozen=True)

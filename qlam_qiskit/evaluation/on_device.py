@@ -15,16 +15,15 @@ import torch
 from qlam_qiskit.backends import BackendSpec, OpenBackend, open_backend
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.evaluation.measured import Measured
-from qlam_qiskit.jobs import Ledger, Submission, expectations, probabilities, show, submit, wait
-from qlam_qiskit.jobs.job_state import CLOSED
-from qlam_qiskit.model.sampling import (
+from qlam_qiskit.jobs import CLOSED, Ledger, Submission, expectations, probabilities, show, submit, wait
+from qlam_qiskit.model import (
     estimator_pubs,
     readouts_from_expectations,
     readouts_from_probabilities,
     sampler_pubs,
 )
-from qlam_qiskit.planning.plan import Plan, make_plan
-from qlam_qiskit.runs.saved_run import Part, SavedRun
+from qlam_qiskit.planning import Plan, make_plan
+from qlam_qiskit.runs import Part, SavedRun
 from qlam_qiskit.words import counted, seconds
 
 

@@ -22,10 +22,7 @@ import torch
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.evaluation.evaluate import measure, measure_submission
 from qlam_qiskit.evaluation.measured import Measured
-from qlam_qiskit.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from qlam_qiskit.runs.predictions import outputs
-from qlam_qiskit.runs.run_folder import RunFolder
-from qlam_qiskit.runs.saved_run import SavedRun
+from qlam_qiskit.runs import Checkpoint, RunFolder, SavedRun, load_checkpoint, outputs, save_checkpoint
 
 # Strengths of the L2 penalty, on standardized readouts and the sum over samples.
 _PENALTIES = np.logspace(-2, 4, 13)

@@ -7,28 +7,47 @@ Its functions are imported from their modules when first used, so that listing j
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    "errors": ("JobError", "LedgerError"),
-    "ledger": ("Ledger",),
-    "records": ("JobRecord",),
-    "policy": ("Clock", "Policy"),
-    "job_state": ("JobState",),
-    "submission": ("Submission", "show"),
-    "operations": ("cancel", "fetch", "resume", "submit", "submit_pubs", "wait"),
-    "saved_results": ("counts", "expectations", "logical_results", "probabilities", "results"),
-}
-_MODULES = {name: module for module, names in _HOMES.items() for name in names}
-__all__ = sorted(_MODULES)
+from qlam_qiskit.lazy import lazy_names
 
+if TYPE_CHECKING:
+    from qlam_qiskit.jobs.errors import DamagedRowError as DamagedRowError
+    from qlam_qiskit.jobs.errors import JobError as JobError
+    from qlam_qiskit.jobs.errors import LedgerError as LedgerError
+    from qlam_qiskit.jobs.faults import explain as explain
+    from qlam_qiskit.jobs.job_state import CLOSED as CLOSED
+    from qlam_qiskit.jobs.job_state import JobState as JobState
+    from qlam_qiskit.jobs.ledger import Ledger as Ledger
+    from qlam_qiskit.jobs.operations import cancel as cancel
+    from qlam_qiskit.jobs.operations import fetch as fetch
+    from qlam_qiskit.jobs.operations import resume as resume
+    from qlam_qiskit.jobs.operations import submit as submit
+    from qlam_qiskit.jobs.operations import submit_pubs as submit_pubs
+    from qlam_qiskit.jobs.operations import wait as wait
+    from qlam_qiskit.jobs.policy import Clock as Clock
+    from qlam_qiskit.jobs.policy import Policy as Policy
+    from qlam_qiskit.jobs.records import Event as Event
+    from qlam_qiskit.jobs.records import JobRecord as JobRecord
+    from qlam_qiskit.jobs.saved_results import counts as counts
+    from qlam_qiskit.jobs.saved_results import expectations as expectations
+    from qlam_qiskit.jobs.saved_results import logical_results as logical_results
+    from qlam_qiskit.jobs.saved_results import probabilities as probabilities
+    from qlam_qiskit.jobs.saved_results import results as results
+    from qlam_qiskit.jobs.submission import Submission as Submission
+    from qlam_qiskit.jobs.submission import show as show
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_MODULES])
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "errors": "DamagedRowError JobError LedgerError",
+        "faults": "explain",
+        "job_state": "CLOSED JobState",
+        "ledger": "Ledger",
+        "operations": "cancel fetch resume submit submit_pubs wait",
+        "policy": "Clock Policy",
+        "records": "Event JobRecord",
+        "saved_results": "counts expectations logical_results probabilities results",
+        "submission": "Submission show",
+    },
+)

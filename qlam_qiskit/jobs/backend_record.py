@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from qiskit import QuantumCircuit
 
-from qlam_qiskit.backends import BackendSpec, IBMSpec, OpenBackend, make_spec, open_backend
-from qlam_qiskit.backends.specs import Seed, Shots
+from qlam_qiskit.backends import BackendSpec, IBMSpec, OpenBackend, Seed, Shots, make_spec, open_backend
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.jobs.connections.base import Connection
 from qlam_qiskit.jobs.connections.local import LocalConnection
 from qlam_qiskit.jobs.errors import DamagedRowError
 from qlam_qiskit.jobs.policy import Policy
 from qlam_qiskit.jobs.records import SubmissionRecord
-from qlam_qiskit.planning.readout import Calibration
+from qlam_qiskit.planning import Calibration
+from qlam_qiskit.versions import installed_versions
 
 _PACKAGES = ("qlam-qiskit", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "samplomatic", "numpy")
 
@@ -34,7 +33,7 @@ def describe(backend: OpenBackend, circuits: Iterable[QuantumCircuit]) -> dict[s
         "instance": instance,
         "seed": int(backend.rng.integers(2**32)),  # the next of the backend's own seeds, one for each submission
         "calibration": Calibration.of_circuits(backend.backend, circuits).to_json(),
-        "versions": _versions(),
+        "versions": {"python": platform.python_version(), **installed_versions(*_PACKAGES)},
     }
 
 
@@ -91,13 +90,3 @@ def _spec(record: SubmissionRecord) -> BackendSpec:
 
 def _damaged(record: SubmissionRecord, what: str) -> DamagedRowError:
     return DamagedRowError(f"table submissions ({record.id}), column details: damaged: {what}", record.id)
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

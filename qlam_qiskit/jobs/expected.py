@@ -18,7 +18,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qlam_qiskit.backends import BackendSpec, IBMSpec
 from qlam_qiskit.jobs.faults import DamagedResultError, WrongResultError
 from qlam_qiskit.jobs.job_identity import METADATA_KEY, can_be_renamed, identity, marked_name
-from qlam_qiskit.planning.executions import executions_of_row, precision_shots, uses_extrapolation, uses_mitigation
+from qlam_qiskit.planning import executions_of_row, precision_shots, uses_extrapolation, uses_mitigation
 
 SHOTS_SEEN = "shots_seen"
 """Key of a result's metadata: the shots of every setting as the raw answer has them, where that can be seen."""

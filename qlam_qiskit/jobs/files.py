@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -33,9 +33,9 @@ from qlam_qiskit.jobs.archive import (
 )
 from qlam_qiskit.jobs.errors import JobError
 from qlam_qiskit.jobs.expected import ExpectedPub, expect
+from qlam_qiskit.planning import Pub
 from qlam_qiskit.workspace import close_to_others
 
-Pub: TypeAlias = SamplerPub | EstimatorPub
 _PREPARING = ".preparing-"
 _STRAY_SECONDS = 86_400.0
 _ASIDE = "not-believed-"

@@ -22,10 +22,10 @@ from qlam_qiskit.jobs.ledger import Ledger
 from qlam_qiskit.jobs.policy import Clock, Policy
 from qlam_qiskit.jobs.records import SubmissionRecord
 from qlam_qiskit.jobs.submission import Submission, recorded
-from qlam_qiskit.planning.limits import quick_seconds
+from qlam_qiskit.planning import quick_seconds
 
 if TYPE_CHECKING:
-    from qlam_qiskit.planning.plan import Plan
+    from qlam_qiskit.planning import Plan
 
 _ROUNDS_WITHOUT_PROGRESS = 3
 _DOUBT_SECONDS = 86_400.0

@@ -11,14 +11,14 @@ from qlam_qiskit.jobs.job_state import JobState
 from qlam_qiskit.jobs.judge import Judge
 from qlam_qiskit.jobs.ledger import Ledger
 from qlam_qiskit.jobs.records import SubmissionRecord
-from qlam_qiskit.planning.readout import (
+from qlam_qiskit.planning import (
     Calibration,
+    Placement,
     count_outcomes,
     frequencies,
     nearest_probabilities,
     undo_readout_errors,
 )
-from qlam_qiskit.planning.tiling import Placement
 
 
 def results(ledger: Ledger, submission: str) -> list[PrimitiveResult]:

@@ -1,6 +1,28 @@
 """The QLAM model: embeddings, angle encoder, quantum memories, queries and readout."""
 
-from qlam_qiskit.model.qlam import QLAM
-from qlam_qiskit.model.settings import ModelSettings
+from __future__ import annotations
 
-__all__ = ["QLAM", "ModelSettings"]
+from typing import TYPE_CHECKING
+
+from qlam_qiskit.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from qlam_qiskit.model.embedding import make_embedding as make_embedding
+    from qlam_qiskit.model.qlam import QLAM as QLAM
+    from qlam_qiskit.model.sampling import estimator_pubs as estimator_pubs
+    from qlam_qiskit.model.sampling import readouts_from_expectations as readouts_from_expectations
+    from qlam_qiskit.model.sampling import readouts_from_probabilities as readouts_from_probabilities
+    from qlam_qiskit.model.sampling import sampler_pubs as sampler_pubs
+    from qlam_qiskit.model.settings import EmbeddingSettings as EmbeddingSettings
+    from qlam_qiskit.model.settings import ModelSettings as ModelSettings
+    from qlam_qiskit.model.settings import readout_steps as readout_steps
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "embedding": "make_embedding",
+        "qlam": "QLAM",
+        "sampling": "estimator_pubs readouts_from_expectations readouts_from_probabilities sampler_pubs",
+        "settings": "EmbeddingSettings ModelSettings readout_steps",
+    },
+)

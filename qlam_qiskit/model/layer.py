@@ -12,8 +12,7 @@ from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model.embedding import make_embedding
 from qlam_qiskit.model.noise import PauliNoise, ShotNoise
 from qlam_qiskit.model.settings import ModelSettings
-from qlam_qiskit.network import MemoryConnector, MemoryNetwork
-from qlam_qiskit.network.selection import ExecutionFactory
+from qlam_qiskit.network import ExecutionFactory, MemoryConnector, MemoryNetwork
 
 
 class MemoryLayer(nn.Module):
@@ -111,7 +110,7 @@ class MemoryLayer(nn.Module):
 
     @property
     def readout_size(self) -> int:
-        """Numbers of one readout in time, H * Q * K."""
+        """Numbers of one reading, H * Q * K."""
         network: MemoryNetwork = self.memory.neural_network
         return network.output_shape[0] // len(self.readout_steps)
 

@@ -19,12 +19,12 @@ import torch
 from qiskit.circuit import Parameter, QuantumCircuit
 from torch import nn
 
-from qlam_qiskit.backends.devices import fake_device
+from qlam_qiskit.backends import fake_device
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
-from qlam_qiskit.network.spans import Spans
-from qlam_qiskit.planning.device_noise import noisy_memory
+from qlam_qiskit.network import Spans
+from qlam_qiskit.planning import noisy_memory
 
 _AXES = {"rx": "X", "ry": "Y", "rz": "Z", "p": "Z"}
 

@@ -11,7 +11,7 @@
 | U(phi, theta) | MemoryCircuit       | the update: psi_t = U(phi_t, theta) psi_{t-1}, psi_0 = |0...0>                 |
 | alpha, V      | query angles        | a query and the basis it selects: alpha = W_q q + b_q, or learned              |
 | S_k, y_k      | Readout             | Pauli-Z strings: y_k = <psi_T| V^dagger Z_{S_k} V |psi_T>, or 2^n p_j - 1      |
-| H, Q, R, K    |                     | registers, queries, readouts in time, numbers of one readout                   |
+| H, Q, R, K    |                     | registers, queries, readings, numbers of one readout                           |
 
 With ``directions: both`` the last H // 2 registers read the sequence backwards, each with angles phi_T, ..., phi_1.
 Nothing measured is fed back into the angles: all angles of a sequence are known before it runs, so that the whole
@@ -32,9 +32,7 @@ from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.model.noise import device_circuit
 from qlam_qiskit.model.normalization import ReadoutNormalization
 from qlam_qiskit.model.settings import ModelSettings, readout_steps
-from qlam_qiskit.network import ExactExecution
-from qlam_qiskit.network.given import AnyBackend, executions_on
-from qlam_qiskit.network.selection import ExecutionFactory
+from qlam_qiskit.network import AnyBackend, ExactExecution, ExecutionFactory, executions_on
 from qlam_qiskit.templates import load_template
 
 

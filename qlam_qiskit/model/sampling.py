@@ -1,6 +1,6 @@
 """A trained model as PUBs, and what they measured as readouts: what runs on hardware, shot by shot.
 
-A memory of one layer is one circuit for each register, query and readout in time, with weights bound and the
+A memory of one layer is one circuit for each register, query and reading, with weights bound and the
 angles of the samples as rows of parameters. A sampler gives bitstring probabilities, an estimator expectation values
 of Z strings. One circuit of a register has all readings of what ancillas emit; a mean over the memory's own qubits
 takes one for each step.
@@ -19,14 +19,13 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model.qlam import QLAM
-from qlam_qiskit.network.primitives import memory_observables
-from qlam_qiskit.network.spans import Spans, emission_means, measured_steps
+from qlam_qiskit.network import Spans, emission_means, measured_steps, memory_observables
 
 
 def sampler_pubs(
     model: QLAM, tokens: torch.Tensor, shots: int | None = None, query: torch.Tensor | None = None
 ) -> list[SamplerPub]:
-    """Write out the circuits of tokens (N, T, c), one PUB of N rows for each readout in time, register and query.
+    """Write out the circuits of tokens (N, T, c), one PUB of N rows for each reading, register and query.
 
     ``shots`` of each row; None leaves them to the sampler. Raises ConfigurationError for a model of several layers,
     whose second layer needs measured readouts before its angles are known.

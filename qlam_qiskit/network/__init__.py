@@ -7,15 +7,26 @@ from qlam_qiskit.network.adjoint_estimator import AdjointEstimator
 from qlam_qiskit.network.adjoint_gradient import AdjointEstimatorGradient
 from qlam_qiskit.network.connector import MemoryConnector
 from qlam_qiskit.network.execution import ExactExecution, Execution
+from qlam_qiskit.network.given import AnyBackend, executions_on
 from qlam_qiskit.network.memory import MemoryNetwork
-from qlam_qiskit.network.primitives import PrimitiveExecution
+from qlam_qiskit.network.primitives import PrimitiveExecution, memory_observables
+from qlam_qiskit.network.selection import BackendExecutions, ExecutionFactory
+from qlam_qiskit.network.spans import Spans, emission_means, measured_steps
 
 __all__ = [
     "AdjointEstimator",
     "AdjointEstimatorGradient",
+    "AnyBackend",
+    "BackendExecutions",
     "ExactExecution",
     "Execution",
+    "ExecutionFactory",
     "MemoryConnector",
     "MemoryNetwork",
     "PrimitiveExecution",
+    "Spans",
+    "emission_means",
+    "executions_on",
+    "measured_steps",
+    "memory_observables",
 ]

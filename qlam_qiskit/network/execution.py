@@ -14,17 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from qlam_qiskit.engine import ExactEngine, Gradients, Readout
-from qlam_qiskit.engine.torch import make_engine
-from qlam_qiskit.engine.torch.differentiable import DifferentiableMemory
+from qlam_qiskit.engine import DifferentiableMemory, ExactEngine, Gradients, Readout, make_engine
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network.spans import Spans
 
 if TYPE_CHECKING:
-    from qlam_qiskit.engine.open import OpenEngine
-    from qlam_qiskit.engine.torch.torch_engine import TorchEngine
-    from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
+    from qlam_qiskit.engine import OpenEngine, TorchEngine, TorchOpenEngine
 
 
 class Execution(Protocol):

@@ -17,9 +17,7 @@ from qiskit.circuit import Barrier, Delay, Gate, Measure, QuantumCircuit, Qubit,
 from qiskit.primitives.containers.observables_array import ObservableLike, ObservablesArray
 from qiskit.quantum_info import PauliList, SparseObservable, SparsePauliOp
 
-from qlam_qiskit.engine import ExactEngine
-from qlam_qiskit.engine.arguments import MAX_QUBITS, PRECISIONS
-from qlam_qiskit.engine.blocks import WIDE
+from qlam_qiskit.engine import MAX_QUBITS, PRECISIONS, WIDE, ExactEngine
 from qlam_qiskit.errors import CircuitError, ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 

@@ -14,8 +14,7 @@ from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2, BaseEstimato
 from qiskit.providers import BackendV2
 from qiskit.transpiler import PassManager, generate_preset_pass_manager
 
-from qlam_qiskit.backends import load_registry
-from qlam_qiskit.backends.specs import BackendSpec
+from qlam_qiskit.backends import BackendSpec, load_registry
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit

@@ -12,7 +12,7 @@ from qiskit import transpile
 from qiskit.circuit import Parameter, ParameterExpression, ParameterVector, QuantumCircuit
 from qiskit.circuit import library as lib
 
-from qlam_qiskit.engine.angles import AngleFunctions
+from qlam_qiskit.engine import AngleFunctions
 
 Evaluate = Callable[[np.ndarray], np.ndarray]
 

@@ -24,7 +24,7 @@ from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network.execution import ExactExecution, differentiable_readouts
 from qlam_qiskit.network.gradients import ParameterShift, spsa_gradient
 from qlam_qiskit.network.spans import Spans, emission_means, measured_steps
-from qlam_qiskit.planning.readout import count_outcomes, frequencies
+from qlam_qiskit.planning import count_outcomes, frequencies
 
 GRADIENTS = ("adjoint", "param_shift", "spsa")
 

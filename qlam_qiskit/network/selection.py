@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from qlam_qiskit.backends import BackendSpec, OpenBackend, open_backend
-from qlam_qiskit.backends.devices import fake_device
+from qlam_qiskit.backends import BackendSpec, OpenBackend, fake_device, open_backend
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network.execution import ExactExecution, Execution
 from qlam_qiskit.network.primitives import PrimitiveExecution
-from qlam_qiskit.planning.device_noise import noisy_memory
+from qlam_qiskit.planning import noisy_memory
 
 ExecutionFactory = Callable[[MemoryCircuit, Readout, int, tuple[int, ...]], Execution]
 

@@ -26,7 +26,7 @@ from qiskit.providers import BackendV2
 from qiskit.quantum_info import PTM, Kraus, Operator, SuperOp
 from qiskit.transpiler import Target
 
-from qlam_qiskit.backends.targets import part_of_target
+from qlam_qiskit.backends import part_of_target
 from qlam_qiskit.channels import write_step
 from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.memory_circuit import MemoryCircuit
@@ -227,7 +227,7 @@ class Calibration:
         """Read the calibration of a chain."""
         from qiskit_aer.noise import NoiseModel
 
-        from qlam_qiskit.backends.simulation import Described
+        from qlam_qiskit.backends import Described
 
         model = NoiseModel.from_backend(Described(target))
         errors = {

@@ -128,7 +128,7 @@ def _payload_growth(laid: Sequence[LaidOut], opened: OpenBackend) -> tuple[float
 
     The client-side estimator sends a program with randomizations and noise factors written out; the other sends pubs.
     """
-    from qlam_qiskit.backends.ibm import uses_executor
+    from qlam_qiskit.backends import uses_executor
 
     item = max(laid, key=lambda item: item.usage.two_qubit_gates)
     alone = _part(item.pub, Share(0, 0, 1))
@@ -149,7 +149,7 @@ def _program_mb(pub: EstimatorPub, opened: OpenBackend) -> float:
     from qiskit_ibm_runtime.options_models import EstimatorOptions
     from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
-    from qlam_qiskit.backends.ibm import runtime_options
+    from qlam_qiskit.backends import runtime_options
 
     options = EstimatorOptions(**runtime_options(opened.spec, "estimator"))
     program, chosen = prepare([pub], options, backend=opened.backend)

@@ -6,14 +6,16 @@ The service's newer primitives do not check, and the job would fail after it had
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from qiskit import QuantumCircuit
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import Target
 
 from qlam_qiskit.errors import PlanningError
-from qlam_qiskit.jobs.files import Pub
 
+Pub: TypeAlias = SamplerPub | EstimatorPub
 _ANYWHERE = frozenset({"barrier"})
 
 

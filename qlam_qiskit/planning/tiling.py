@@ -26,7 +26,7 @@ from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import Target
 
-from qlam_qiskit.backends.targets import part_of_target
+from qlam_qiskit.backends import part_of_target
 from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.planning.economy import EconomicalCircuit, economize
 

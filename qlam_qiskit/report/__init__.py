@@ -1,7 +1,27 @@
 """A look at a trained run: one self-contained HTML page, the same figures as files, and the numbers in them."""
 
-from qlam_qiskit.report.findings import Findings
-from qlam_qiskit.report.gallery import FIGURES
-from qlam_qiskit.report.page import Written, build_report, write_figures
+from __future__ import annotations
 
-__all__ = ["FIGURES", "Findings", "Written", "build_report", "write_figures"]
+from typing import TYPE_CHECKING
+
+from qlam_qiskit.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from qlam_qiskit.report.figures import draw_circuit as draw_circuit
+    from qlam_qiskit.report.findings import Findings as Findings
+    from qlam_qiskit.report.gallery import FIGURES as FIGURES
+    from qlam_qiskit.report.page import Written as Written
+    from qlam_qiskit.report.page import build_report as build_report
+    from qlam_qiskit.report.page import write_figures as write_figures
+    from qlam_qiskit.report.style import as_file as as_file
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "figures": "draw_circuit",
+        "findings": "Findings",
+        "gallery": "FIGURES",
+        "page": "Written build_report write_figures",
+        "style": "as_file",
+    },
+)

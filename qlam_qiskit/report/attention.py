@@ -31,7 +31,7 @@ def logit_attention(model: nn.Module, tokens: np.ndarray, classes: np.ndarray) -
 
 
 def readout_attention(model: QLAM, tokens: np.ndarray) -> np.ndarray:
-    """Return the size of d(readout)/d(token) of every readout in time, register and query, (R, H, Q, T).
+    """Return the size of d(readout)/d(token) of every reading, register and query, (R, H, Q, T).
 
     tokens float32 (T, c) of one sample.
     """

@@ -113,7 +113,7 @@ def draw_mistakes(samples: Sequence[Sample]) -> Figure:
 
 
 def draw_evaluations(evaluations: Sequence[Evaluation]) -> Figure:
-    """Draw the accuracy on every backend with its 95 % Wilson interval."""
+    """Draw the accuracy on every backend with its 95 % Wilson interval, and that of the exact engine beside shots."""
     with drawing():
         figure = Figure((WIDTH, 0.75 + 0.42 * len(evaluations)), layout="constrained")
         axis = figure.subplots()
@@ -122,6 +122,8 @@ def draw_evaluations(evaluations: Sequence[Evaluation]) -> Figure:
             colour = SERIES[0] if found.shots is None else SERIES[1]
             axis.plot([low, high], [row, row], color=colour, linewidth=2, solid_capstyle="butt", alpha=0.5)
             axis.plot(found.accuracy.value, row, "o", color=colour, markersize=5)
+            if found.shots is not None and found.exact is not None:
+                axis.plot(found.exact, row, "|", color=SERIES[0], markersize=10, markeredgewidth=1.5)
         labels = [f"{found.name}\n{describe_evaluation(found)}" for found in evaluations]
         axis.set_yticks(range(len(evaluations)), labels, color=INK)
         axis.set_ylim(len(evaluations) - 0.5, -0.5)
@@ -196,16 +198,33 @@ def draw_image(axis: Axes, shown: Shown) -> None:
 
 
 def draw_strip(axis: Axes, shown: Shown, first: float = 0.5) -> None:
-    """Draw tokens along the steps of a sequence; the first token's cell begins at ``first``."""
+    """Draw tokens along the steps of a sequence; the first token's cell begins at ``first``.
+
+    Tokens of several pixels, as rows of an image, stand apart: side by side they would look like a stretched image.
+    The image itself is drawn beside them.
+    """
     if shown.symbols is not None and shown.steps <= 40:
         for step, symbol in enumerate(shown.symbols):
             axis.text(first + step + 0.5, 0.5, symbol, ha="center", va="center", fontsize=8)
         axis.set_ylim(0, 1)
     else:
-        extent = (first, first + shown.steps, len(shown.strip), 0)
-        axis.imshow(shown.strip, cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="none", extent=extent)
+        apart = shown.image is not None and len(shown.strip) > 1
+        strip = _apart(shown.strip) if apart else shown.strip
+        extent = (first, first + shown.steps, len(strip), 0)
+        axis.imshow(strip, cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="none", extent=extent)
+        if apart:
+            beside = axis.inset_axes((1.015, 0, 0.12, 1))
+            draw_image(beside, shown)
+            beside.set_anchor("W")
     axis.set_xlim(first, first + shown.steps)
     bare(axis)
+
+
+def _apart(strip: np.ndarray) -> np.ndarray:
+    """Put an empty column, a sixth of a token wide, behind every token."""
+    columns = np.full((*strip.shape, 6), np.nan)
+    columns[..., :5] = strip[..., None]
+    return columns.reshape(len(strip), -1)
 
 
 def bare(axis: Axes) -> None:

@@ -6,15 +6,14 @@ A part that does not apply raises :class:`LeftOut` with the reason; a report pri
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qlam_qiskit.backends import BackendSpec, load_registry, make_spec, open_backend
-from qlam_qiskit.backends.simulation import DeviceSimulator
+from qlam_qiskit.backends import BackendSpec, DeviceSimulator, load_registry, make_spec, open_backend
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM, ModelSettings
@@ -23,8 +22,7 @@ from qlam_qiskit.report.history import Evaluation, TrainingCurves, latest_evalua
 from qlam_qiskit.report.memory import MOST_AMPLITUDES, MemoryTrace, trace_memories
 from qlam_qiskit.report.purity import MAX_QUBITS, MAX_STEPS
 from qlam_qiskit.report.tokens import Shown, show_tokens
-from qlam_qiskit.runs.predictions import Predictions
-from qlam_qiskit.runs.saved_run import SavedRun
+from qlam_qiskit.runs import Predictions, SavedRun
 
 WORST = 12  # mistakes that are shown
 
@@ -58,7 +56,7 @@ class Attention:
     logits
         Of the predicted class's logit, for each answer, (M, T).
     readouts
-        Of each query's readout, for every readout in time and register, (R, H, Q, T); None where left out.
+        Of each query's readout, for every reading and register, (R, H, Q, T); None where left out.
     readout_steps
         The steps after which the memory is read, counted from 1, R of them.
     """
@@ -66,6 +64,11 @@ class Attention:
     logits: np.ndarray
     readouts: np.ndarray | None = None
     readout_steps: tuple[int, ...] = ()
+
+    @property
+    def panels(self) -> int:
+        """How many drawings show all of it: one for each logit, and for each query of each register."""
+        return len(self.logits) + (0 if self.readouts is None else self.readouts.shape[1] * self.readouts.shape[2])
 
     @property
     def tokens_for_half(self) -> int:
@@ -125,11 +128,11 @@ class Findings:
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
-        """The run on other backends."""
+        """The run on other backends, each beside the exact engine on the same samples."""
         rows = latest_evaluations(self.run.evaluations)
         if not rows:
             raise LeftOut("the run was evaluated on none yet (qlam evaluate does that)")
-        return rows
+        return [replace(row, exact=self._exact_accuracy(row.accuracy.samples)) for row in rows]
 
     @cached_property
     def circuit(self) -> MemoryCircuit:
@@ -202,6 +205,17 @@ class Findings:
                 found.append(Attention(logits))
             self.progress("samples looked at", done, len(self.examples))
         return found
+
+    def _exact_accuracy(self, samples: int) -> float | None:
+        """Return the accuracy of the first test samples; None where not all of them are looked at, or there are none.
+
+        What was measured elsewhere is told without data and weights too.
+        """
+        try:
+            found = self.predictions
+        except QlamError:
+            return None
+        return found.first(samples).accuracy if samples <= len(found) else None
 
     def _tokens(self) -> np.ndarray:
         return self.run.data.test.tokens(np.array([sample.index for sample in self.examples]))

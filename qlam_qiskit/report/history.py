@@ -55,12 +55,13 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The run on one backend."""
+    """The run on one backend; ``exact`` is the exact engine's accuracy on the same samples, where it is known."""
 
     backend: str
     shots: int | None
     accuracy: Accuracy
     mitigated: bool
+    exact: float | None = None
 
     @property
     def name(self) -> str:

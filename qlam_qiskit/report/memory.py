@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from qlam_qiskit.backends.simulation import DeviceSimulator
+from qlam_qiskit.backends import DeviceSimulator
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.report.purity import noisy_purity

@@ -20,9 +20,10 @@ MOST_PANELS = 16  # drawn over an image, evenly chosen where there are more
 
 def draw_memory(sample: Sample, traces: Sequence[MemoryTrace], readout_steps: Sequence[int] = ()) -> Figure:
     """Draw the registers while they read a sample: tokens, entropy of each qubit, overlap, and purity where known."""
-    traces = traces[:MOST_REGISTERS]
+    registers, traces = len(traces), traces[:MOST_REGISTERS]
     purities = [(name, trace) for trace in traces for name in trace.purities]
-    heights = [0.35, *(0.13 * traces[0].entropies.shape[1] + 0.35 for _ in traces), 1.1, *([1.1] if purities else [])]
+    tokens = 0.35 if sample.shown.image is None or len(sample.shown.strip) == 1 else 0.55
+    heights = [tokens, *(0.13 * traces[0].entropies.shape[1] + 0.35 for _ in traces), 1.1, *([1.1] if purities else [])]
     with drawing():
         figure = Figure((WIDTH, sum(heights) + 0.28 * len(heights) + 0.2), layout="constrained")
         axes = figure.subplots(len(heights), sharex=True, height_ratios=heights)
@@ -31,7 +32,8 @@ def draw_memory(sample: Sample, traces: Sequence[MemoryTrace], readout_steps: Se
         for axis, trace in zip(axes[1:], traces, strict=False):
             _draw_entropies(axis, trace)
         overlap = axes[1 + len(traces)]
-        overlap.set_title("overlap with the last state")
+        left_out = f" (of {registers} registers the first {len(traces)})" if registers > len(traces) else ""
+        overlap.set_title(f"overlap with the last state{left_out}")
         for colour, trace in zip(SERIES, traces, strict=False):
             overlap.plot(trace.overlaps, color=colour, label=trace.name or None)
         for step in readout_steps[:-1]:
@@ -55,7 +57,7 @@ def draw_attention(sample: Sample, attention: Attention) -> Figure:
 
 
 def draw_readouts(sample: Sample, attention: Attention) -> Figure:
-    """Draw how much each readout in time depends on each token, all registers and queries together."""
+    """Draw how much each reading depends on each token, all registers and queries together."""
     sizes = np.linalg.norm(attention.readouts, axis=(1, 2))
     rows = [(f"after {step:,}", row) for step, row in zip(attention.readout_steps, sizes, strict=True)]
     with drawing():
@@ -95,7 +97,7 @@ def _named(values: np.ndarray, title: str, names: Sequence[str]) -> list[tuple[s
 
 
 def _of_queries(attention: Attention) -> list[tuple[str, np.ndarray]]:
-    """Return the readouts of each register and query, all readouts in time together."""
+    """Return the readouts of each register and query, all readings together."""
     if attention.readouts is None:
         return []
     sizes = np.linalg.norm(attention.readouts, axis=0)

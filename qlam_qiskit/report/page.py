@@ -19,7 +19,7 @@ from qlam_qiskit.report.gallery import FIGURES, Absent, Picture, chosen, picture
 from qlam_qiskit.report.memory_figures import MOST_PANELS, MOST_REGISTERS
 from qlam_qiskit.report.style import as_file, as_inline_svg
 from qlam_qiskit.report.summary import Headline
-from qlam_qiskit.runs.saved_run import SavedRun
+from qlam_qiskit.runs import SavedRun
 from qlam_qiskit.workspace import write_file
 
 

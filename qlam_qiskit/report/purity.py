@@ -7,11 +7,9 @@ import qiskit_aer.library  # noqa: F401  # gives circuits save_density_matrix
 from qiskit import QuantumCircuit
 from qiskit.transpiler import Target, generate_preset_pass_manager
 
-from qlam_qiskit.backends.simulation import DeviceSimulator
-from qlam_qiskit.backends.targets import part_of_target
+from qlam_qiskit.backends import DeviceSimulator, part_of_target
 from qlam_qiskit.memory_circuit import MemoryCircuit
-from qlam_qiskit.planning.budget import typical_usage
-from qlam_qiskit.planning.chains import find_chains
+from qlam_qiskit.planning import find_chains, typical_usage
 
 MAX_STEPS, MAX_QUBITS = 49, 6
 _STEP = "end of step"  # the label of our barriers: a template may have its own

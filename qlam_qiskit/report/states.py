@@ -11,10 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 from qiskit.circuit import Parameter
 
-from qlam_qiskit.engine.angles import AngleFunctions
-from qlam_qiskit.engine.arguments import beside
-from qlam_qiskit.engine.plan import Operation, PhaseRun, compile_plan
-from qlam_qiskit.engine.primitives import Permutation, Rotation, string_signs
+from qlam_qiskit.engine import (
+    AngleFunctions,
+    Operation,
+    Permutation,
+    PhaseRun,
+    Rotation,
+    beside,
+    compile_plan,
+    string_signs,
+)
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 

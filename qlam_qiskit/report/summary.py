@@ -8,7 +8,7 @@ from typing import Any
 
 from qlam_qiskit.model import ModelSettings
 from qlam_qiskit.report.history import Accuracy
-from qlam_qiskit.runs.saved_run import SavedRun
+from qlam_qiskit.runs import SavedRun
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qlam_qiskit.data import DataSettings, SequenceData
-from qlam_qiskit.data.views import view_images
+from qlam_qiskit.data import DataSettings, SequenceData, view_images
 
 
 @dataclass(frozen=True)

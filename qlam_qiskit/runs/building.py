@@ -12,7 +12,7 @@ from qlam_qiskit.data import SequenceData
 from qlam_qiskit.errors import ConfigurationError, RunError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM, ModelSettings
-from qlam_qiskit.network.selection import BackendExecutions, ExecutionFactory
+from qlam_qiskit.network import BackendExecutions, ExecutionFactory
 from qlam_qiskit.runs.experiment import AnyModelSettings
 from qlam_qiskit.runs.memory_need import check_model_memory
 from qlam_qiskit.runs.run_folder import RunFolder

@@ -19,7 +19,7 @@ from typing import Any
 from qiskit import QuantumCircuit, circuit, qpy
 from qiskit.circuit import Operation, Parameter, controlflow, library
 
-from qlam_qiskit.errors import CircuitError, RunError
+from qlam_qiskit.errors import CircuitError, RunError, kind_and_reason
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.rate import Rate
 from qlam_qiskit.workspace import write_atomically
@@ -43,7 +43,9 @@ def circuit_bytes(memory: MemoryCircuit) -> bytes:
         qpy.dump([update, query], stream, version=VERSION)
         kept = _parse(stream.getvalue()).fingerprint == memory.fingerprint
     except Exception as error:  # whatever a gate of the user's own raises
-        raise CircuitError(f"circuit {memory.update.name!r} cannot be written as QPY: {_said(error)}") from None
+        raise CircuitError(
+            f"circuit {memory.update.name!r} cannot be written as QPY: {kind_and_reason(error)}"
+        ) from None
     if not kept:
         raise CircuitError(
             f"circuit {memory.update.name!r} is not the same after QPY: write annotated operations out, such as "
@@ -77,7 +79,7 @@ def read_circuit(path: Path, expected: str | None) -> MemoryCircuit:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # Qiskit's reader fails in any way, and where it panics, outside of Exception
-        raise RunError(f"{path}: not a memory circuit: {_said(error)}") from None
+        raise RunError(f"{path}: not a memory circuit: {kind_and_reason(error)}") from None
 
 
 def _parse(data: bytes) -> MemoryCircuit:
@@ -153,8 +155,3 @@ def _names(parameters: tuple[Parameter, ...]) -> list[str]:
 def digest(data: bytes) -> str:
     """Hash a file's contents."""
     return hashlib.sha256(data).hexdigest()
-
-
-def _said(error: BaseException) -> str:
-    line = " ".join(str(error).split()) or "no reason given"
-    return f"{type(error).__name__}: {line[:200]}"

@@ -7,8 +7,7 @@ from math import comb
 from qlam_qiskit.baselines import RecurrentSettings, ReservoirSettings, StateSpaceSettings, TransformerSettings
 from qlam_qiskit.data import SequenceData
 from qlam_qiskit.machine_memory import check_memory
-from qlam_qiskit.model import ModelSettings
-from qlam_qiskit.model.settings import EmbeddingSettings
+from qlam_qiskit.model import EmbeddingSettings, ModelSettings
 from qlam_qiskit.runs.experiment import AnyModelSettings
 
 _NUMBER = 4  # bytes of a float32

@@ -40,6 +40,11 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, count: int) -> Predictions:
+        """Keep the first samples."""
+        kept = (values[:count] for values in (self.labels, self.predicted, self.confidence, self.losses))
+        return Predictions(*kept, self.class_names)
+
     @property
     def right(self) -> np.ndarray:
         """Whether all answers to a sample are right, bool (N,)."""

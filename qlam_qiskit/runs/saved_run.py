@@ -14,7 +14,7 @@ from qlam_qiskit.data import SequenceData, Split, load_data, validation_split
 from qlam_qiskit.errors import ConfigurationError, RunError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM, ModelSettings
-from qlam_qiskit.network.selection import BackendExecutions, ExecutionFactory
+from qlam_qiskit.network import BackendExecutions, ExecutionFactory
 from qlam_qiskit.runs.building import build_model, check_description
 from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
 from qlam_qiskit.runs.circuit_file import read_circuit

@@ -1,17 +1,19 @@
 """Experiments and their training, into run folders that can be resumed and evaluated."""
 
-from qlam_qiskit.runs.experiment import Experiment
-from qlam_qiskit.runs.experiments import find_experiments, load_experiment
-from qlam_qiskit.runs.run_folder import RunFolder
-from qlam_qiskit.training.running import train
-from qlam_qiskit.training.trainer import Interrupted, Reporter
+from qlam_qiskit.runs import Experiment, RunFolder, find_experiments, load_experiment
+from qlam_qiskit.training.joining import joined
+from qlam_qiskit.training.running import has_begun, train
+from qlam_qiskit.training.trainer import Interrupted, Reporter, Trainer
 
 __all__ = [
     "Experiment",
     "Interrupted",
     "Reporter",
     "RunFolder",
+    "Trainer",
     "find_experiments",
+    "has_begun",
+    "joined",
     "load_experiment",
     "train",
 ]

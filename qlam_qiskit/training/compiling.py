@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qlam_qiskit.backends import BackendSpec
-from qlam_qiskit.engine.blocks import processors
-from qlam_qiskit.engine.compilation import Compilation, Loop
+from qlam_qiskit.engine import Compilation, Loop, processors
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.training.trainer import Interrupted, Reporter
 

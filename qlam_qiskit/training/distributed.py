@@ -20,7 +20,7 @@ import torch
 from torch import distributed
 from torch.autograd.function import once_differentiable
 
-from qlam_qiskit.engine.blocks import processors
+from qlam_qiskit.engine import processors
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.training.connection import connection
 

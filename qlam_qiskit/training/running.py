@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,24 @@ from qlam_qiskit.data import SequenceData, load_data, validation_split
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM
-from qlam_qiskit.network.selection import BackendExecutions
-from qlam_qiskit.runs.building import build_model, check_description, describe
-from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
-from qlam_qiskit.runs.circuit_file import read_circuit, write_circuit
-from qlam_qiskit.runs.experiment import Experiment
-from qlam_qiskit.runs.memory_need import check_model_memory
-from qlam_qiskit.runs.run_folder import RunFolder
+from qlam_qiskit.network import BackendExecutions
+from qlam_qiskit.runs import (
+    Experiment,
+    RunFolder,
+    build_model,
+    check_description,
+    check_model_memory,
+    describe,
+    load_checkpoint,
+    load_weights,
+    read_circuit,
+    write_circuit,
+)
 from qlam_qiskit.training.compiling import compile_loops
 from qlam_qiskit.training.distributed import ALONE, Ranks
 from qlam_qiskit.training.scoring import score_split
 from qlam_qiskit.training.trainer import Reporter, Trainer
+from qlam_qiskit.versions import installed_versions
 
 _PACKAGES = ("qlam-qiskit", "qiskit", "qiskit-aer", "qiskit-machine-learning", "torch", "numpy", "numba")
 
@@ -144,7 +150,7 @@ def has_begun(folder: RunFolder, model: QLAM | Baseline, data: SequenceData, spe
         return True
     description = {**describe(model, data), **_keep_circuit(folder, model)}
     backend = {"backend": spec.name, "backend_settings": _backend_settings(spec)}
-    folder.write_json("run.json", {**description, **backend, "versions": _versions()})
+    folder.write_json("run.json", {**description, **backend, "versions": installed_versions(*_PACKAGES)})
     return False
 
 
@@ -241,7 +247,3 @@ def _test(
         folder.write_json("result.json", result)
         folder.previous.unlink(missing_ok=True)
     return ranks.from_first(lambda: result)
-
-
-def _versions() -> dict[str, str]:
-    return {package: version(package) for package in _PACKAGES}

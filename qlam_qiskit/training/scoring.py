@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from qlam_qiskit.data import Split
-from qlam_qiskit.runs.predictions import outputs
+from qlam_qiskit.runs import outputs
 from qlam_qiskit.training.distributed import ALONE, Ranks
 
 

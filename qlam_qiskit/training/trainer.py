@@ -22,9 +22,7 @@ import torch
 from qlam_qiskit.data import Split
 from qlam_qiskit.errors import QlamError, RunError
 from qlam_qiskit.model import QLAM
-from qlam_qiskit.runs.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
-from qlam_qiskit.runs.experiment import TrainingSettings
-from qlam_qiskit.runs.run_folder import RunFolder
+from qlam_qiskit.runs import Checkpoint, RunFolder, TrainingSettings, load_checkpoint, load_weights, save_checkpoint
 from qlam_qiskit.training.distributed import ALONE, Ranks
 from qlam_qiskit.training.scoring import score, score_split
 

@@ -35,7 +35,10 @@ def test_without_a_kind_it_is_qlam():
     ("model", "message"),
     [
         ("{kind: mamba}", r"model\.kind: 'mamba' is none of 'qlam', 'reservoir', 'rnn', 'lstm', 'gru'"),
-        ("{kind: lstm, widht: 5}", r"unknown key model\.widht; valid keys: directions, embedding, kind, layers, readout, width$"),
+        (
+            "{kind: lstm, widht: 5}",
+            r"unknown key model\.widht; valid keys: directions, embedding, kind, layers, readout, width$",
+        ),
         ("{kind: gru, circuit: {qubits: 3}}", r"unknown key model\.circuit; valid keys: directions, embedding"),
         ("{width: 5}", r"unknown key model\.width; valid keys: circuit, directions, embedding"),
         ("{kind: s4d, readout: {time: 3}}", r"unknown key model\.readout\.time; valid keys: pooling, times$"),

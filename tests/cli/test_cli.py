@@ -128,7 +128,7 @@ def test_experiments_are_listed(run):
         (["train", "missing.yaml"], 2, "missing.yaml: no such file"),
         (["evaluate", "nothing"], 1, "nothing: not a run folder"),
         (["evaluate", "nothing", "--limit", "0"], 2, "--limit"),
-        (["circuits", "draw", "star"], 2, "unknown circuit template 'star'; available: brickwork, damped_line, damped"),
+        (["circuits", "draw", "star"], 2, "unknown circuit template 'star'; available: brickwork, damped_line"),
         (["circuits", "draw", "line", "--out", "a.gif"], 2, "must end in .png, .svg or .pdf"),
         (["circuits", "draw", "line", "--out", "no/such/folder.png"], 1, "cannot be written"),
         (["circuits", "export", "line", "--format", "qpy"], 2, "--out"),

@@ -1,4 +1,4 @@
-"""The engine on batches: shapes, readouts in time, threads, precision, memory, and what it refuses."""
+"""The engine on batches: shapes, readings, threads, precision, memory, and what it refuses."""
 
 import copy
 import pickle
@@ -117,7 +117,7 @@ def test_queries_broadcast_over_samples_and_readouts(lead, rng):
     np.testing.assert_array_equal(gradient, engine.backward(expected_tape, values).queries)
 
 
-def test_heads_do_not_touch_each_other(rng):
+def test_registers_do_not_touch_each_other(rng):
     engine = _engine()
     inputs, weights, queries = random_arguments(engine, rng, samples=4, registers=3)
     values, tape = engine.forward(inputs, weights, queries)

@@ -1,4 +1,4 @@
-"""Small runs to report on, trained once: images with a noisy evaluation, symbols with several heads, a baseline."""
+"""Small runs to report on, trained once: images with a noisy evaluation, symbols with several registers, a baseline."""
 
 from pathlib import Path
 

@@ -5,12 +5,14 @@ import re
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from qlam_qiskit.report.figures import (
     draw_circuit,
     draw_confusion,
     draw_evaluations,
     draw_mistakes,
+    draw_strip,
     draw_training,
 )
 from qlam_qiskit.report.findings import Attention, Sample
@@ -76,12 +78,46 @@ def test_backends_stand_at_their_accuracy_with_their_interval():
     assert tuple(interval.get_xdata()) == found.accuracy.interval
 
 
+def test_the_exact_engine_on_the_same_samples_is_marked_beside_shots():
+    here = Evaluation("exact", None, Accuracy(0.9, 50), mitigated=False, exact=0.9)
+    there = Evaluation("noisy", 64, Accuracy(0.8, 50), mitigated=False, exact=0.9)
+    (axis,) = draw_evaluations([here, there]).axes
+    *_, mark = axis.lines
+    assert len(axis.lines) == 5
+    assert (list(mark.get_xdata()), list(mark.get_ydata()), mark.get_marker()) == ([0.9], [1], "|")
+
+
+def test_tokens_of_several_pixels_stand_apart_beside_their_image():
+    image = np.linspace(0, 1, 64).reshape(8, 8)
+    rows = Shown(image.T, image, pixels=np.arange(64).reshape(8, 8))
+    figure = Figure()
+    axis = figure.subplots()
+    draw_strip(axis, rows)
+    drawn = np.ma.filled(axis.images[0].get_array(), np.nan).reshape(8, 8, 6)
+    np.testing.assert_array_equal(drawn[..., 2], image.T)
+    assert np.isnan(drawn[..., 5]).all()  # transparent
+    (beside,) = axis.child_axes
+    np.testing.assert_array_equal(beside.images[0].get_array(), image)
+    assert beside.get_aspect() == 1
+    pixels = figure.subplots()
+    draw_strip(pixels, Shown(image.reshape(1, 64), image, pixels=np.arange(64).reshape(64, 1)))
+    assert not pixels.child_axes
+    assert pixels.images[0].get_array().shape == (1, 64)
+
+
+def test_a_figure_says_which_of_many_registers_are_drawn():
+    drawn = titles(draw_memory(sample(), [trace(f"register {k}") for k in range(1, 7)]))
+    assert "overlap with the last state (of 6 registers the first 4)" in drawn
+    assert sum("register" in title for title in drawn) == 5
+    assert Attention(np.zeros((2, 16)), np.zeros((3, 6, 4, 16))).panels == 26
+
+
 def test_a_memory_is_drawn_register_by_register():
     purity = np.linspace(1, 0.3, 17)
-    figure = draw_memory(sample(), [trace("head 1", {"FakeTorino": purity}), trace("head 2")], (8, 16))
+    figure = draw_memory(sample(), [trace("register 1", {"FakeTorino": purity}), trace("register 2")], (8, 16))
     drawn = dict(zip(titles(figure), figure.axes, strict=False))
     np.testing.assert_allclose(
-        drawn["entanglement of each qubit (bits), head 2"].images[0].get_array(), trace().entropies.T
+        drawn["entanglement of each qubit (bits), register 2"].images[0].get_array(), trace().entropies.T
     )
     np.testing.assert_allclose(drawn["overlap with the last state"].lines[0].get_ydata(), trace().overlaps)
     curve, floor = drawn["purity under noise"].lines

@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import pytest
 
 from qlam_qiskit.errors import ConfigurationError, QlamError, RunError
-from qlam_qiskit.report import FIGURES, build_report, write_figures
+from qlam_qiskit.report import FIGURES, Findings, build_report, write_figures
+from qlam_qiskit.runs import SavedRun
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine to open the report with")
@@ -105,6 +106,23 @@ def test_the_page_says_what_was_measured(images, image_run):
     assert "purity under noise" in text  # in the figure too
     assert "64 shots, 20 samples" in text
     assert "arXiv 2605.13833" in text
+
+
+def test_a_device_stands_beside_the_exact_engine_on_the_same_samples(images, image_run):
+    found = {row.backend: row for row in Findings.of(SavedRun.open(image_run)).evaluations}
+    expected = SavedRun.open(image_run).predict(limit=20).accuracy
+    assert found["noisy"].exact == expected
+    assert found["exact"].exact == pytest.approx(found["exact"].accuracy.value)
+    text = " ".join(" ".join(read(images).text).split())
+    assert "exact, on the same" in text
+    assert f"noisy 64 20 {100 * found['noisy'].accuracy.value:.2f} % {100 * expected:.2f} %" in text.replace(
+        "\u202f", " "
+    )
+
+
+def test_what_was_not_looked_at_has_no_exact_accuracy(image_run):
+    found = {row.backend: row for row in Findings.of(SavedRun.open(image_run), limit=19).evaluations}
+    assert found["noisy"].exact is None
 
 
 def test_a_purity_that_was_asked_for_is_drawn(symbols):

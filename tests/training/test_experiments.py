@@ -47,7 +47,7 @@ def test_assignments_seed_and_backend_are_applied():
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("modle.heads=2", r"unknown key modle; valid keys: backend, data, description, model, seed, training"),
+        ("modle.registers=2", r"unknown key modle; valid keys: backend, data, description, model, seed, training"),
         ("model.head=2", r"unknown key model\.head; valid keys: circuit, directions, embedding, kind"),
         ("model.circuit.qbits=2", r"unknown key model\.circuit\.qbits; valid keys: options, qubits, template"),
         ("training.epochs=many", r"training\.epochs: .*valid integer"),

@@ -17,11 +17,11 @@ from qiskit.circuit import QuantumCircuit
 
 from qlam_qiskit.engine.angles import parameters_of
 from qlam_qiskit.engine.blocks import cut_batch
-from qlam_qiskit.engine.describe import FusedOperation, PlanDescription, count_gates, list_qubits
 from qlam_qiskit.engine.open.chain import Chain, damps
 from qlam_qiskit.engine.open.pauli import DIGITS, commute, support
 from qlam_qiskit.engine.open.plan import OpenPlan, compile_open_plan
 from qlam_qiskit.engine.open.primitives import Turn
+from qlam_qiskit.engine.plan_description import FusedOperation, PlanDescription, count_gates, list_qubits
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 

@@ -9,7 +9,7 @@ step and those that begin the next one fused (:mod:`.grouping`), and one for the
 the state (angles, matrices, phases) and all gradients are computed for many steps at once (:mod:`.layers`).
 
 Gradients are adjoint, by hand: backward undoes the updates, so that psi is held for one chunk of steps only, whose
-length follows from ``chunk_bytes``. Memory for states is O(1) in T, besides one state for each readout in time; the
+length follows from ``chunk_bytes``. Memory for states is O(1) in T, besides one state for each reading; the
 angles and their gradients grow with T as the inputs do. torch's own differentiation is used for the few matrices of a
 chunk, as functions of angles, never along T. Source: Jones and Gacon, arXiv 2009.02823.
 """

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult
 
-    from qlam_qiskit.jobs.files import Pub
     from qlam_qiskit.jobs.records import JobRecord
+    from qlam_qiskit.planning import Pub
 
 
 class RemoteState(StrEnum):

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from qlam_qiskit.backends.ibm import connect, find_device, runtime_primitive
-from qlam_qiskit.backends.specs import IBMSpec
+from qlam_qiskit.backends import IBMSpec, connect, find_device, runtime_primitive
 from qlam_qiskit.errors import BackendError
 from qlam_qiskit.jobs.connections.base import RemoteJob, RemoteState, RemoteStatus
 from qlam_qiskit.jobs.connections.decoding import decoded_result
@@ -23,10 +22,9 @@ from qlam_qiskit.jobs.faults import (
     WrongResultError,
     http_code,
 )
-from qlam_qiskit.jobs.files import Pub
 from qlam_qiskit.jobs.job_identity import mark_pubs
 from qlam_qiskit.jobs.records import JobRecord, is_remote_id, submission_tag
-from qlam_qiskit.planning.isa import check_isa
+from qlam_qiskit.planning import Pub, check_isa
 from qlam_qiskit.redaction import redact
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from qiskit.primitives import PrimitiveResult
 from qlam_qiskit.backends import OpenBackend
 from qlam_qiskit.jobs.connections.base import RemoteJob, RemoteState, RemoteStatus
 from qlam_qiskit.jobs.faults import GoneError
-from qlam_qiskit.jobs.files import Pub
 from qlam_qiskit.jobs.records import JobRecord
+from qlam_qiskit.planning import Pub
 
 
 class LocalConnection:

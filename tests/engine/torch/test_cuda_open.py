@@ -6,7 +6,7 @@ import torch
 from open_memories import random_open_memory
 from references import random_arguments
 
-from qlam_qiskit.bench import bench
+from qlam_qiskit.engine import bench
 from qlam_qiskit.engine.open import OpenEngine
 from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
 from qlam_qiskit.templates import load_template

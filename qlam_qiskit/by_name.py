@@ -8,11 +8,11 @@ from typing import Any
 
 from qlam_qiskit.configuration import check
 from qlam_qiskit.errors import ConfigurationError
-from qlam_qiskit.runs.experiment import Experiment
-from qlam_qiskit.runs.experiments import load_experiment
-from qlam_qiskit.runs.run_folder import RunFolder
-from qlam_qiskit.training.running import train as _train
-from qlam_qiskit.training.trainer import Reporter
+from qlam_qiskit.progress import TrainingBar
+from qlam_qiskit.run import Run
+from qlam_qiskit.runs import Experiment, load_experiment
+from qlam_qiskit.training import Reporter
+from qlam_qiskit.training import train as _train
 
 
 class _Silent:
@@ -41,7 +41,7 @@ def train(
     progress: bool = True,
     reporter: Reporter | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> RunFolder:
+) -> Run:
     """Train an experiment, and test its best weights once.
 
     Parameters
@@ -69,8 +69,8 @@ def train(
 
     Returns
     -------
-    RunFolder
-        The run; ``.result()`` has the test set's accuracy, ``.metrics()`` one row for each epoch.
+    Run
+        The trained run; ``.result`` has the test set's accuracy, ``.metrics`` one row for each epoch.
 
     Raises
     ------
@@ -78,19 +78,25 @@ def train(
         When the experiment is not valid, or the data, the backend or the folder do not allow it.
     """
     loaded, called = _loaded(experiment, seed, backend)
-    options: dict[str, Any] = {
-        "out": _path(out),
-        "data_dir": _path(data_dir),
-        "backends": _path(backends),
-        "resume": resume,
-        "should_stop": should_stop,
-    }
-    if reporter is None and progress:
-        from qlam_qiskit.cli.progress import TrainingBar
 
+    def run(listener: Reporter, say: Callable[[str], None]) -> Run:
+        folder, _ = _train(
+            loaded,
+            name or called,
+            listener,
+            out=_path(out),
+            data_dir=_path(data_dir),
+            backends=_path(backends),
+            resume=resume,
+            should_stop=should_stop,
+            say=say,
+        )
+        return Run(folder, _path(data_dir))
+
+    if reporter is None and progress:
         with TrainingBar(loaded.training.epochs) as bar:
-            return _train(loaded, name or called, bar, **options)[0]
-    return _train(loaded, name or called, reporter or _Silent(), **options)[0]
+            return run(bar, bar.say)
+    return run(reporter or _Silent(), lambda line: None)
 
 
 def _loaded(

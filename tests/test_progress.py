@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from qlam_qiskit.cli import progress
-from qlam_qiskit.cli.progress import SampleBar
+from qlam_qiskit import progress
+from qlam_qiskit.progress import SampleBar
 
 
 def test_a_bar_has_its_total_and_time_left_and_lines_beside_it(monkeypatch):

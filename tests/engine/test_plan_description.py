@@ -6,7 +6,7 @@ from qiskit.circuit import ParameterVector, QuantumCircuit
 
 from qlam_qiskit.engine import compile_plan, permutations, phases, rotations, steps
 from qlam_qiskit.engine.arrays import State, work
-from qlam_qiskit.engine.describe import cache_level, describe
+from qlam_qiskit.engine.plan_description import cache_level, describe
 from qlam_qiskit.engine.tables import CompiledSteps
 from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.templates import load_template
