@@ -32,6 +32,7 @@ from qiskit_aer.primitives import EstimatorV2, SamplerV2
 from qlam_qiskit.backends.mid_circuit import FASTER, RESETS, final_measurements, is_open, measurements
 from qlam_qiskit.backends.open_circuits import OpenNoise
 from qlam_qiskit.backends.targets import part_of_target
+from qlam_qiskit.channels import is_channel
 from qlam_qiskit.errors import BackendError
 
 # Beyond this many qubits a density matrix outgrows the processor's cache, and soon the memory.
@@ -271,7 +272,15 @@ class ExactEstimator(EstimatorV2):
         """Estimate every pub exactly; ``precision`` is accepted and always met."""
         coerced = [EstimatorPub.coerce(pub, precision=0.0) for pub in pubs]
         exact = [EstimatorPub(pub.circuit, pub.observables, pub.parameter_values, precision=0.0) for pub in coerced]
+        if self._backend.options.method == "automatic" and any(_leaves_mixed_states(pub.circuit) for pub in exact):
+            mixed = AerSimulator(method="density_matrix", max_parallel_experiments=0)
+            return EstimatorV2.from_backend(mixed).run(exact, precision=0.0)
         return super().run(exact, precision=0.0)
+
+
+def _leaves_mixed_states(circuit: QuantumCircuit) -> bool:
+    """Whether a state vector would have to be drawn at random."""
+    return any(is_channel(instruction.operation) for instruction in circuit.data)
 
 
 def _seed(rng: np.random.Generator) -> int:

@@ -35,18 +35,26 @@ class Baseline(nn.Module):
         self.pooling = settings.readout.pooling
         self.embedding = make_embedding(settings.embedding, token_size)
         self.memory = _make_memory(settings, steps)
-        self.head = nn.Linear(times * settings.width, answers * classes)
+        both = getattr(settings, "directions", "forward") == "both"
+        self.backward_memory = _make_memory(settings, steps) if both else None
+        self.head = nn.Linear(times * settings.width * (2 if both else 1), answers * classes)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return logits (B, M, C)."""
         return self.classify(self.read(tokens))
 
     def read(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return what is read of the memory's outputs, (B, R, width)."""
+        """Return what is read of the memory's outputs, (B, R, width), with a second memory's (B, R, 2 * width)."""
         embedded = self.embedding(tokens)
+        if self.backward_memory is None:
+            return self._pooled(self.memory, embedded)
+        backward = self._pooled(self.backward_memory, embedded.flip(1))
+        return torch.cat([self._pooled(self.memory, embedded), backward], dim=-1)
+
+    def _pooled(self, memory: nn.Module, embedded: torch.Tensor) -> torch.Tensor:
         if self.pooling == "last":
-            return self.memory(embedded, self.readout_steps)
-        outputs = self.memory(embedded)
+            return memory(embedded, self.readout_steps)
+        outputs = memory(embedded)
         starts = (0, *(step + 1 for step in self.readout_steps[:-1]))
         segments = [outputs[:, start : step + 1] for start, step in zip(starts, self.readout_steps, strict=True)]
         return torch.stack([segment.mean(1) for segment in segments], dim=1)

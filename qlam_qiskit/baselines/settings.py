@@ -31,7 +31,16 @@ class _Baseline(Settings):
     layers: int = Field(1, ge=1, le=64)
 
 
-class RecurrentSettings(_Baseline):
+class _Causal(_Baseline):
+    """With ``directions: both`` a second memory, as wide and with weights of its own, reads the sequence backwards.
+
+    Its outputs stand beside those of the first, each read after so many steps of its own.
+    """
+
+    directions: Literal["forward", "both"] = "forward"
+
+
+class RecurrentSettings(_Causal):
     """A vanilla (Elman, tanh) RNN, an LSTM or a GRU of ``width`` hidden units; biases of forget gates start at 1."""
 
     kind: Literal["rnn", "lstm", "gru"]
@@ -41,6 +50,7 @@ class TransformerSettings(_Baseline):
     """A pre-norm Transformer encoder: ``heads`` of attention over all tokens, then GELU between ``feedforward`` units.
 
     ``feedforward`` counts in multiples of ``width``. Learned positions cost T * width parameters, sinusoidal ones none.
+    There is no key ``directions``: every output has seen all tokens, those after it too.
     """
 
     kind: Literal["transformer"]
@@ -56,7 +66,7 @@ class TransformerSettings(_Baseline):
         return self
 
 
-class StateSpaceSettings(_Baseline):
+class StateSpaceSettings(_Causal):
     """S4D, a diagonal state-space model of ``width`` channels with ``state`` real numbers each (arXiv 2206.11893).
 
     Attributes

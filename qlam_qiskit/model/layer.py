@@ -18,7 +18,9 @@ from qlam_qiskit.network import ExecutionFactory, MemoryConnector, MemoryNetwork
 class MemoryLayer(nn.Module):
     """Embeds tokens, turns them into angles, runs H memories and reads them after R steps, with noise while training.
 
-    Takes tokens (B, T, c) and, for queries of kind "given", q (B, size); returns readouts (B, R, H * Q * K).
+    Takes tokens (B, T, c) and, for queries of kind "given", q (B, size); returns readouts (B, R, H * Q * K). Registers
+    that read backwards are given their angles from the last step to the first; an ``inner`` layer, which is read after
+    every step, puts their readouts back in time order.
     """
 
     def __init__(
@@ -29,12 +31,15 @@ class MemoryLayer(nn.Module):
         readout_steps: tuple[int, ...],
         execution: ExecutionFactory,
         memory: MemoryCircuit,
+        *,
+        inner: bool = False,
     ) -> None:
         super().__init__()
         queries = settings.queries
-        weight = min(settings.readout.max_weight, memory.num_qubits)
-        readout = Readout(memory.num_qubits, settings.readout.kind, weight)
+        readout = _readout(settings, memory, inner)
         self.registers, self.readout_steps = settings.registers, readout_steps
+        self.forward_registers = settings.registers - (settings.registers // 2 if settings.directions == "both" else 0)
+        self._inner = inner
         self.embedding = make_embedding(settings.embedding, token_size)
         self.encoder = nn.Linear(settings.embedding.width, settings.registers * memory.num_inputs)
         self._time_scales = _time_scales(settings, memory.num_inputs).repeat(settings.registers).tolist()
@@ -50,13 +55,14 @@ class MemoryLayer(nn.Module):
         start = _start(memory, settings)
         self.memory = MemoryConnector(network, initial_weights=start.numpy(), weight_scale=settings.weight_scale)
         noise = settings.noise
-        probability = noise.pauli if noise.device is None else noise.device
-        self.pauli_noise = PauliNoise(memory, steps, probability) if probability is not None else nn.Identity()
-        self.shot_noise = ShotNoise(readout, noise.shots) if noise.shots else nn.Identity()
+        self.pauli_noise = nn.Identity() if noise.pauli is None else PauliNoise(memory, noise.pauli)
+        self.shot_noise = ShotNoise(readout, noise.shots, readout_steps) if noise.shots else nn.Identity()
         self.query_kind = queries.kind
         self.query_shape = (settings.registers, queries.count, memory.num_query_angles)
         angles = int(np.prod(self.query_shape))
-        if queries.kind == "learned":
+        if readout.kind == "emissions":
+            self.query_angles = nn.Parameter(torch.zeros(angles), requires_grad=False)
+        elif queries.kind == "learned":
             self.query_angles = nn.Parameter(2 * torch.rand(angles) - 1)
         else:
             if queries.kind == "given" and queries.size is None:
@@ -68,17 +74,33 @@ class MemoryLayer(nn.Module):
     def forward(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
         """Run the layer; see the class for shapes."""
         phi, alpha = self.angles(tokens, query)
-        return self.shot_noise(self.memory(self.pauli_noise(phi), alpha)).flatten(2)
+        values = self.shot_noise(self.memory(self.pauli_noise(phi), alpha))
+        return (self._turned(values) if self._inner else values).flatten(2)
+
+    def suffer(self, noisy: MemoryCircuit) -> None:
+        """Run ``noisy``, this layer's circuit with errors in it, in training mode.
+
+        Raises ConfigurationError where the layer does not run on the exact engine.
+        """
+        self.memory.in_training = self.memory.neural_network.on_circuit(noisy)
 
     def angles(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the angles phi (B, T, H, P) and alpha (B or 1, R or 1, H, Q, A) that tokens and queries select.
 
-        Free of noise, in every mode.
+        Free of noise, in every mode; each register's in the order in which it reads.
         """
         embedded = self.embedding(tokens)
         phi = self.encoder(embedded) * self.time_scales
         network: MemoryNetwork = self.memory.neural_network
-        return phi.unflatten(-1, (self.registers, network.memory.num_inputs)), self._queries(embedded, query)
+        phi = self._turned(phi.unflatten(-1, (self.registers, network.memory.num_inputs)))
+        return phi, self._queries(embedded, query)
+
+    def _turned(self, of_steps: torch.Tensor) -> torch.Tensor:
+        """Reverse (B, T, H, ...) in time for the registers that read backwards."""
+        if self.forward_registers == self.registers:
+            return of_steps
+        forward, backward = of_steps.tensor_split([self.forward_registers], dim=2)
+        return torch.cat([forward, backward.flip(1)], dim=2)
 
     @property
     def time_scales(self) -> torch.Tensor:
@@ -97,12 +119,31 @@ class MemoryLayer(nn.Module):
         if self.query_kind == "learned":
             return self.query_angles.reshape(1, 1, *self.query_shape)
         if self.query_kind == "last_token":
-            alpha = self.query_map(embedded[:, list(self.readout_steps)])
-        elif query is None:
+            alpha = self._alpha_of(embedded)
+            if self.forward_registers == self.registers:
+                return alpha
+            backward = self._alpha_of(embedded.flip(1))
+            return torch.cat([alpha[:, :, : self.forward_registers], backward[:, :, self.forward_registers :]], dim=2)
+        if query is None:
             raise ConfigurationError("this model's queries are given from outside: call it with a query")
-        else:
-            alpha = self.query_map(query)[:, None]
-        return alpha.reshape(*alpha.shape[:2], *self.query_shape)
+        return self.query_map(query)[:, None].unflatten(-1, self.query_shape)
+
+    def _alpha_of(self, embedded: torch.Tensor) -> torch.Tensor:
+        """Make queries of the tokens that were read last, (B, R, H, Q, A)."""
+        return self.query_map(embedded[:, list(self.readout_steps)]).unflatten(-1, self.query_shape)
+
+
+def _readout(settings: ModelSettings, memory: MemoryCircuit, inner: bool) -> Readout:
+    """Say what a layer reads; each step is a span of its own in one that is read after every step."""
+    kind, pooling = settings.readout.kind, "last" if inner else settings.readout.pooling
+    if kind == "emissions" and not memory.num_emissions:
+        raise ConfigurationError(
+            f"model.readout.kind: circuit {memory.update.name!r} emits nothing; emissions need a memory whose update "
+            "measures ancillas, such as the templates damped_line and damped_ring"
+        )
+    weight = min(settings.readout.max_weight, memory.num_qubits)
+    emissions = memory.num_emissions if kind == "emissions" else 0
+    return Readout(memory.num_qubits, kind, weight, pooling, emissions)
 
 
 def _start(memory: MemoryCircuit, settings: ModelSettings) -> torch.Tensor:

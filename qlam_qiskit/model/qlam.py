@@ -13,6 +13,7 @@
 | S_k, y_k      | Readout             | Pauli-Z strings: y_k = <psi_T| V^dagger Z_{S_k} V |psi_T>, or 2^n p_j - 1      |
 | H, Q, R, K    |                     | registers, queries, readings, numbers of one readout                           |
 
+With ``directions: both`` the last H // 2 registers read the sequence backwards, each with angles phi_T, ..., phi_1.
 Nothing measured is fed back into the angles: all angles of a sequence are known before it runs, so that the whole
 sequence is one circuit on hardware. With more than one layer that holds within each layer: the readouts after every
 step are the next layer's tokens.
@@ -28,6 +29,7 @@ from torch import nn
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model.layer import MemoryLayer
+from qlam_qiskit.model.noise import device_circuit
 from qlam_qiskit.model.normalization import ReadoutNormalization
 from qlam_qiskit.model.settings import ModelSettings, readout_steps
 from qlam_qiskit.network import AnyBackend, ExactExecution, ExecutionFactory, executions_on
@@ -88,9 +90,10 @@ class QLAM(nn.Module):
         for index in range(settings.layers):
             last = index == settings.layers - 1
             read = spaced if last else every_step
-            layer = MemoryLayer(settings, token_size, steps, read, execution or _exact, circuit)
+            layer = MemoryLayer(settings, token_size, steps, read, execution or _exact, circuit, inner=not last)
             self.layers.append(layer)
             token_size = layer.readout_size
+        self._noise_device = settings.noise.device
         normalize, spread = settings.readout.normalize is not None, settings.readout.spread
         self.normalization = ReadoutNormalization(times * token_size, spread) if normalize else None
         self.head = nn.Linear(times * token_size, answers * classes)
@@ -105,9 +108,31 @@ class QLAM(nn.Module):
             raise ConfigurationError(f"tokens are real numbers, not {str(tokens.dtype).removeprefix('torch.')}")
         tokens = tokens.to(self.head.weight.dtype)
         query = None if query is None else query.to(self.head.weight.dtype)
+        if self.training and self._noise_device is not None and self.layers[0].memory.in_training is None:
+            self.suffer(self.device_circuit())
         for layer in self.layers:
             tokens = layer(tokens, query)
         return tokens
+
+    def device_circuit(self) -> MemoryCircuit | None:
+        """Write the errors of the device that the model is trained for (``noise.device``) into its memory's circuit.
+
+        Returns None where it is trained for none. Raises QlamError for a device that there is not, or that does not
+        take the circuit.
+        """
+        if self._noise_device is None:
+            return None
+        network = self.layers[0].memory.neural_network
+        return device_circuit(network.memory, self._noise_device, network.readout)
+
+    def suffer(self, noisy: MemoryCircuit) -> None:
+        """Train on ``noisy`` from now on, the memory's circuit with errors in it; evaluation is as before.
+
+        Without this call a model with ``noise.device`` asks the device when its training begins. Raises
+        ConfigurationError where the memories do not run on the exact engine.
+        """
+        for layer in self.layers:
+            layer.suffer(noisy)
 
     def features(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
         """Return what the head sees of readouts (B, R, H * Q * K): all of them in a row, normalized if the model does.

@@ -2,22 +2,25 @@
 
 A memory of one layer is one circuit for each register, query and reading, with weights bound and the
 angles of the samples as rows of parameters. A sampler gives bitstring probabilities, an estimator expectation values
-of Z strings.
+of Z strings. One circuit of a register has all readings of what ancillas emit; a mean over the memory's own qubits
+takes one for each step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
-from qiskit.circuit import QuantumCircuit
+from qiskit.circuit import Parameter, QuantumCircuit
+from qiskit.primitives import BitArray
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.model.qlam import QLAM
+from qlam_qiskit.network import Spans, emission_means, measured_steps, memory_observables
 
 
 def sampler_pubs(
@@ -46,12 +49,11 @@ def estimator_pubs(
     # Estimators round 1 / precision^2 up to shots; a hair above keeps rounding errors from adding one.
     precision = shots**-0.5 * (1 + 1e-12)
     network = model.layers[0].memory.neural_network
-    strings = [
-        string.apply_layout(network.memory.memory_qubits, network.memory.update.num_qubits)
-        for string in network.readout.observables()
-    ]
+    if network.readout.kind == "emissions":
+        raise ConfigurationError("emissions are bits of a sampler: set primitive: sampler in backends.yaml")
+    strings = memory_observables(network.memory, network.readout)
     pubs = []
-    for circuit, names, rows in _bound_circuits(model, tokens, query):
+    for circuit, names, rows in _bound_circuits(model, tokens, query, measure=False):
         ready = isa(circuit)
         observables = [string.apply_layout(ready.layout) for string in strings]
         pubs.append(EstimatorPub.coerce((ready, observables, {names: rows[:, None, :]}, precision)))
@@ -85,14 +87,26 @@ def engine_arguments(
         return angles, layer.memory.angles().double().numpy(), alpha
 
 
+def readouts_from_emissions(model: QLAM, bits: Sequence[BitArray]) -> torch.Tensor:
+    """Turn each PUB's ``emission`` bits, N rows in the order of :func:`sampler_pubs`, into the same readouts."""
+    layer = model.layers[0]
+    emissions = layer.memory.neural_network.readout.emissions
+    means = [emission_means(of_register, emissions, layer.readout_steps) for of_register in bits]
+    return _readouts(model, np.concatenate(means, axis=-1))
+
+
 def _readouts(model: QLAM, values: np.ndarray) -> torch.Tensor:
-    """Shape values (N, R * H * Q, K) as readouts."""
-    times = len(model.layers[0].readout_steps)
-    return torch.from_numpy(values.astype(np.float32)).reshape(len(values), times, -1)
+    """Shape values (N, measured steps * H * Q, K), or (N, R, H * E), as readouts; of means they are averaged first."""
+    layer = model.layers[0]
+    readout, read = layer.memory.neural_network.readout, layer.readout_steps
+    if readout.averages_states:
+        spans = Spans.of(read)
+        values = spans.mean(values.reshape(len(values), len(spans.steps), -1))
+    return torch.from_numpy(values.astype(np.float32)).reshape(len(values), len(read), -1)
 
 
 def _bound_circuits(
-    model: QLAM, tokens: torch.Tensor, query: torch.Tensor | None, *, measure: bool = False
+    model: QLAM, tokens: torch.Tensor, query: torch.Tensor | None, *, measure: bool
 ) -> Iterator[tuple[QuantumCircuit, tuple[str, ...], np.ndarray]]:
     """Yield each circuit with weights bound, the names of its free angles, and their values (N, angles)."""
     if len(model.layers) != 1:
@@ -106,7 +120,16 @@ def _bound_circuits(
     angles, weights, alpha = engine_arguments(layer, tokens, query)
     alpha = np.broadcast_to(alpha, (len(tokens), len(layer.readout_steps), *alpha.shape[2:]))
     fixed_query = layer.query_kind == "learned"
-    for slot, last in enumerate(layer.readout_steps):
+    if network.readout.kind == "emissions":
+        steps = layer.readout_steps[-1] + 1
+        circuit, names = memory.unroll(steps, query=False, emissions=True), _names(memory.sequence_inputs(steps))
+        for register in range(network.registers):
+            bound = dict(zip(memory.weights, weights[register], strict=True))
+            rows = angles[:, :steps, register].reshape(len(tokens), -1)
+            yield circuit.assign_parameters(bound), names, rows
+        return
+    steps, slots = measured_steps(network.readout, layer.readout_steps)
+    for last, slot in zip(steps, slots, strict=True):
         circuit = memory.unroll(last + 1, measure=measure)
         inputs = memory.sequence_inputs(last + 1)
         for register in range(network.registers):
@@ -118,4 +141,8 @@ def _bound_circuits(
                     bound |= dict(zip(memory.query_angles, alpha[0, slot, register, index], strict=True))
                 else:
                     free, values = (*inputs, *memory.query_angles), np.hstack([rows, alpha[:, slot, register, index]])
-                yield circuit.assign_parameters(bound), tuple(parameter.name for parameter in free), values
+                yield circuit.assign_parameters(bound), _names(free), values
+
+
+def _names(parameters: Iterable[Parameter]) -> tuple[str, ...]:
+    return tuple(parameter.name for parameter in parameters)

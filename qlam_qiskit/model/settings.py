@@ -35,14 +35,18 @@ class QuerySettings(Settings):
 
 
 class ReadoutSettings(Settings):
-    """What is read, ``times`` times at even intervals: all bitstring probabilities, or Z strings up to a weight.
+    """What is read, ``times`` times at even intervals: bitstring probabilities, Z strings up to a weight, or emissions.
 
     ``kind: probabilities`` reads y_j = 2^n p_j - 1 of every bitstring j, 0 where it is as likely as any other.
+    ``kind: emissions`` reads what ancillas emit, as means over the steps since the reading before: one circuit holds
+    all readings, and the memory itself is never measured. ``pooling: mean`` reads the mean state over these steps
+    instead of the ``last`` one; a backend that executes circuits needs one for each step then.
     With ``normalize: batch`` the head sees readouts standardized over the samples that run together, to a standard
     deviation of ``spread``; see :class:`~qlam_qiskit.model.normalization.ReadoutNormalization`.
     """
 
-    kind: Literal["probabilities", "z_strings"] = "probabilities"
+    kind: Literal["probabilities", "z_strings", "emissions"] = "probabilities"
+    pooling: Literal["last", "mean"] = "last"
     max_weight: int = Field(2, ge=1, le=16)
     times: int = Field(1, ge=1, le=65_536)
     normalize: Literal["batch"] | None = None
@@ -63,7 +67,8 @@ class NoiseSettings(Settings):
     pauli
         The probability that X, Y or Z, one as likely as another, strikes a qubit in one step.
     device
-        Take that probability from the calibration of a fake device, such as FakeTorino.
+        A fake device, such as FakeTorino, whose errors the memory suffers instead, exactly: those of its calibration
+        when the run begins, on the chain of qubits that suits the circuit best, as channels of the circuit.
     shots
         Scatter readouts as far as that many shots would.
     """
@@ -75,7 +80,7 @@ class NoiseSettings(Settings):
     @model_validator(mode="after")
     def _check_source(self) -> NoiseSettings:
         if self.pauli is not None and self.device is not None:
-            raise ValueError("give pauli, the probability itself, or device, which has one, not both")
+            raise ValueError("give pauli, random errors, or device, whose errors are exact, not both")
         return self
 
 
@@ -98,6 +103,8 @@ class ModelSettings(Settings):
         The same for trainable angles: theta = weight_scale * theta'.
     weight_std
         Standard deviation of theta at the start (radians).
+    directions
+        With ``both`` the last half of the registers, H // 2 of them, read the sequence backwards.
     """
 
     kind: Literal["qlam"] = "qlam"
@@ -112,6 +119,15 @@ class ModelSettings(Settings):
     time_scale_decades: float = Field(0.0, ge=0, le=20)
     weight_scale: float = Field(0.05, ge=1e-6, le=1e6)
     weight_std: float = Field(0.1, ge=0, le=1e6)
+    directions: Literal["forward", "both"] = "forward"
+
+    @model_validator(mode="after")
+    def _check_choices(self) -> ModelSettings:
+        if self.directions == "both" and self.registers < 2:
+            raise ValueError("directions: both needs at least 2 registers, of which half read backwards")
+        if self.readout.kind == "emissions" and (self.queries.kind != "learned" or self.queries.count != 1):
+            raise ValueError("readout.kind: emissions is of ancillas, which no query turns: leave queries out")
+        return self
 
 
 def readout_steps(steps: int, times: int) -> tuple[int, ...]:

@@ -9,8 +9,9 @@ from qlam_qiskit.network.connector import MemoryConnector
 from qlam_qiskit.network.execution import ExactExecution, Execution
 from qlam_qiskit.network.given import AnyBackend, executions_on
 from qlam_qiskit.network.memory import MemoryNetwork
-from qlam_qiskit.network.primitives import PrimitiveExecution
+from qlam_qiskit.network.primitives import PrimitiveExecution, memory_observables
 from qlam_qiskit.network.selection import BackendExecutions, ExecutionFactory
+from qlam_qiskit.network.spans import Spans, emission_means, measured_steps
 
 __all__ = [
     "AdjointEstimator",
@@ -23,5 +24,9 @@ __all__ = [
     "MemoryConnector",
     "MemoryNetwork",
     "PrimitiveExecution",
+    "Spans",
+    "emission_means",
     "executions_on",
+    "measured_steps",
+    "memory_observables",
 ]

@@ -69,7 +69,11 @@ class MemoryConnector(TorchConnector):
 
     Inputs of any real dtype are computed in the engine's precision, and in double precision once the weights are
     (``.double()``); the readouts' dtype is the one that torch promotes inputs and weights to.
+
+    In training mode ``in_training``, if it is set, runs in place of the network: the same circuit with errors in it.
     """
+
+    in_training: MemoryNetwork | None = None
 
     def __init__(
         self,
@@ -122,6 +126,8 @@ class MemoryConnector(TorchConnector):
         dtype = reduce(torch.promote_types, (part.dtype for part in arguments))
         computed = torch.promote_types(dtype, torch.float32)
         network: MemoryNetwork = self.neural_network
+        if self.training and self.in_training is not None:
+            network = self.in_training
         if self._weights.dtype == torch.float64:
             network = network.in_double()
         parts = (angles, self.angles(computed), queries)

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from qlam_qiskit.engine import DifferentiableMemory, ExactEngine, Gradients, OpenEngine, Readout, make_engine
+from qlam_qiskit.engine import DifferentiableMemory, ExactEngine, Gradients, Readout, make_engine
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.network.spans import Spans
 
 if TYPE_CHECKING:
-    from qlam_qiskit.engine import TorchEngine, TorchOpenEngine
+    from qlam_qiskit.engine import OpenEngine, TorchEngine, TorchOpenEngine
 
 
 class Execution(Protocol):
@@ -34,6 +35,12 @@ class Execution(Protocol):
     def in_double(self) -> Execution:
         """Return the execution that computes in double precision, if this one has a precision to choose."""
 
+    def on_circuit(self, memory: MemoryCircuit) -> Execution:
+        """Return the same execution of another circuit of the same roles, such as this one with a device's errors.
+
+        Raises ConfigurationError where that is not possible.
+        """
+
     def differentiable(self, angles: torch.Tensor, weights: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
         """Return the readouts by operations of torch, so that gradients of :meth:`backward` have gradients.
 
@@ -45,8 +52,9 @@ class Execution(Protocol):
 class ExactExecution:
     """An exact engine, forward and backward, on the CPU or a GPU.
 
-    With ``shots``, bitstrings are drawn from the exact probabilities by ``rng``; the gradient stays that of the
-    probabilities themselves.
+    With ``shots``, bitstrings are drawn from the exact probabilities by ``rng``, of means over steps from the mean
+    probabilities; the gradient stays that of the probabilities themselves. Emissions are drawn as if those of different
+    steps and ancillas were independent.
     """
 
     engine: ExactEngine | OpenEngine | TorchEngine | TorchOpenEngine
@@ -71,14 +79,58 @@ class ExactExecution:
 
     def forward(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Any]:
         """Run the engine."""
-        probabilities, tape = self.engine.forward(angles, weights, queries, readout_steps=self.readout_steps)
+        if self.readout.kind == "emissions":
+            return self._emissions(angles, weights, queries)
+        if not self.readout.averages_states:
+            probabilities, tape = self.engine.forward(angles, weights, queries, readout_steps=self.readout_steps)
+        elif self.engine.memory.is_open:
+            probabilities, tape = self.engine.forward(
+                angles, weights, queries, readout_steps=self.readout_steps, mean=True
+            )
+        else:
+            spans = self._spans(angles)
+            every, tape = self.engine.forward(
+                angles, weights, spans.of_steps(np.asarray(queries)), readout_steps=spans.steps
+            )
+            probabilities, tape = spans.mean(every), _Averaged(tape, spans)
         if self.shots is not None:
-            probabilities = _drawn(probabilities, self.shots, self.rng or np.random.default_rng())
+            probabilities = _drawn(probabilities, self.shots, self._rng)
         return self.readout.from_probabilities(probabilities), tape
 
     def backward(self, tape: Any, cotangent: np.ndarray) -> Gradients:
         """Run the engine's adjoint differentiation."""
-        return self.engine.backward(tape, self.readout.pull_back(np.asarray(cotangent, self.engine.dtype)))
+        cotangent = np.asarray(cotangent, self.engine.dtype)
+        if self.readout.kind == "emissions":
+            idle = np.zeros((*cotangent.shape[:4], self.engine.dimension), self.engine.dtype)
+            return self.engine.backward(tape, idle, emissions=cotangent[..., 0, :])
+        cotangent = self.readout.pull_back(cotangent)
+        if not isinstance(tape, _Averaged):
+            return self.engine.backward(tape, cotangent)
+        gradients = self.engine.backward(tape.of_steps, tape.spans.share(cotangent))
+        return replace(gradients, queries=tape.spans.sum(gradients.queries))
+
+    def _emissions(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Any]:
+        _, tape = self.engine.forward(angles, weights, queries, readout_steps=self.readout_steps, emissions=True)
+        found = tape.emissions
+        if self.shots is not None:
+            draws = self.shots * self._spans(angles).lengths[:, None, None]
+            found = (self._rng.binomial(draws, np.clip(found, 0, 1).astype(float)) / draws).astype(found.dtype)
+        return found[:, :, :, None], tape
+
+    @property
+    def _rng(self) -> np.random.Generator:
+        return self.rng or np.random.default_rng()
+
+    def _spans(self, angles: np.ndarray) -> Spans:
+        return Spans.of((angles.shape[1] - 1,) if self.readout_steps is None else self.readout_steps)
+
+    def on_circuit(self, memory: MemoryCircuit) -> ExactExecution:
+        """Compile another circuit as this one was."""
+        options = {"device": str(self.engine.device)} if hasattr(self.engine, "device") else {}
+        if not options:
+            options = {"threads": self.engine.threads}
+        precision = np.dtype(self.engine.dtype).name
+        return replace(self, engine=make_engine(memory, precision=precision, **options))
 
     def in_double(self) -> ExactExecution:
         """Compile the memory for double precision, unless it is already."""
@@ -92,6 +144,14 @@ class ExactExecution:
         return differentiable_readouts(
             self.engine.memory, self.readout, self.readout_steps, device, dtype, angles, weights, queries
         )
+
+
+@dataclass(frozen=True)
+class _Averaged:
+    """The tape of a call that read every step of some spans."""
+
+    of_steps: Any
+    spans: Spans
 
 
 def differentiable_readouts(
@@ -110,8 +170,16 @@ def differentiable_readouts(
     angles = arguments[0]
     read = (angles.shape[1] - 1,) if readout_steps is None else tuple(readout_steps)
     with torch.autocast(device.type, enabled=False):
-        probabilities = _differentiable(memory, device, dtype).probabilities(*arguments, read)
-        return _read(readout, probabilities).to(angles)
+        if not readout.averages_states:
+            probabilities = _differentiable(memory, device, dtype).probabilities(*arguments, read)
+            return _read(readout, probabilities).to(angles)
+        spans = Spans.of(read)
+        *others, queries = arguments
+        if queries.shape[1] > 1:
+            queries = queries[:, spans.slots]
+        everything = _differentiable(memory, device, dtype).probabilities(*others, queries, spans.steps)
+        means = [part.mean(1) for part in everything.split(spans.lengths.tolist(), dim=1)]
+        return _read(readout, torch.stack(means, dim=1)).to(angles)
 
 
 @lru_cache(maxsize=8)

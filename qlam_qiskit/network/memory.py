@@ -59,6 +59,10 @@ class MemoryNetwork(NeuralNetwork):
             raise CircuitError(
                 f"the readout is of {self.readout.num_qubits} qubits and the memory has {memory.num_qubits}"
             )
+        if self.readout.kind == "emissions" and self.readout.emissions != memory.num_emissions:
+            raise CircuitError(f"the readout is of {self.readout.emissions} emissions, not {memory.num_emissions}")
+        if self.readout.kind == "emissions" and queries != 1:
+            raise CircuitError(f"emissions are not queried: give 1 query, not {queries}")
         self.readout_steps = readout_steps or (steps - 1,)
         self._double: MemoryNetwork | None = None
         self.execution = execution or ExactExecution.of(memory, self.readout, self.readout_steps)
@@ -95,6 +99,13 @@ class MemoryNetwork(NeuralNetwork):
             self._double = self if execution is self.execution else copy(self)
             self._double.execution = execution
         return self._double
+
+    def on_circuit(self, memory: MemoryCircuit) -> MemoryNetwork:
+        """Return the same network of another circuit with the same parameters and qubits, run in the same way."""
+        network = copy(self)
+        network.memory, network._double = memory, None
+        network.execution = self.execution.on_circuit(memory)
+        return network
 
     def split_inputs(self, inputs: Any) -> tuple[Any, Any]:
         """Split flat inputs (B, num_inputs), an array or a tensor, into angles and queries."""

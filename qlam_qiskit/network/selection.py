@@ -41,7 +41,8 @@ class BackendExecutions:
         """Make an execution of ``memory`` over ``steps`` steps, read after ``readout_steps``."""
         if self.spec.kind == "exact":
             if self.spec.noise is not None:
-                memory = noisy_memory(memory, fake_device(self.spec.noise))
+                emissions = readout.kind == "emissions"
+                memory = noisy_memory(memory, fake_device(self.spec.noise), emissions=emissions)
             return ExactExecution.of(
                 memory,
                 readout,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.runs.checkpoint import load_checkpoint as load_checkpoint
     from qlam_qiskit.runs.checkpoint import load_weights as load_weights
     from qlam_qiskit.runs.checkpoint import save_checkpoint as save_checkpoint
+    from qlam_qiskit.runs.circuit_file import read_circuit as read_circuit
     from qlam_qiskit.runs.circuit_file import write_circuit as write_circuit
     from qlam_qiskit.runs.experiment import AnyModelSettings as AnyModelSettings
     from qlam_qiskit.runs.experiment import Experiment as Experiment
@@ -40,7 +41,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "building": "build_model check_description describe",
         "checkpoint": "Checkpoint load_checkpoint load_weights save_checkpoint",
-        "circuit_file": "write_circuit",
+        "circuit_file": "read_circuit write_circuit",
         "experiment": "AnyModelSettings Experiment TrainingSettings",
         "experiments": "find_experiments load_experiment",
         "export": "export_run remove_run repeating_command",

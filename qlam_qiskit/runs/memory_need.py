@@ -39,6 +39,7 @@ def _qlam(settings: ModelSettings, steps: int, token_size: int, answers: int) ->
     qubits, readout = settings.circuit.qubits, settings.readout
     weights_read = range(1, readout.max_weight + 1)
     strings = 2**qubits - 1 if readout.kind == "probabilities" else sum(comb(qubits, k) for k in weights_read)
+    strings = 1 if readout.kind == "emissions" else strings  # how many ancillas emit, only the circuit knows
     width, queries = settings.embedding.width, settings.registers * settings.queries.count
     query_size = {"learned": 1, "last_token": width, "given": settings.queries.size or 1}[settings.queries.kind]
     weights = held = 0
@@ -64,8 +65,9 @@ def _baseline(
         layer = (4 + 2 * settings.feedforward) * width * width
     else:
         layer = width * settings.state
-    weights = embedding + first + settings.layers * layer + settings.readout.times * width * answers
-    return weights, embedded + settings.layers * steps * width
+    memories = 2 if getattr(settings, "directions", "forward") == "both" else 1
+    weights = memories * (first + settings.layers * layer + settings.readout.times * width * answers)
+    return embedding + weights, embedded + memories * settings.layers * steps * width
 
 
 def _embedding(settings: EmbeddingSettings, steps: int, token_size: int) -> tuple[int, int]:

@@ -53,6 +53,7 @@ class RunDescription(Record):
     qubits: Count | None = None
     circuit_fingerprint: str | None = None
     circuit_digest: str | None = None
+    noisy_circuit_digest: str | None = None
     backend: str = "exact"
     backend_settings: dict[str, Any] = {}
     versions: dict[str, str] = {}

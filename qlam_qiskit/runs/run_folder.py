@@ -3,6 +3,7 @@
 experiment.yaml     the experiment, every key written out
 run.json            the task, the model's shape, the circuit's fingerprint, the backend, versions
 circuits.qpy        the memory's circuit: update and query
+noisy_circuits.qpy  the same with the errors of the device that it is trained for, if any
 metrics.jsonl       one line for each finished epoch
 checkpoints/        last.safetensors and best.safetensors; while it trains, previous.safetensors
 result.json         the test set's accuracy, written when training has finished
@@ -64,6 +65,11 @@ class RunFolder:
     def circuit(self) -> Path:
         """The memory's circuit, which a baseline lacks."""
         return self.path / "circuits.qpy"
+
+    @property
+    def noisy_circuit(self) -> Path:
+        """The memory's circuit with a device's errors, where the model is trained for one."""
+        return self.path / "noisy_circuits.qpy"
 
     def weights_digest(self) -> str:
         """Hash the checkpoint that is evaluated, so that results can be matched to it wherever the folder lies."""
@@ -147,7 +153,14 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Remove what processes left that were killed while they wrote a file; for whoever holds the lock."""
-        names = ("experiment.yaml", "run.json", self.circuit.name, "metrics.jsonl", "result.json")
+        names = (
+            "experiment.yaml",
+            "run.json",
+            self.circuit.name,
+            self.noisy_circuit.name,
+            "metrics.jsonl",
+            "result.json",
+        )
         checkpoints = (self.last, self.previous, self.best)
         for path in (*(self.path / name for name in names), *checkpoints):
             for leftover in path.parent.glob(f".{path.name}.*"):

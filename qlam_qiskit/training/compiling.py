@@ -26,11 +26,12 @@ def compile_loops(
     """
     if not isinstance(model, QLAM) or spec.kind != "exact" or spec.device != "cpu":
         return
-    network = model.layers[0].memory.neural_network
-    backward, forward = (
-        _batches(trained, batch_size),
-        [size for count in tested for size in _batches(count, batch_size)],
-    )
+    memory = model.layers[0].memory
+    network = memory.neural_network
+    if network.memory.is_open:  # the open engine's loops are compiled when they are first called
+        return
+    backward = _batches(trained, batch_size) if memory.in_training is None else []
+    forward = [size for count in tested for size in _batches(count, batch_size)]
     threads = spec.threads or processors()
     loops = Loop.needed(forward, backward, network.registers, network.memory.num_qubits, threads)
     compilation = Compilation(loops, spec.precision)

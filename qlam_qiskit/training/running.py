@@ -12,6 +12,7 @@ from qlam_qiskit.backends import BackendSpec, load_registry
 from qlam_qiskit.baselines import Baseline, count_parameters
 from qlam_qiskit.data import SequenceData, load_data, validation_split
 from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.network import BackendExecutions
 from qlam_qiskit.runs import (
@@ -23,6 +24,7 @@ from qlam_qiskit.runs import (
     describe,
     load_checkpoint,
     load_weights,
+    read_circuit,
     write_circuit,
 )
 from qlam_qiskit.training.compiling import compile_loops
@@ -60,6 +62,7 @@ def train(
         check_model_memory(experiment.model, data, experiment.training.batch_size)
         executions = BackendExecutions(spec, seed=experiment.seed)
         model = build_model(experiment.model, data, executions, experiment.seed)
+        noisy = _suffer(model)
     ranks.check_same(lambda: {**describe(model, data), **_digests(model, data)})
     fraction = experiment.training.validation_fraction
     training, validation = data.train, None
@@ -76,7 +79,11 @@ def train(
             model, training, validation, experiment.training, experiment.seed, folder, executions.generators, ranks
         )
         with folder.written():
-            if ranks.from_first(lambda: has_begun(folder, model, data, named)):
+            begun = ranks.from_first(lambda: has_begun(folder, model, data, named))
+            if noisy is not None:
+                # Of the calibration of that time, whatever is installed by now; and what all ranks train on.
+                model.suffer(ranks.from_first(lambda: _kept_noise(folder, noisy, begun)))
+            if begun:
                 trainer.resume(say)
             sizes = [len(split) for split in (validation, data.test) if split is not None]
             batch = experiment.training.batch_size
@@ -171,6 +178,24 @@ def _keep_circuit(folder: RunFolder, model: QLAM | Baseline) -> dict[str, str]:
     if not isinstance(model, QLAM):
         return {}
     return {"circuit_digest": write_circuit(folder.circuit, model.layers[0].memory.neural_network.memory)}
+
+
+def _suffer(model: QLAM | Baseline) -> MemoryCircuit | None:
+    """Train a model on the errors of the device that its settings name; returns its circuit with these, if any."""
+    noisy = model.device_circuit() if isinstance(model, QLAM) else None
+    if noisy is not None:
+        model.suffer(noisy)
+    return noisy
+
+
+def _kept_noise(folder: RunFolder, noisy: MemoryCircuit, begun: bool) -> MemoryCircuit:
+    """Return the noisy circuit that a run began with, which is kept in its folder from then on."""
+    description = folder.description()
+    if not begun:
+        digest = write_circuit(folder.noisy_circuit, noisy)
+        folder.write_json("run.json", {**description, "noisy_circuit_digest": digest})
+        return noisy
+    return read_circuit(folder.noisy_circuit, description.get("noisy_circuit_digest"))
 
 
 def _folder_to_resume(experiment: Experiment, path: Path) -> RunFolder:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from qlam_qiskit.baselines import (
     Baseline,
@@ -11,6 +12,7 @@ from qlam_qiskit.baselines import (
     TransformerSettings,
     count_parameters,
 )
+from qlam_qiskit.configuration import check
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import QLAM, ModelSettings
 
@@ -137,3 +139,27 @@ def test_only_the_head_of_a_reservoir_is_trained():
     assert count_parameters(model) == sum(parameter.numel() for parameter in model.head.parameters()) == 8 * 10 + 10
     model(torch.randn(2, data.steps, data.token_size)).sum().backward()
     assert all(parameter.grad is None for parameter in model.layers.parameters())
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+@pytest.mark.parametrize("kind", CAUSAL)
+def test_a_second_memory_reads_the_sequence_backwards(kind, pooling):
+    readout = {"times": 3, "pooling": pooling}
+    model, single = build(kind, readout=readout, directions="both"), build(kind, readout=readout)
+    tokens = torch.randn(3, 12, 2)
+    read = model.read(tokens)
+    assert read.shape == (3, 3, 16)
+    single.embedding = nn.Identity()
+    for memory, embedded, part in (
+        (model.memory, model.embedding(tokens), read[..., :8]),
+        (model.backward_memory, model.embedding(tokens).flip(1), read[..., 8:]),
+    ):
+        single.memory = memory
+        torch.testing.assert_close(single.read(embedded), part)
+    model(tokens).square().sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in model.parameters())
+
+
+def test_a_transformer_reads_both_ways_already():
+    with pytest.raises(ConfigurationError, match="unknown key directions"):
+        check(TransformerSettings, {"kind": "transformer", "directions": "both"}, "test")

@@ -35,9 +35,12 @@ def test_without_a_kind_it_is_qlam():
     ("model", "message"),
     [
         ("{kind: mamba}", r"model\.kind: 'mamba' is none of 'qlam', 'reservoir', 'rnn', 'lstm', 'gru'"),
-        ("{kind: lstm, widht: 5}", r"unknown key model\.widht; valid keys: embedding, kind, layers, readout, width$"),
-        ("{kind: gru, circuit: {qubits: 3}}", r"unknown key model\.circuit; valid keys: embedding"),
-        ("{width: 5}", r"unknown key model\.width; valid keys: circuit, embedding"),
+        (
+            "{kind: lstm, widht: 5}",
+            r"unknown key model\.widht; valid keys: directions, embedding, kind, layers, readout, width$",
+        ),
+        ("{kind: gru, circuit: {qubits: 3}}", r"unknown key model\.circuit; valid keys: directions, embedding"),
+        ("{width: 5}", r"unknown key model\.width; valid keys: circuit, directions, embedding"),
         ("{kind: s4d, readout: {time: 3}}", r"unknown key model\.readout\.time; valid keys: pooling, times$"),
         ("{kind: s4d, state: 3}", r"model\.state: .*multiple of 2 \(got 3\)"),
         ("{kind: s4d, step_min: 0.5}", r"model: step_min 0\.5 is larger than step_max 0\.1"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from qiskit.circuit.library import XGate, YGate, ZGate
+from qiskit.primitives import StatevectorSampler
 from qiskit.quantum_info import Operator
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import depolarizing_error
@@ -14,16 +15,17 @@ from qlam_qiskit.configuration import check
 from qlam_qiskit.engine import ExactEngine, Readout
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import QLAM, ModelSettings
-from qlam_qiskit.model.noise import PauliNoise, ShotNoise, error_angles, error_probability
+from qlam_qiskit.model.noise import PauliNoise, ShotNoise, device_circuit, error_angles
 from qlam_qiskit.templates import load_template
 
 STEPS = 3
+SIZES = {"steps": 5, "token_size": 2, "classes": 4}
 
 
 def make(noise, **sections):
     torch.manual_seed(0)
     values = {"circuit": {"template": "line", "qubits": 3}, "time_scale": 0.5, "noise": noise, **sections}
-    return QLAM(check(ModelSettings, values, "test"), steps=5, token_size=2, classes=4)
+    return QLAM(check(ModelSettings, values, "test"), **SIZES)
 
 
 @pytest.mark.parametrize("template", ["line", "ring", "brickwork", "ising"])
@@ -70,7 +72,7 @@ def test_the_mean_over_random_errors_is_depolarization(template):
 
     torch.manual_seed(2)
     angles = torch.from_numpy(phi).expand(samples, 1, -1, -1).transpose(1, 2)
-    struck = PauliNoise(memory, STEPS, p)(angles).numpy()
+    struck = PauliNoise(memory, p)(angles).numpy()
     probabilities, _ = ExactEngine(memory, precision="float64").forward(struck, weights, alpha)
     found = probabilities[:, 0, 0, 0]
     error = found.std(0) / math.sqrt(samples)
@@ -82,7 +84,7 @@ def test_the_mean_over_random_errors_is_depolarization(template):
 def test_each_sample_step_head_and_qubit_is_struck_on_its_own():
     torch.manual_seed(0)
     memory = load_template("line", 3)
-    struck = PauliNoise(memory, 20, 0.3)(torch.zeros(500, 20, 2, memory.num_inputs))
+    struck = PauliNoise(memory, 0.3)(torch.zeros(500, 20, 2, memory.num_inputs))
     turned = struck.reshape(500, 20, 2, 3, 2) != 0
     error = turned.any(-1).float()
     assert abs(error.mean().item() - 0.3) < 0.01
@@ -163,27 +165,47 @@ def test_settings_that_make_no_sense_are_refused(noise, message):
         check(ModelSettings, {"noise": noise}, "test")
 
 
-def test_a_device_gives_the_probability_of_its_gate_errors():
-    from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+@pytest.mark.parametrize("template", ["line", "damped_line"])
+def test_a_model_trained_for_a_device_suffers_its_exact_errors_in_training_alone(template):
+    sections = {"circuit": {"template": template, "qubits": 3}, "registers": 2, "layers": 2}
+    sections["readout"] = {"kind": "z_strings", "times": 2, "pooling": "mean"}
+    clean, trained = make({}, **sections), make({"device": "FakeManilaV2"}, **sections)
+    tokens = torch.randn(4, 5, 2)
+    assert torch.equal(clean.eval()(tokens), trained.eval()(tokens))
+    memory = clean.layers[0].memory.neural_network.memory
+    noisy = device_circuit(memory, "FakeManilaV2", Readout(3))
+    torch.manual_seed(0)  # the same weights on the noisy circuit, in evaluation and training alike
+    expected = QLAM(check(ModelSettings, {"time_scale": 0.5, **sections}, "test"), **SIZES, circuit=noisy)
+    expected.load_state_dict(clean.state_dict())
+    suffered = trained.train()(tokens)
+    torch.testing.assert_close(suffered, expected(tokens))
+    assert (suffered - clean(tokens)).abs().max() > 1e-3
+    losses = [model(tokens).square().sum() for model in (trained, expected)]
+    for model, loss in zip((trained, expected), losses, strict=True):
+        model.zero_grad()
+        loss.backward()
+    for one, other in zip(trained.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+    assert trained.state_dict().keys() == clean.state_dict().keys()
+    assert torch.equal(clean.eval()(tokens), trained.eval()(tokens))
 
-    memory = load_template("line", 3)
-    p = error_probability(memory, 6, "FakeManilaV2")
-    errors = [properties.error for properties in FakeManilaV2().target["cx"].values()]
-    # Two phases a step of two CX each, shared by three qubits; one-qubit gates and idling add a little.
-    least, most = (5 / 4 * 4 / 3 * bound(errors) for bound in (min, max))
-    assert least < p < 1.5 * most
 
-
-def test_a_device_is_asked_when_training_begins():
-    model = make({"device": "FakeManilaV2"})
-    noise = model.layers[0].pauli_noise
-    model.eval()(torch.randn(2, 5, 2))
-    assert torch.isnan(noise.probability)
-    model.train()(torch.randn(2, 5, 2))
-    assert 0.001 < noise.probability.item() < 0.1
-    assert "layers.0.pauli_noise.probability" in model.state_dict()
+def test_scattered_emissions_have_the_variance_of_the_bits_of_their_span():
+    readout, shots = Readout(3, "emissions", emissions=2), 40
+    exact = torch.tensor([0.1, 0.4]).expand(20_000, 2, 1, 1, 2)
+    found = ShotNoise(readout, shots, (3, 5))(exact)
+    lengths = torch.tensor([4.0, 2.0]).reshape(-1, 1, 1, 1)
+    torch.testing.assert_close(found.mean(0), exact[0], atol=2e-3, rtol=0)
+    torch.testing.assert_close(found.var(0), exact[0] * (1 - exact[0]) / (shots * lengths), rtol=0.05, atol=0)
 
 
 def test_an_unknown_device_lists_near_ones():
     with pytest.raises(ConfigurationError, match=r"FakeTorinoo.*FakeTorino"):
-        error_probability(load_template("line", 3), 5, "FakeTorinoo")
+        make({"device": "FakeTorinoo"}).train()(torch.randn(2, 5, 2))
+
+
+def test_a_backend_that_executes_circuits_does_not_train_on_another_devices_errors():
+    values = check(ModelSettings, {"circuit": {"qubits": 2}, "noise": {"device": "FakeManilaV2"}}, "test")
+    model = QLAM(values, **SIZES, backend=StatevectorSampler())
+    with pytest.raises(ConfigurationError, match=r"model\.noise\.device trains on a backend of kind exact"):
+        model.train()(torch.randn(2, 5, 2))

@@ -56,7 +56,7 @@ def test_exact_expectations_give_the_models_logits(kind):
     model = make(registers=2, readout={"kind": kind})
     tokens = torch.randn(3, 5, 2)
     pubs = estimator_pubs(model, tokens, lambda circuit: circuit, shots=100)
-    assert all(pub.precision == 0.1 for pub in pubs)
+    assert all(0.1 < pub.precision < 0.1 * (1 + 1e-9) for pub in pubs)
     values = [
         result.data.evs
         for result in StatevectorEstimator(default_precision=0.0)

@@ -11,13 +11,16 @@ SHIPPED = (
     "copying",
     "digits",
     "digits_aer",
+    "digits_device",
     "mnist_rows",
     "mnist_rows_noise_aware",
     "psmnist",
     "recall",
     "scifar10",
     "sfashion",
+    "sfashion_device",
     "smnist",
+    "smnist_device",
 )
 
 
@@ -45,7 +48,7 @@ def test_assignments_seed_and_backend_are_applied():
     ("assignment", "message"),
     [
         ("modle.registers=2", r"unknown key modle; valid keys: backend, data, description, model, seed, training"),
-        ("model.head=2", r"unknown key model\.head; valid keys: circuit, embedding, kind"),
+        ("model.head=2", r"unknown key model\.head; valid keys: circuit, directions, embedding, kind"),
         ("model.circuit.qbits=2", r"unknown key model\.circuit\.qbits; valid keys: options, qubits, template"),
         ("training.epochs=many", r"training\.epochs: .*valid integer"),
         ("training.epochs=0", r"training\.epochs: .*greater than or equal to 1"),
