@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qlam_qiskit.cli import completion
 from qlam_qiskit.cli.options import as_json
 
 if TYPE_CHECKING:
     from qlam_qiskit.runs import Overview, SavedRun
 
-_run = click.argument("run", type=click.Path(path_type=Path))
+_run = click.argument("run", shell_complete=completion.run_names, type=click.Path(path_type=Path))
 
 
 @click.group()
@@ -109,7 +110,14 @@ def export_command(run: Path, out: Path | None, as_json: bool) -> None:
 
 
 @runs.command("remove")
-@click.argument("names", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.argument(
+    "names",
+    shell_complete=completion.run_names,
+    nargs=-1,
+    required=True,
+    metavar="RUN...",
+    type=click.Path(path_type=Path),
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove_command(names: tuple[Path, ...], yes: bool) -> None:
     """Remove runs with their weights, after asking. What others put into their folders stays.

@@ -33,7 +33,10 @@ FILES = (
     "test_readme_sample.py",
 )
 # Failures that are no fault of ours, by a part of the test's name.
-KNOWN: dict[str, str] = {}
+KNOWN = {
+    "test_sampler_qnn": "needs the package sparse, an extra of qiskit-machine-learning",
+    "test_readme_sample": "the source distribution has no README.md beside its tests",
+}
 
 
 def main() -> int:
