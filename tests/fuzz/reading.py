@@ -24,6 +24,7 @@ OUTCOMES = (ACCEPTED, REFUSED, TRACEBACK, HANG, MEMORY)
 SECONDS = 10  # of computing; a busy machine may take longer
 WAITING = 6  # times as long on the clock, for what waits without computing
 MOST_BYTES = 2**30
+MOST_GROWTH = 2**29  # bytes of one case, in a process that holds much already
 _LONGEST_MESSAGE = 2100
 
 
@@ -42,6 +43,7 @@ class Ending:
 def run_case(case: Case, seconds: int = SECONDS) -> Ending:
     """Run a case in a folder of its own, for at most so many seconds of computing; 0 sets no limit."""
     _reset_peak()
+    allowed = max(MOST_BYTES, _peak() + MOST_GROWTH)
     before = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, _environment():
         os.chdir(folder)
@@ -50,7 +52,7 @@ def run_case(case: Case, seconds: int = SECONDS) -> Ending:
             ending = _run(case, seconds)
         finally:
             os.chdir(before)
-    if ending.outcome in (ACCEPTED, REFUSED) and _peak() > MOST_BYTES:
+    if ending.outcome in (ACCEPTED, REFUSED) and _peak() > allowed:
         return Ending(MEMORY, f"{_peak():,} bytes; {ending.said}")
     return ending
 

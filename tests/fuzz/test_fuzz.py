@@ -36,11 +36,12 @@ def _say_two_lines(*_):
         (_say_two_lines, TRACEBACK),
         (lambda: time.sleep(30), HANG),
         (lambda: np.ones(2**24).sum(), MEMORY),
-        (lambda: np.ones(2**60), MEMORY),
+        (lambda: np.ones(2**52), MEMORY),
     ],
 )
 def test_a_bad_ending_is_told(monkeypatch, reader, outcome):
-    monkeypatch.setattr(reading, "MOST_BYTES", reading._peak() + 2**26)  # that is half of what np.ones(2**24) takes
+    monkeypatch.setattr(reading, "MOST_BYTES", 0)
+    monkeypatch.setattr(reading, "MOST_GROWTH", 2**26)  # half of what np.ones(2**24) takes
     monkeypatch.setitem(reading._READERS, "@reader", reader)
     assert run_case(Case("test", ("@reader",)), seconds=1).outcome == outcome
 
