@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import select
@@ -128,5 +129,8 @@ class _Worker:
     def _stop(self) -> None:
         if self._process is not None:
             self._process.kill()
+            for pipe in (self._process.stdin, self._process.stdout):
+                with contextlib.suppress(OSError):  # what was not written any more
+                    pipe.close()
             self._process.wait()
             self._process = None
