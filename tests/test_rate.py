@@ -45,7 +45,7 @@ def test_rates_start_log_uniformly_in_their_range():
     settings = ModelSettings(
         circuit={"template": "damped_ring", "qubits": 3, "options": {"rates": [0.2, 0.3]}}, registers=4
     )
-    model = QLAM(settings, steps=4, token_size=1, num_classes=2)
+    model = QLAM(settings, steps=4, token_size=1, classes=2)
     gamma = rate_from_angle(model.layers[0].memory.angles().detach().numpy()[:, -3:])
     assert ((gamma > 0.2) & (gamma < 0.3)).all()
     assert len(np.unique(gamma)) == gamma.size

@@ -125,7 +125,7 @@ def test_an_unknown_option_lists_the_known_ones(write):
 @pytest.mark.parametrize("name", ["ring", "line", "brickwork", "ising", "reuploading"])
 def test_options_of_a_wrong_kind_are_one_line(name):
     for layers in ("two", -1):
-        with pytest.raises(CircuitError) as error:
+        with pytest.raises((CircuitError, ConfigurationError)) as error:
             load_template(name, 2, {"layers": layers})
         assert f"{name}.py" in _said(error)
 
