@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,7 +94,9 @@ class RunFolder:
                         make_private_folder(path)
                     else:
                         path.mkdir(parents=True, exist_ok=True)
-                except FileExistsError:  # a file
+                except FileExistsError:
+                    if not os.path.lexists(path):  # it is a folder above that is none
+                        raise
                     taken = True
                 else:
                     taken = not folder.is_vacant()
