@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qlam_qiskit.cli import completion
+from qlam_qiskit.cli import completion, options
 from qlam_qiskit.cli.options import as_json
 
 if TYPE_CHECKING:
     from qlam_qiskit.runs import Overview, SavedRun
-
-_run = click.argument("run", shell_complete=completion.run_names, type=click.Path(path_type=Path))
 
 
 @click.group()
@@ -61,7 +59,7 @@ def list_command(as_json: bool) -> None:
 
 
 @runs.command("show")
-@_run
+@options.run
 @as_json
 def show_command(run: Path, as_json: bool) -> None:
     """Show all about RUN: what was trained, where, how well, and every evaluation.
@@ -90,7 +88,7 @@ def show_command(run: Path, as_json: bool) -> None:
 
 
 @runs.command("export")
-@_run
+@options.run
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file; default: ./NAME.zip.")
 @as_json
 def export_command(run: Path, out: Path | None, as_json: bool) -> None:
