@@ -12,8 +12,8 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import Target
 
 from qlam_qiskit.backends import OpenBackend, ServiceLimits
-from qlam_qiskit.planning.budget import Usage, fidelity_of, survival, typical_usage, usage_of
-from qlam_qiskit.planning.chains import Chain, find_chains
+from qlam_qiskit.planning.budget import Usage, fidelity_of, survival, usage_of
+from qlam_qiskit.planning.chains import Chain, find_chains, typical_chain
 from qlam_qiskit.planning.limits import Demand, demand_of, excess_of
 from qlam_qiskit.planning.tiling import ChainWriter, Tile, deal, make_tile, sampler_pub, tiled
 
@@ -71,7 +71,7 @@ def lay_out(
     laid = []
     for (width, _), members in groups.items():
         writers = {index: ChainWriter(pubs[index], target) for index in members}
-        trial = find_chains(target, typical_usage(width, target), at_most=1)[0].qubits
+        trial = typical_chain(width, target)
         circuits = [writers[index].on(trial).circuit for index in members]
         heaviest = usage_of(max(circuits, key=QuantumCircuit.num_nonlocal_gates), target)
         if heaviest.resets > _REMEMBERED_RESETS:

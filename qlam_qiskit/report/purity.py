@@ -9,7 +9,7 @@ from qiskit.transpiler import Target, generate_preset_pass_manager
 
 from qlam_qiskit.backends import DeviceSimulator, part_of_target
 from qlam_qiskit.memory_circuit import MemoryCircuit
-from qlam_qiskit.planning import find_chains, typical_usage
+from qlam_qiskit.planning import typical_chain
 
 MAX_STEPS, MAX_QUBITS = 49, 6
 _STEP = "end of step"  # the label of our barriers: a template may have its own
@@ -23,7 +23,7 @@ def noisy_purity(memory: MemoryCircuit, angles: np.ndarray, weights: np.ndarray,
     device's calibration. Raises PlanningError when the device has no such chain.
     """
     samples, steps, _ = angles.shape
-    chain = find_chains(device.target, typical_usage(memory.num_qubits, device.target), at_most=1)[0].qubits
+    chain = typical_chain(memory.num_qubits, device.target)
     small = _transpiled(memory, steps, part_of_target(device.target, chain))
     saving = QuantumCircuit(device.target.num_qubits)
     step = 0
