@@ -9,7 +9,8 @@ from planning import broken, samples, sequence
 from qiskit_ibm_runtime.fake_provider import FakeBoston, FakeBrisbane, FakeGuadalupeV2, FakeKingston, FakeTorino
 
 from qlam_qiskit.errors import PlanningError
-from qlam_qiskit.planning.budget import edge_losses, fidelity_of, qubit_losses, typical_usage, usage_of
+from qlam_qiskit.planning.budget import edge_losses, fidelity_of, qubit_losses
+from qlam_qiskit.planning.usage import typical_usage, usage_of
 from qlam_qiskit.planning.chains import find_chains
 from qlam_qiskit.planning.tiling import ChainWriter, make_tile, tiled
 
