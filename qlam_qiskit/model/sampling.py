@@ -141,16 +141,18 @@ def _sequence_pubs(
         return
     steps, slots = measured_steps(network.readout, layer.readout_steps)
     sequence = memory.sequence(longest, measure=measure)
-    registers = [sequence.bound(values) for values in bound]
+    fixed = layer.query_kind == "learned"
+    whole = {}
+    for register, values in enumerate(bound):
+        one = sequence.bound(values)
+        for index in range(network.queries):
+            chosen = dict(zip(memory.query_angles, alpha[0, 0, register, index].tolist(), strict=True))
+            whole[register, index] = replace(one, ending=one.bound(chosen).ending) if fixed else one
     for last, slot in zip(steps, slots, strict=True):
         phi = memory.sequence_inputs(last + 1)
-        for register, whole in enumerate(registers):
-            part = replace(whole, steps=last + 1, phi=phi)
-            inputs = angles[:, : last + 1, register]
-            for index in range(network.queries):
-                chosen = alpha[:, slot, register, index]
-                if layer.query_kind == "learned":
-                    fixed = part.bound(dict(zip(memory.query_angles, chosen[0].tolist(), strict=True)))
-                    yield SequencePub(replace(part, ending=fixed.ending), inputs, (), none, shots)
-                else:
-                    yield SequencePub(part, inputs, memory.query_angles, chosen, shots)
+        for (register, index), sequence in whole.items():
+            part = replace(sequence, steps=last + 1, phi=phi)
+            free, values = (), none
+            if not fixed:
+                free, values = memory.query_angles, alpha[:, slot, register, index]
+            yield SequencePub(part, angles[:, : last + 1, register], free, values, shots)

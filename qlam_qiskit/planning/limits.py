@@ -33,7 +33,7 @@ _DEFAULT_PRECISION = 0.015625
 # Values of which the encoded size is measured at most; that of others is the same, for it is noise to a compressor.
 _MEASURED_VALUES = 1 << 18
 # Steps of two shorter circuits, from whose encoded sizes that of longer ones follows.
-_MEASURED_STEPS = (16, 48)
+_MEASURED_STEPS = (6, 18)
 
 
 @dataclass(frozen=True)

@@ -229,7 +229,9 @@ class SequenceWriter:
     """Writes sequences for chains whose edges are alike; what readings of one register share is written once."""
 
     def __init__(self) -> None:
-        self._steps: dict[tuple[int, object], tuple[QuantumCircuit, tuple[_Piece, _Piece, _Pending] | None]] = {}
+        # With the circuits, whose ids would be others' one day.
+        self._steps: dict[tuple[int, object], tuple[QuantumCircuit, _Steps | None]] = {}
+        self._ends: dict[tuple[int, int, object], tuple[QuantumCircuit, _Piece, _Piece]] = {}
 
     def write(self, sequence: MemorySequence, target: Target, edges: object) -> EconomicalSequence | EconomicalCircuit:
         """Return a sequence for a chain that ``target`` describes; those with equal ``edges`` have equal gates.
@@ -237,23 +239,29 @@ class SequenceWriter:
         Of one step, of steps that routing or cancelled gates make differ, it is the whole circuit. Raises PlanningError
         as :func:`~qlam_qiskit.planning.economy.economize` does.
         """
-        ready = sequence.steps > 1 and one_qubit_form(target) and (entangling_gates(target) or sequence.num_qubits == 1)
-        key = (id(sequence.step), edges)
-        if ready and key not in self._steps:
-            # With the circuit, whose id would be another's one day.
-            self._steps[key] = sequence.step, _write_steps(sequence, target)
-        pieces = self._steps[key][1] if ready else None
-        if pieces is None or not lies_on_chain(sequence.ending, target):
+        form, step, ending = one_qubit_form(target), sequence.step, sequence.ending
+        ready = sequence.steps > 1 and form and (entangling_gates(target) or sequence.num_qubits == 1)
+        if ready and (id(step), edges) not in self._steps:
+            self._steps[id(step), edges] = step, _write_steps(sequence, target)
+        steps = self._steps[id(step), edges][1] if ready else None
+        if steps is None or not lies_on_chain(ending, target):
             return economize(sequence.circuit(), target)
-        first, step, pending = pieces
-        form = one_qubit_form(target)
-        ending, _ = _merge(_read(sequence.ending, target), pending, form, ends=True)
-        last, ending = _finished(step, ending)
-        first, step, last, ending = (_in_faster_forms(piece, target) for piece in (first, step, last, ending))
-        return EconomicalSequence(sequence, form, first, step, last, ending)
+        if (key := (id(step), id(ending), edges)) not in self._ends:
+            self._ends[key] = ending, *_write_end(ending, steps, target)
+        return EconomicalSequence(sequence, form, steps.first, steps.step, *self._ends[key][1:])
 
 
-def _write_steps(sequence: MemorySequence, target: Target) -> tuple[_Piece, _Piece, _Pending] | None:
+@dataclass(frozen=True)
+class _Steps:
+    """The first step and the others, also before the device's faster forms, and what they leave to the next one."""
+
+    first: _Piece
+    step: _Piece
+    plain: _Piece
+    left: _Pending
+
+
+def _write_steps(sequence: MemorySequence, target: Target) -> _Steps | None:
     """Write the first step and the others; None where they are not all alike."""
     if not lies_on_chain(sequence.step, target):
         return None
@@ -264,7 +272,16 @@ def _write_steps(sequence: MemorySequence, target: Target) -> tuple[_Piece, _Pie
         return None
     first, pending = _merge(one, ((),) * sequence.num_qubits, form)
     step, after = _merge(one, pending, form)
-    return (first, step, pending) if after == pending else None
+    if after != pending:
+        return None
+    return _Steps(_in_faster_forms(first, target), _in_faster_forms(step, target), step, pending)
+
+
+def _write_end(ending: QuantumCircuit, steps: _Steps, target: Target) -> tuple[_Piece, _Piece]:
+    """Write the last step and the ending."""
+    written, _ = _merge(_read(ending, target), steps.left, one_qubit_form(target), ends=True)
+    last, written = _finished(steps.plain, written)
+    return _in_faster_forms(last, target), _in_faster_forms(written, target)
 
 
 def _read(circuit: QuantumCircuit, target: Target) -> list[_Placed]:
