@@ -28,14 +28,12 @@ if TYPE_CHECKING:
     from qlam_qiskit.planning.readout import undo_readout_errors as undo_readout_errors
     from qlam_qiskit.planning.sequence_pub import SequencePub as SequencePub
     from qlam_qiskit.planning.tiling import Placement as Placement
-    from qlam_qiskit.planning.usage import typical_usage as typical_usage
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "device": "device_behind",
         "contrast": "predict_contrast",
-        "usage": "typical_usage",
         "chains": "find_chains typical_chain",
         "device_noise": "noisy_memory",
         "executions": "executions_of_row precision_shots uses_extrapolation uses_mitigation",
