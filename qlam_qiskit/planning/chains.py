@@ -16,7 +16,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array, vstack
 
 from qlam_qiskit.errors import PlanningError
-from qlam_qiskit.planning.budget import Usage, edge_losses, qubit_losses, typical_usage
+from qlam_qiskit.planning.budget import edge_losses, qubit_losses
+from qlam_qiskit.planning.usage import Usage, typical_usage
 
 # Paths kept for each end qubit while they grow: all of them up to ten qubits or so on a heavy-hex lattice.
 _PATHS_PER_END = 200

@@ -30,9 +30,9 @@ from qlam_qiskit.backends import FASTER, part_of_target
 from qlam_qiskit.channels import write_step
 from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.memory_circuit import MemoryCircuit
-from qlam_qiskit.planning.budget import usage_of
 from qlam_qiskit.planning.chains import find_chains, typical_chain
 from qlam_qiskit.planning.economy import economize, pulses_of, read_in_rotations
+from qlam_qiskit.planning.usage import usage_of
 
 Floats = NDArray[np.float64]
 

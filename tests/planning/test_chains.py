@@ -9,9 +9,10 @@ from planning import broken, samples, sequence
 from qiskit_ibm_runtime.fake_provider import FakeBoston, FakeBrisbane, FakeGuadalupeV2, FakeKingston, FakeTorino
 
 from qlam_qiskit.errors import PlanningError
-from qlam_qiskit.planning.budget import edge_losses, fidelity_of, qubit_losses, usage_of
+from qlam_qiskit.planning.budget import edge_losses, fidelity_of, qubit_losses
 from qlam_qiskit.planning.chains import find_chains, typical_chain
-from qlam_qiskit.planning.tiling import ChainWriter, make_tile, tiled
+from qlam_qiskit.planning.tiling import ChainWriter, Tiling, make_tile
+from qlam_qiskit.planning.usage import usage_of
 
 
 def usage(target, qubits: int, steps: int = 10):
@@ -46,8 +47,8 @@ def test_the_fidelity_of_a_chain_is_the_product_of_what_its_gates_keep():
     target = FakeTorino().target
     writers = {0: ChainWriter(samples(sequence("line", 4, 10), 1, 10), target)}
     chain = find_chains(target, usage(target, 4), at_most=1)[0]
-    circuit = writers[0].on(chain.qubits).circuit
-    placed = tiled(target.num_qubits, [make_tile(0, 0, 1, chain.qubits, circuit)], writers, 10).circuit
+    tile = make_tile(0, 0, 1, chain.qubits, writers[0].on(chain.qubits).measured())
+    placed = Tiling(target.num_qubits, [tile], writers, 10).circuit()
     busy = fidelity_of(placed, target)
     # The chain's own figure also counts what waiting costs: microseconds against lifetimes of a hundred.
     assert 0.9 * busy < chain.fidelity < busy
