@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from html import escape
+
 _SPANS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -22,3 +25,9 @@ def span(seconds: float) -> str:
 def seconds(value: float) -> str:
     """Say seconds with as many digits as matter: ``0.4 s``, ``12 s``, ``1,204 s``."""
     return f"{value:,.0f} s" if value >= 10 or value == int(value) else f"{value:.1f} s"
+
+
+def html_table(rows: Iterable[tuple[str, str]]) -> str:
+    """Write labels and what they say as a table of HTML, for notebooks."""
+    cells = (f"<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>" for label, value in rows)
+    return f"<table>{''.join(cells)}</table>"
