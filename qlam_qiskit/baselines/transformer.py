@@ -15,7 +15,7 @@ _HEAD_MULTIPLE = 16
 
 
 class TransformerMemory(nn.Module):
-    """Maps embeddings (B, T, E) to the encoder's outputs (B, T, width); every output has seen every token of its sample.
+    """Maps embeddings (B, T, E) to the encoder's outputs (B, T, width); each has seen all tokens of its sample.
 
     Where only the outputs at R steps are wanted, (B, R, width), the last layer has only their queries, which makes its
     cost linear in T.

@@ -15,6 +15,7 @@ from qlam_qiskit.baselines import count_parameters
 from qlam_qiskit.compare.planning import Job
 from qlam_qiskit.compare.records import environment, pack
 from qlam_qiskit.data import SequenceData, Split, load_data, validation_split
+from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.network import BackendExecutions
 from qlam_qiskit.runs import SavedRun, build_model, outputs
 from qlam_qiskit.training import Reporter, RunFolder, Trainer, has_begun, train
@@ -46,6 +47,7 @@ def run_trial(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[
     """Train a trial or finalist of the search; returns its best validation accuracy. The test set is not looked at."""
     experiment = job.experiment
     data = load_data(experiment.data, bench.data_dir)
+    check_answers(data)
     model = build_model(experiment.model, data, bench.executions(), experiment.seed)
     training, validation = validation_split(data.train, experiment.training.validation_fraction, experiment.seed)
     path = _folder(job, bench)
@@ -68,6 +70,7 @@ def run_final(
     job: Job, data: SequenceData, bench: Bench, reporter: Reporter, should_stop: Callable[[], bool]
 ) -> dict[str, Any]:
     """Train a final run, test its best weights, and return its metrics with which test answers are right."""
+    check_answers(data)
     path = _folder(job, bench)
     folder, result = train(
         job.experiment,
@@ -91,6 +94,14 @@ def run_final(
         "environment": environment(folder.description()["versions"]),
         "correct": pack(correct),
     }
+
+
+def check_answers(data: SequenceData) -> None:
+    """Raise ConfigurationError for a task whose answers cannot be counted as right or wrong, one by one."""
+    if data.targets is not None or data.every_step:
+        raise ConfigurationError(
+            "comparisons count right answers at the end: not numbers, and not answers at every step"
+        )
 
 
 def is_finished(job: Job, bench: Bench) -> bool:

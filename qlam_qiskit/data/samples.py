@@ -10,6 +10,7 @@ import numpy as np
 from qlam_qiskit.data.sequences import SequenceData, Split, Targets, validation_split
 from qlam_qiskit.errors import DataError
 from qlam_qiskit.machine_memory import check_memory
+from qlam_qiskit.words import counted
 
 MOST_CLASSES = 65_536
 
@@ -82,7 +83,9 @@ def make_task(name: str, train: Samples, test: Samples, goal: Goal) -> SequenceD
     answers = steps if goal.every_step else 1
     count = len(train) + len(test)
     check_memory(
-        4 * count * steps * (size + 1), f"{count:,} samples, padded to {steps:,} tokens of {size:,} numbers,", DataError
+        4 * count * steps * (size + 1),
+        f"{counted(count, 'sample')}, padded to {counted(steps, 'token')} of {counted(size, 'number')},",
+        DataError,
     )
     mean, std = _statistics(np.concatenate(train.tokens)) if goal.normalize else (np.zeros(size), np.ones(size))
     tokens = [_padded(part, steps, (mean, std)) for part in (train, test)]
@@ -126,12 +129,12 @@ def _padded(
 
 
 def _classes(train: Samples, test: Samples, goal: Goal, steps: int) -> tuple[tuple[str, ...], list[np.ndarray]]:
-    """Number the classes of both parts in their order; returns their names, and labels with -1 for padding."""
+    """Count the classes of both parts through; returns their names in order, and labels with -1 for padding."""
     flat = [np.concatenate([np.atleast_1d(answer) for answer in part.answers]).astype(str) for part in (train, test)]
     found = set(flat[0]) | set(flat[1])
     names = goal.names or tuple(sorted(found, key=_order))
     if len(found) < 2:
-        raise DataError(f"{train.source}: all labels are {next(iter(found))!r}; at least two classes are needed")
+        raise DataError(f"{train.source}: all labels are {str(next(iter(found)))!r}; at least two classes are needed")
     if len(names) > MOST_CLASSES:
         raise DataError(f"{train.source}: {len(names):,} classes, more than {MOST_CLASSES:,}: are the labels numbers?")
     number = {name: k for k, name in enumerate(names)}

@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 
 from qlam_qiskit.engine.angles import AngleFunctions
-from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside, check_engine
+from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside, check_engine, slots_of
 from qlam_qiskit.engine.arrays import CHUNK, Shared, State, Sums, work
 from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks, processors
 from qlam_qiskit.engine.compiled import EntryPoint
 from qlam_qiskit.engine.gates import naming_gates
 from qlam_qiskit.engine.plan import compile_plan
-from qlam_qiskit.engine.reading_times import slots_of
 from qlam_qiskit.engine.simd import Rows
 from qlam_qiskit.engine.sweep import backward_block, forward_block
 from qlam_qiskit.engine.tables import CompiledSteps, numbers

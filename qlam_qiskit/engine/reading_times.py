@@ -5,28 +5,7 @@ sample that is shorter than the others is read after its own last step; what fol
 read depends on.
 """
 
-from __future__ import annotations
-
-import numpy as np
-
 from qlam_qiskit.engine.compiled import compiled
-
-
-def slots_of(times: np.ndarray, steps: int) -> np.ndarray:
-    """Turn the steps after which samples are read, (1 or B, R) with -1 for never, into slots, int64 (1 or B, T)."""
-    slots = np.full((len(times), steps), -1, np.int64)
-    rows, readings = np.nonzero(times >= 0)
-    slots[rows, times[rows, readings]] = readings
-    return slots
-
-
-def spans_of(times: np.ndarray) -> np.ndarray:
-    """Count the steps since the reading before each, in the order of time, (1 or B, R) as float64; 1 for never."""
-    order = np.argsort(times, axis=1)
-    ordered = np.take_along_axis(times, order, axis=1)
-    lengths = np.empty(times.shape)
-    np.put_along_axis(lengths, order, np.diff(ordered, axis=1, prepend=-1).astype(float), axis=1)
-    return np.where(times >= 0, lengths, 1.0)
 
 
 @compiled

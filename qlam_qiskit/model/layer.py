@@ -20,9 +20,9 @@ class MemoryLayer(nn.Module):
     """Embeds tokens, turns them into angles, runs H memories and reads them after R steps, with noise while training.
 
     Takes tokens (B, T, c) and, for queries of kind "given", q (B, size); returns readouts (B, R, H * Q * K). Registers
-    that read backwards are given their angles from the last step to the first; a layer that is read after ``every_step``
-    puts their readouts back in time order. Samples of other ``lengths`` (B,) than T are read at the same parts of their
-    own, and backwards from their own last step.
+    that read backwards are given their angles from the last step to the first; a layer that is read after
+    ``every_step`` puts their readouts back in time order. Samples of other ``lengths`` (B,) than T are read at even
+    intervals of their own, and backwards from their own last step.
     """
 
     def __init__(

@@ -153,8 +153,9 @@ class QLAM(nn.Module):
     def features(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
         """Return what the head sees of readouts (B, R, H * Q * K): all of them in a row, normalized if the model does.
 
-        That of a model that answers at every step is (B, T, H * Q * K). ``own_statistics`` normalizes with those of the readouts given, as for readouts from anywhere but the exact
-        engine; raises ConfigurationError when they are too few for that.
+        That of a model that answers at every step is (B, T, H * Q * K). ``own_statistics`` normalizes with those of the
+        readouts given, as for readouts from anywhere but the exact engine; raises ConfigurationError when they are too
+        few for that.
         """
         flat = readouts if self.every_step else readouts.flatten(1)
         return flat if self.normalization is None else self.normalization(flat, own_statistics=own_statistics)

@@ -20,8 +20,8 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model.layer import MemoryLayer
-from qlam_qiskit.model.qlam import QLAM
 from qlam_qiskit.model.padding import without_padding
+from qlam_qiskit.model.qlam import QLAM
 from qlam_qiskit.network import Group, Spans, emission_means, group_by_times, measured_steps, memory_observables
 
 

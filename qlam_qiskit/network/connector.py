@@ -70,8 +70,8 @@ class MemoryConnector(TorchConnector):
     The weights act once a step, so a small change of one turns the final state T times as far; the scale gives them the
     time scale of the inputs. A weight that is a rate gamma = 1 / (1 + exp(-theta')) is the angle of gamma instead
     (:class:`~qlam_qiskit.rate.Rate`). Call it with flat inputs (B, num_inputs) like any TorchConnector, or with angles
-    (B, T, H, P) and queries (B or 1, R or 1, H, Q, A); ``times`` (B, R) are those of samples of different lengths, as in
-    :meth:`~qlam_qiskit.network.MemoryNetwork.run`. Readouts come back flat (B, R*H*Q*K) from flat inputs, and as
+    (B, T, H, P) and queries (B or 1, R or 1, H, Q, A); ``times`` (B, R) are those of samples of different lengths, as
+    in :meth:`~qlam_qiskit.network.MemoryNetwork.run`. Readouts come back flat (B, R*H*Q*K) from flat inputs, and as
     (B, R, H, Q, K) otherwise.
 
     Inputs of any real dtype are computed in the engine's precision, and in double precision once the weights are

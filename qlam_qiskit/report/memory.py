@@ -10,7 +10,7 @@ import torch
 
 from qlam_qiskit.backends import DeviceSimulator
 from qlam_qiskit.memory_circuit import MemoryCircuit
-from qlam_qiskit.model import QLAM
+from qlam_qiskit.model import QLAM, without_padding
 from qlam_qiskit.report.purity import noisy_purity
 from qlam_qiskit.report.states import entanglement_entropy, overlap_with_last, trajectory
 
@@ -55,18 +55,21 @@ class _Register:
 def trace_memories(
     model: QLAM, tokens: np.ndarray, devices: Mapping[str, DeviceSimulator] | None = None
 ) -> list[list[MemoryTrace]]:
-    """Follow every register of a model through sequences (B, T, c) of float32 tokens; returns B lists.
+    """Follow every register of a model through sequences (B, T, c) of float32 tokens, each to its end; returns B lists.
 
     ``devices`` are those under whose noise purities are computed, by name.
     """
     traces: list[list[MemoryTrace]] = [[] for _ in tokens]
-    for register in _registers(model, torch.from_numpy(tokens)):
+    given, lengths = without_padding(torch.from_numpy(tokens))
+    steps = [tokens.shape[1]] * len(tokens) if lengths is None else lengths.tolist()
+    for register in _registers(model, given, lengths):
         purities = {
             name: noisy_purity(register.memory, register.angles, register.weights, device)
             for name, device in (devices or {}).items()
         }
         for sample, states in enumerate(_states(register)):
-            own = {name: purity[sample] for name, purity in purities.items()}
+            own = {name: purity[sample, : steps[sample] + 1] for name, purity in purities.items()}
+            states = states[: steps[sample] + 1]
             trace = MemoryTrace(register.name, entanglement_entropy(states), overlap_with_last(states), own)
             traces[sample].append(trace)
     return traces
@@ -80,16 +83,16 @@ def _states(register: _Register) -> Iterator[np.ndarray]:
         yield from trajectory(register.memory, register.angles[start : start + at_once], register.weights)
 
 
-def _registers(model: QLAM, tokens: torch.Tensor) -> Iterator[_Register]:
+def _registers(model: QLAM, tokens: torch.Tensor, lengths: torch.Tensor | None) -> Iterator[_Register]:
     """Yield every register, layer by layer, with the angles that the tokens give it."""
     layers = len(model.layers)
     for number, layer in enumerate(model.layers, start=1):
         network = layer.memory.neural_network
         with torch.no_grad():
-            angles = layer.angles(tokens)[0].double().numpy()
+            angles = layer.angles(tokens, lengths=lengths)[0].double().numpy()
             weights = layer.memory.angles().double().numpy()
             if number < layers:
-                tokens = layer(tokens)
+                tokens = layer(tokens, lengths=lengths)
         for register in range(network.registers):
             parts = [f"layer {number}"] * (layers > 1) + [f"register {register + 1}"] * (network.registers > 1)
             yield _Register(", ".join(parts), network.memory, angles[:, :, register], weights[register])

@@ -72,7 +72,8 @@ def test_a_padded_batch_is_its_samples_run_alone(name, options):
     np.testing.assert_array_equal(inputs, padded)
 
 
-def test_padding_may_hold_anything_finite(rng=np.random.default_rng(5)):
+def test_padding_may_hold_anything_finite():
+    rng = np.random.default_rng(5)
     for engine in _engines().values():
         inputs, weights, queries = random_arguments(engine, rng, samples=3, steps=6)
         times = np.array([[5], [1], [3]])
@@ -90,5 +91,5 @@ def test_padding_may_hold_anything_finite(rng=np.random.default_rng(5)):
 def test_times_that_do_not_fit_are_refused(times):
     engine = _engines()["exact"]
     arguments = random_arguments(engine, np.random.default_rng(1), samples=3, steps=4)
-    with pytest.raises(CircuitError, match="reading times|readout steps"):
+    with pytest.raises(CircuitError, match=r"reading times|readout steps"):
         engine.forward(*arguments, readout_steps=np.array(times))

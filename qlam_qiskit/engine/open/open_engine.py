@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside
+from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside, slots_of, spans_of
 from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks, processors
 from qlam_qiskit.engine.compiled import EntryPoint
 from qlam_qiskit.engine.exact import Gradients, pull_back_evaluated
@@ -24,7 +24,6 @@ from qlam_qiskit.engine.open.arrays import OpenSums, OpenWork, Reading
 from qlam_qiskit.engine.open.plan import compile_open_plan
 from qlam_qiskit.engine.open.sweep import open_backward_block, open_forward_block
 from qlam_qiskit.engine.open.tables import CompiledOpenSteps, SharedOfRegisters
-from qlam_qiskit.engine.reading_times import slots_of, spans_of
 from qlam_qiskit.engine.simd import Rows
 from qlam_qiskit.engine.tables import numbers
 from qlam_qiskit.errors import CircuitError, ConfigurationError

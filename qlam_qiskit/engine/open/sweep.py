@@ -4,8 +4,8 @@ A channel cannot be undone. Forward keeps the state before every segment of step
 the last one first, leaving on the tape the state before every map. With segments of about sqrt(T) steps, memory
 grows with the square root of T.
 
-A block stops after the last step that any of its samples is read after; a sample that was read for the last time goes on
-through padding, where what it receives backward is zero.
+A block stops after the last step that any of its samples is read after; a sample that was read for the last time goes
+on through padding, where what it receives backward is zero.
 
 Arrays: inputs (B, T, H, P) and queries (B, R, H, Q, A), or the angle rows evaluated from them; probabilities and their
 cotangent (B, R, H, Q, 2^n); emissions and their cotangent (B, R, H, E).
@@ -40,12 +40,10 @@ def open_forward_block(
         store(work.tape, reading.start_rows[k], constant(work.tape, 1.0))
     _clear(work.mean, 0, size)
     _clear(work.emitted, 0, emissions.shape[2])
-    state, segment = 0, 0
-    steps = steps_of_block(reading.slots, block)
+    state, steps = 0, steps_of_block(reading.slots, block)
     for start in range(0, steps, reading.segment):
         count = min(reading.segment, steps - start)
-        _copy(work.tape, state * size, kept, segment * size, size)
-        segment += 1
+        _copy(work.tape, state * size, kept, start // reading.segment * size, size)
         prepare_rows(inputs, block, start, count, update, numbers)
         for t in range(count):
             state = apply_step(work.tape, state, 2, size, update, t * width, work.emitted, reading.emit)
