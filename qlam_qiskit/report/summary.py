@@ -16,7 +16,8 @@ from qlam_qiskit.words import quality
 class Headline:
     """What a reader wants to know first; None where the run does not say (training has not finished).
 
-    ``memory`` is empty of a model without one; ``errors`` are those of predicted numbers.
+    ``memory`` is empty of a model without one; ``backwards`` are the registers of a layer that read backwards, and
+    ``errors`` those of predicted numbers.
     """
 
     task: str
@@ -34,6 +35,7 @@ class Headline:
     backend: str
     seed: int
     memory: tuple[str, ...]
+    backwards: int
     versions: Mapping[str, str]
 
     @classmethod
@@ -57,6 +59,7 @@ class Headline:
             backend=description.get("backend", "exact"),
             seed=experiment.seed,
             memory=_memory(experiment.model),
+            backwards=_backwards(experiment.model),
             versions=description.get("versions", {}),
         )
 
@@ -68,3 +71,8 @@ def _memory(model: Any) -> tuple[str, ...]:
     counts = {"layers": model.layers, "registers": model.registers, "queries": model.queries.count}
     several = (f"{count} {name}" for name, count in counts.items() if count > 1)
     return f"{model.circuit.qubits} qubits", model.circuit.template, *several
+
+
+def _backwards(model: Any) -> int:
+    turned = isinstance(model, ModelSettings) and model.directions == "both"
+    return model.registers // 2 if turned else 0

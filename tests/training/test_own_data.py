@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from qlam_qiskit.by_name import train
-from qlam_qiskit.cli import main
+from qlam_qiskit.cli import qlam
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.evaluation import evaluate, refit
 from qlam_qiskit.plain_yaml import dump_yaml
@@ -21,7 +21,7 @@ default: exact
 backends:
   exact: {kind: exact}
   aer_shots: {kind: aer, shots: 4096}
-  torino: {kind: fake, device: FakeTorino, shots: 512}
+  torino: {kind: fake, name: FakeTorino, shots: 512}
 """
 
 
@@ -124,9 +124,9 @@ def test_numbers_at_the_end(folder):
     assert refitted["nrmse_after"] < refitted["nrmse_before"] + 0.2
     page = build_report(run, samples=2).files[0].read_text()
     assert "Predicted against true numbers" in page and "NRMSE" in page and "Confusion matrix" not in page
-    shown = CliRunner().invoke(main, ["runs", "show", "mean"])
+    shown = CliRunner().invoke(qlam, ["runs", "show", "mean"])
     assert shown.exit_code == 0 and "NRMSE" in shown.output and "MAE" in shown.output
-    assert "NRMSE" in CliRunner().invoke(main, ["runs", "list"]).output
+    assert "NRMSE" in CliRunner().invoke(qlam, ["runs", "list"]).output
 
 
 def _true_means(run):
@@ -152,10 +152,10 @@ def test_numbers_at_every_step():
 def test_the_command_line_trains_and_says_what_is_wrong(folder):
     data = {**_write("csv"), "test_limit": 6, "train_limit": 20}
     (folder / "mine.yaml").write_text(dump_yaml(_experiment(data, epochs=1)))
-    trained = CliRunner().invoke(main, ["train", "mine.yaml", "--json"])
+    trained = CliRunner().invoke(qlam, ["train", "mine.yaml", "--json"])
     assert trained.exit_code == 0 and json.loads(trained.stdout)["test_samples"] == 6
     (folder / "mine.csv").write_text(f"{(folder / 'mine.csv').read_text()}\n99,nothing,high\n")
-    failed = CliRunner().invoke(main, ["train", "mine.yaml"])
+    failed = CliRunner().invoke(qlam, ["train", "mine.yaml"])
     assert failed.exit_code == 1 and "column x: 'nothing' is no finite number" in failed.stderr
     resumed = Run.open("mine")
     assert resumed.result["task"] == "mine"
