@@ -96,7 +96,7 @@ class Cluster:
         say: Callable[[str], None],
         should_stop: Callable[[], bool],
     ) -> Iterator[tuple[tuple[Any, ...], Any]]:
-        """Call ``work`` with each of the arguments; yields arguments and what it returned, or its QlamError, as it ends.
+        """Call ``work`` with each of the arguments; yields these and what it returned, or its QlamError, as it ends.
 
         ``calls`` is asked for the next arguments when a process can take them. ``say`` hears in this process what work
         says in its own. When ``should_stop`` says so, all work is told, and what it then returns or raises is still

@@ -11,7 +11,13 @@ from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 from qiskit_aer.primitives import SamplerV2
 
-from qlam_qiskit.baselines import Baseline, RecurrentSettings, StateSpaceSettings, TransformerSettings
+from qlam_qiskit.baselines import (
+    Baseline,
+    RecurrentSettings,
+    SelectiveSettings,
+    StateSpaceSettings,
+    TransformerSettings,
+)
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import QLAM, ModelSettings
 from qlam_qiskit.model.sampling import (
@@ -67,6 +73,8 @@ CASES = {
     "gru means": (RecurrentSettings(kind="gru", readout={"pooling": "mean", "times": 2}, **BASELINE), False),
     "gru of every step": (RecurrentSettings(kind="gru", directions="both", **BASELINE), True),
     "s4d": (StateSpaceSettings(kind="s4d", state=4, readout={"times": 2}, **BASELINE), False),
+    "mamba": (SelectiveSettings(kind="mamba", state=4, readout={"times": 2}, **BASELINE), False),
+    "selective step": (_settings(time_step="selective"), False),
     "transformer": (
         TransformerSettings(kind="transformer", heads=2, layers=2, positions="sinusoidal", **BASELINE),
         False,

@@ -9,7 +9,7 @@ An operation is FIELDS integers, the first of them its kind:
 TURN         first pair, end; shared?, angle row
 TWO_TURNS    first of its bases; letters p, q, r, as rows; shared?, angle row, twice
 DAMP         distance of the qubit's letters, first coefficient, trained?
-DAMPED_TURN  distance of the qubit's letters, first coefficient, trained?; letter; shared?, angle row; first of its bases
+DAMPED_TURN  distance of the qubit's letters, first coefficient, trained?; letter; shared?, angle row; first base
 MAP          bounds of its bases and outputs; the bounds of its transpose's outputs and of its gradients lie in
              ``transposes``
 EMIT         emission, first element, end

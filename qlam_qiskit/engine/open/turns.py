@@ -1,8 +1,9 @@
 """The compiled loops for a turn about a Pauli string: a plane rotation of half of the numbers, in pairs.
 
 ``c`` and ``s`` are cos and sin of each sample's angle. The pairs of a turn are those from ``first`` to ``end`` in the
-table of all turns, two entries each. Two turns on one qubit take one pass: the first turns its letter p towards q, the second
-q towards r; p, q and r are given as rows from the first of each group of four, which ``bases`` lists from ``first`` on.
+table of all turns, two entries each. Two turns on one qubit take one pass: the first turns its letter p towards q,
+the second q towards r; p, q and r are given as rows from the first of each group of four, which ``bases`` lists from
+``first`` on.
 """
 
 from qlam_qiskit.engine.compiled import compiled
