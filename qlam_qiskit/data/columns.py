@@ -29,7 +29,7 @@ _LONGEST_FIELD = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class Lists:
-    """A list in every row: the numbers of all rows (total, c), and how many tokens each row has, (N,)."""
+    """A list in every row: the numbers, or words, of all rows (total, c), and how many tokens each row has, (N,)."""
 
     numbers: np.ndarray
     lengths: np.ndarray
@@ -185,7 +185,7 @@ class ArrowTable(Table):
         """Read columns; see the base class."""
         return {
             **{name: self._lists(name) if self.holds_lists(name) else self._numbers(name) for name in numbers},
-            **{name: self._words(name) for name in words},
+            **{name: self._word_lists(name) if self.holds_lists(name) else self._words(name) for name in words},
         }
 
     def place(self, row: int, name: str) -> str:
@@ -211,18 +211,25 @@ class ArrowTable(Table):
         return found
 
     def _words(self, name: str) -> np.ndarray:
-        if self.holds_lists(name):
-            raise DataError(f"{self.path}: column {name} holds lists, not one label a row")
         values = self._table[name].to_pylist()
-        if None in values:
-            raise DataError(f"{self.place(values.index(None), name)}: is empty")
+        return np.array([self._word(value, row, name) for row, value in enumerate(values)], dtype=object)
+
+    def _word(self, value: Any, row: int, name: str) -> str:
+        if value is None:
+            raise DataError(f"{self.place(row, name)}: is empty")
         names = self.classes(name)
-        if names is not None:
-            for row, value in enumerate(values):
-                if not 0 <= value < len(names):
-                    raise DataError(f"{self.place(row, name)}: {value} is none of the {len(names)} classes")
-            return np.array([names[value] for value in values], dtype=object)
-        return np.array([str(value) for value in values], dtype=object)
+        if names is None:
+            return str(value)
+        if not 0 <= value < len(names):
+            raise DataError(f"{self.place(row, name)}: {value} is none of the {len(names)} classes")
+        return names[value]
+
+    def _word_lists(self, name: str) -> Lists:
+        rows = self._table[name].to_pylist()
+        if None in rows:
+            raise DataError(f"{self.place(rows.index(None), name)}: is empty")
+        words = [self._word(value, row, name) for row, values in enumerate(rows) for value in values]
+        return Lists(np.array(words, dtype=object).reshape(-1, 1), np.array([len(values) for values in rows], np.int64))
 
     def _lists(self, name: str) -> Lists:
         """Take lists of numbers, or of tokens that are lists of equally many numbers, apart."""
@@ -265,9 +272,12 @@ def saved_tables(path: Path) -> dict[str, ArrowTable]:
     check_memory(2 * sum(split.data.nbytes for split in splits.values()), f"{path}: what it holds", DataError)
     tables = {}
     for name, split in splits.items():
-        features = {key: feature for key, feature in split.features.items() if isinstance(feature, datasets.ClassLabel)}
+        # What a list is of has the names of the classes.
+        features = {key: getattr(feature, "feature", feature) for key, feature in split.features.items()}
         tables[name] = ArrowTable(
-            path, split.with_format("arrow")[:], {key: tuple(feature.names) for key, feature in features.items()}
+            path,
+            split.with_format("arrow")[:],
+            {key: tuple(of.names) for key, of in features.items() if isinstance(of, datasets.ClassLabel)},
         )
     return tables
 

@@ -105,14 +105,15 @@ class _TableReader:
             raise ConfigurationError(
                 "data.labels: classification has one column of labels; regression may have several"
             )
-        of_labels = {"numbers": self.labels} if regression else {"words": self.labels}
+        numbers, words = (*self.tokens, *self.labels) if regression else self.tokens, () if regression else self.labels
         if self.settings.sample is not None:
-            words = (self.settings.sample, *of_labels.get("words", ()))
-            columns = self.table.read((*self.tokens, *of_labels.get("numbers", ())), words)
-            samples = self._of_steps(columns)
+            words = (self.settings.sample, *words)
+        columns = self.table.read(numbers, words)
+        first = columns[self.tokens[0]]
+        if not len(first.lengths if isinstance(first, Lists) else first):
+            samples = Samples([], [], str(self.table.path))
         else:
-            columns = self.table.read((*self.tokens, *of_labels.get("numbers", ())), of_labels.get("words", ()))
-            samples = self._of_rows(columns)
+            samples = self._of_rows(columns) if self.settings.sample is None else self._of_steps(columns)
         names = self.labels if regression and not (every_step and self._wide) else None
         return samples, Goal(regression, every_step, names=names if regression else self.table.classes(self.labels[0]))
 
@@ -142,7 +143,7 @@ class _TableReader:
     def _answers_of_rows(self, columns: dict[str, np.ndarray | Lists], lengths: np.ndarray) -> Sequence:
         if not self.settings.every_step:
             if self.settings.task == "classification":
-                return list(columns[self.labels[0]])
+                return list(self._plain(columns, self.labels[0]))
             return self._filled(columns)
         if not self._wide:
             lists = [self._listed(columns, name) for name in self.labels]
@@ -152,7 +153,8 @@ class _TableReader:
                         f"{self.table.place(int(differs[0]), name)}: {part.lengths[differs[0]]} labels for "
                         f"{lengths[differs[0]]} tokens"
                     )
-            return np.split(np.concatenate([part.numbers for part in lists], axis=1), np.cumsum(lengths)[:-1])
+            answers = np.concatenate([part.numbers for part in lists], axis=1)
+            return np.split(answers if self.settings.task == "regression" else answers[:, 0], np.cumsum(lengths)[:-1])
         if len(self.labels) != len(self.tokens):
             raise ConfigurationError(
                 f"data.labels: {len(self.labels)} columns for {len(self.tokens)} steps; every step needs its own"
@@ -175,7 +177,7 @@ class _TableReader:
         rank = np.empty(len(first), np.int64)
         rank[np.argsort(first)] = np.arange(len(first))
         order = np.argsort(rank[sample_of], kind="stable")
-        ends = np.cumsum(np.bincount(rank[sample_of]))[:-1] if len(names) else np.zeros(0, np.int64)
+        ends = np.cumsum(np.bincount(rank[sample_of]))[:-1]
         tokens = np.split(numbers[order], ends)
         if self.settings.task == "classification":
             answers = columns[self.labels[0]][order]
@@ -184,7 +186,7 @@ class _TableReader:
         parts = np.split(answers, ends)
         if not self.settings.every_step:
             parts = [self._constant(part, rows) for part, rows in zip(parts, np.split(order, ends), strict=True)]
-        return Samples(tokens if len(names) else [], parts if len(names) else [], str(self.table.path))
+        return Samples(tokens, parts, str(self.table.path))
 
     def _constant(self, answers: np.ndarray, rows: np.ndarray) -> np.ndarray | str:
         """Return what all rows of a sample say; DataError where they do not agree."""
@@ -219,12 +221,12 @@ class _TableReader:
 
     def _plain(self, columns: dict[str, np.ndarray | Lists], name: str) -> np.ndarray:
         if isinstance(columns[name], Lists):
-            raise DataError(f"{self.table.path}: column {name} holds lists, and others numbers")
+            raise DataError(f"{self.table.path}: column {name} holds lists, where each row should have one value")
         return columns[name]
 
     def _listed(self, columns: dict[str, np.ndarray | Lists], name: str) -> Lists:
         if not isinstance(columns[name], Lists):
-            raise DataError(f"{self.table.path}: column {name} holds no lists, as others do")
+            raise DataError(f"{self.table.path}: column {name} holds no lists, where each row should have one")
         return columns[name]
 
 

@@ -128,6 +128,20 @@ def test_numbers_at_every_step(kind, tmp_path):
             assert np.isnan(split.labels[k, length:]).all()
 
 
+def test_classes_at_every_step_in_lists(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    columns = {"x": [[1.0, 2.0], [3.0], [0.0, 1.0]], "y": [[1, 0], [0], [1, 1]]}
+    kind = {
+        "x": datasets.List(datasets.Value("float32")),
+        "y": datasets.List(datasets.ClassLabel(names=["high", "low"])),
+    }
+    saved = datasets.Dataset.from_dict(columns, features=datasets.Features(kind))
+    datasets.DatasetDict({"train": saved, "test": saved.select([1])}).save_to_disk(tmp_path / "steps")
+    data = _load(tmp_path / "steps", labels="y", every_step=True)
+    assert data.class_names == ("high", "low") and data.test.labels.tolist() == [[0, -1]]
+    assert data.train.labels.tolist() == [[1, 0], [0, -1], [1, 1]]
+
+
 def test_classes_at_every_step(tmp_path):
     (tmp_path / "steps.csv").write_text("who,x,y\na,1,low\na,2,high\nb,3,high\nc,0,low\nc,1,low\n")
     data = _load(tmp_path / "steps.csv", sample="who", labels="y", every_step=True, test_fraction=0.34)
