@@ -68,6 +68,7 @@ def show_command(run: Path, as_json: bool) -> None:
     """
     from qlam_qiskit.run import Run
     from qlam_qiskit.runs import Overview, repeating_command
+    from qlam_qiskit.words import quality
 
     opened = Run.open(run)
     description, result = opened.folder.description(), opened.result
@@ -81,7 +82,7 @@ def show_command(run: Path, as_json: bool) -> None:
     for row in opened.evaluations:
         drawn = f"{row['shots']:,} shots" if row.get("shots") else "exact"
         click.echo(
-            f"{'evaluated':<12}{row['accuracy']:.2%} of {row['samples']:,} {row.get('part', 'test')} samples on "
+            f"{'evaluated':<12}{quality(row)} {row['samples']:,} {row.get('part', 'test')} samples on "
             f"{row['backend']} ({drawn})"
         )
     click.echo(f"{'again':<12}{repeating_command(opened)}, in {opened.path}")
@@ -139,6 +140,7 @@ def remove_command(names: tuple[Path, ...], yes: bool) -> None:
 
 def _lines(run: SavedRun, description: dict[str, Any], result: dict[str, Any] | None) -> list[tuple[str, str]]:
     from qlam_qiskit.model import ModelSettings
+    from qlam_qiskit.words import quality
 
     model = run.experiment.model
     kind = model.kind
@@ -152,7 +154,7 @@ def _lines(run: SavedRun, description: dict[str, Any], result: dict[str, Any] | 
         ("epochs", f"{len(run.metrics)} of {run.experiment.training.epochs}"),
     ]
     if result is not None:
-        lines.append(("test", f"{result['test_accuracy']:.2%} of {result['test_samples']:,} samples"))
+        lines.append(("test", f"{quality(result, 'test_')} {result['test_samples']:,} samples"))
         lines.append(("training", f"{result['train_seconds']:.1f} s, best epoch {result['best_epoch']}"))
     return lines
 
@@ -166,4 +168,6 @@ def _as_dict(run: Overview) -> dict[str, Any]:
 def _accuracy(run: Overview) -> str:
     if run.accuracy is not None:
         return f"{run.accuracy:.2%}"
+    if run.nrmse is not None:
+        return f"NRMSE {run.nrmse:.3f}"
     return "damaged" if run.problem else f"epoch {run.epochs}"

@@ -10,6 +10,7 @@ import numpy as np
 from qlam_qiskit.data.catalogue import IMAGE_SETS, ImageSet
 from qlam_qiskit.data.download import fetch_dataset
 from qlam_qiskit.data.npz import load_npz
+from qlam_qiskit.data.own_files import load_own
 from qlam_qiskit.data.sequences import SequenceData, Split
 from qlam_qiskit.data.settings import DataSettings
 from qlam_qiskit.data.storage import count_samples, locate, read_split
@@ -41,7 +42,7 @@ def load_data(settings: DataSettings, data_dir: Path | None = None, *, download:
     """Load the data set that the settings name, cut into tokens as they say.
 
     Image files are looked for under ``data_dir``, then in the cache, and are else downloaded into the cache
-    unless ``download`` is False. A relative ``path`` of "npz" starts from ``data_dir`` where that is given.
+    unless ``download`` is False. A relative ``path`` of one's own file starts from ``data_dir`` where that is given.
     Raises DataError when data are missing or damaged, and ConfigurationError when the options do not fit
     them.
     """
@@ -51,6 +52,8 @@ def load_data(settings: DataSettings, data_dir: Path | None = None, *, download:
         data = associative_recall(settings)
     elif settings.dataset == "npz":
         data = load_npz((data_dir or Path()) / settings.path)
+    elif settings.dataset == "file":
+        data = load_own(settings, data_dir or Path())
     else:
         data = _load_image_sequences(settings, data_dir, download)
     return replace(
@@ -67,6 +70,7 @@ def list_datasets(data_dir: Path | None = None) -> tuple[DatasetInfo, ...]:
         DatasetInfo("copying", "symbols to name after a delay", None, None, True, "generated"),
         DatasetInfo("recall", "the value that a key came with", None, None, True, "generated"),
         DatasetInfo("npz", "your own arrays", None, None, True, "the file that data.path names"),
+        DatasetInfo("file", "your own CSV, Parquet, npz, .ts or datasets", None, None, True, "what data.path names"),
     )
 
 

@@ -19,7 +19,7 @@ from qlam_qiskit.runs.building import build_model, check_description
 from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
 from qlam_qiskit.runs.circuit_file import read_circuit
 from qlam_qiskit.runs.experiment import Experiment
-from qlam_qiskit.runs.predictions import Predictions, predict
+from qlam_qiskit.runs.predictions import Estimates, Predictions, predict
 from qlam_qiskit.runs.run_folder import RunFolder
 from qlam_qiskit.templates import load_installed_template
 
@@ -79,7 +79,7 @@ class SavedRun:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What training ended with, such as ``test_accuracy``; None while it has not."""
+        """What training ended with, such as ``test_accuracy`` or ``test_nrmse``; None while it has not."""
         return self.folder.result()
 
     @property
@@ -180,7 +180,7 @@ class SavedRun:
         part: Part = "test",
         limit: int | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> Predictions:
+    ) -> Predictions | Estimates:
         """Answer samples on the exact engine.
 
         Parameters
@@ -192,10 +192,10 @@ class SavedRun:
 
         Returns
         -------
-        Predictions
-            Labels and answers (N, M), with losses (nats) and confidences.
+        Predictions or Estimates
+            Labels and answers (N, M), with losses (nats) and confidences; of regression true and predicted numbers.
         """
-        return predict(self.model(), self.part(part, limit), self.data.class_names, progress)
+        return predict(self.model(), self.part(part, limit), self.data, progress)
 
     @cached_property
     def _exact(self) -> QLAM | Baseline:
