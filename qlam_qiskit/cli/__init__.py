@@ -33,6 +33,9 @@ _COMMANDS = {
     "bench": "bench:bench_command",
 }
 
+# Package that only some commands need -> the extra that brings it.
+_EXTRAS = {"matplotlib": "plot", "pylatexenc": "plot"}
+
 
 class _LazyGroup(Group):
     """A group whose commands are imported one by one, and none to say which there are."""
@@ -66,6 +69,13 @@ def main() -> None:
     except QlamError as error:
         click.echo(f"Error: {one_line(error)}", err=True)
         sys.exit(error.exit_status)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        extra = _EXTRAS[package]
+        click.echo(f"Error: {package} is not installed; pip install 'qlam-qiskit[{extra}]' brings it", err=True)
+        sys.exit(1)
     except Exception as error:
         # The service's client asks the service at unexpected places too; its errors are no defects of this package.
         if not _from_client(error):

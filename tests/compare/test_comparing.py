@@ -303,6 +303,7 @@ def test_processes_share_the_jobs_of_a_comparison(small):
 
 def test_who_waits_for_another_process_can_be_interrupted(small, run):
     from qlam_qiskit.compare.claims import claimed
+
     from qlam_qiskit.compare.planning import Plan
 
     comparison = load_comparison("small.yaml")
