@@ -88,6 +88,12 @@ class Cluster:
         found = self._client.scheduler_info(n_workers=-1)["workers"]
         return {address: worker["host"] for address, worker in found.items()}
 
+    def is_local(self) -> bool:
+        """Whether all processes run on this machine."""
+        from distributed.utils import get_ip
+
+        return set(self.workers.values()) <= {"127.0.0.1", "::1", get_ip()}
+
     def run(
         self,
         work: Work,
@@ -96,7 +102,7 @@ class Cluster:
         say: Callable[[str], None],
         should_stop: Callable[[], bool],
     ) -> Iterator[tuple[tuple[Any, ...], Any]]:
-        """Call ``work`` with each of the arguments; yields arguments and what it returned, or its QlamError, as it ends.
+        """Call ``work`` with each of the arguments; yields these and what it returned, or its QlamError, as it ends.
 
         ``calls`` is asked for the next arguments when a process can take them. ``say`` hears in this process what work
         says in its own. When ``should_stop`` says so, all work is told, and what it then returns or raises is still
