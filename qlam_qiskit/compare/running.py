@@ -151,7 +151,7 @@ class _Runner:
     def _unfinished(
         self, jobs: Sequence[Job], first: bool, busy: list[Job], stopped: Sequence[QlamError]
     ) -> Iterator[Job]:
-        """Yield the jobs to begin, until something has stopped the work; those of other processes go to ``busy``."""
+        """Yield the jobs to begin, until something has stopped the work; those of other processes become ``busy``."""
         for job in jobs:
             if stopped:
                 return

@@ -204,7 +204,7 @@ def _check_backend(folder: RunFolder, spec: BackendSpec) -> None:
 def _keep_circuit(folder: RunFolder, model: QLAM | Baseline) -> dict[str, str]:
     if not isinstance(model, QLAM):
         return {}
-    return {"circuit_digest": write_circuit(folder.circuit, model.layers[0].memory.neural_network.memory)}
+    return {"circuit_digest": write_circuit(folder.circuit, model.circuit)}
 
 
 def _suffer(model: QLAM | Baseline) -> MemoryCircuit | None:
