@@ -133,7 +133,7 @@ def _curves(study: optuna.Study) -> Figure:
     if max((len(trial.intermediate_values) for trial in study.trials), default=0) < 2:
         raise _LeftOut("trials have one epoch")
     axes = plots.plot_intermediate_values(study)
-    trials = [trial for trial in study.trials if trial.intermediate_values]
+    trials = [trial for trial in study.trials if trial.intermediate_values and trial.state is not TrialState.FAIL]
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     best = max(complete, key=lambda trial: trial.value, default=None)
     for line, trial in zip(axes.lines, trials, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ def work_on(task: Task, follow: Follow, say: Callable[[str], None], should_stop:
 
 def work_from_afar(task: Task, *, say: Callable[[str], None], should_stop: Callable[[], bool]) -> None:
     """Work on a study in a process of a cluster."""
-    work_on(task, lambda name, epochs: EpochLines(name, epochs, say), say, should_stop)
+    work_on(task, lambda name, epochs: nullcontext(EpochLines(name, epochs, say)), say, should_stop)
 
 
 def _work_elsewhere(task: Task, cluster: Cluster, say: Callable[[str], None], should_stop: Callable[[], bool]) -> None:

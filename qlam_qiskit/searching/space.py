@@ -235,7 +235,7 @@ class Space:
         """
         if not experiment.training.validation_fraction:
             raise ConfigurationError(
-                "training.validation_fraction is 0, but a search compares trials on validation samples: set it, to 0.1 say"
+                "training.validation_fraction is 0, but a search compares trials on validation samples: set it to 0.1"
             )
         whole = experiment.model_dump()
         ends = {dimension.name: (dimension.grid()[0], dimension.grid()[-1]) for dimension in self.dimensions}

@@ -76,6 +76,8 @@ def test_a_cluster_that_cannot_be_had_is_one_line(monkeypatch):
             pass
     assert "\n" not in str(caught.value)
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ConfigurationError, match=r"--workers needs distributed, .*pip install 'qlam-qiskit\[cluster\]'"):
+    with pytest.raises(
+        ConfigurationError, match=r"--workers needs distributed, .*pip install 'qlam-qiskit\[cluster\]'"
+    ):
         with cluster(2, None):
             pass

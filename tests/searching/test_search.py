@@ -142,7 +142,9 @@ def test_what_is_wrong_with_no_single_trial_ends_the_search_and_fails_none(small
     assert found.counts["failed"] == 0
     assert found.trials == 2
     OUT.joinpath("study.db").unlink()
-    with pytest.raises(QlamError, match=r"trial-0000: of another study of this name; remove runs/search/small, or give"):
+    with pytest.raises(
+        QlamError, match=r"trial-0000: of another study of this name; remove runs/search/small, or give"
+    ):
         search({"training.circuit_rate": {"float": [0.5, 0.9]}}, trials=2)
 
 

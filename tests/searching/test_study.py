@@ -215,7 +215,12 @@ def test_a_study_is_of_one_experiment_and_one_space(task):
     with pytest.raises(ConfigurationError, match=r"study small in sqlite:.*: of another experiment \(seed\)"):
         replace(made, experiment=other).open()
     with pytest.raises(ConfigurationError, match=r"of another space \(model\.width\.step\)"):
-        task({"model.width": {"int": [2, 6]}, **{k: v for k, v in made.space.description().items() if k != "model.width"}}).open()
+        task(
+            {
+                "model.width": {"int": [2, 6]},
+                **{k: v for k, v in made.space.description().items() if k != "model.width"},
+            }
+        ).open()
 
 
 @pytest.mark.parametrize(
