@@ -173,6 +173,17 @@ def registers_in_row(typing_context: Any, rows: RowsType) -> tuple[Any, Callable
     return types.intp(rows), generate
 
 
+@intrinsic
+def rows_from(typing_context: Any, rows: RowsType, row: types.Integer) -> tuple[Any, Callable[..., Any]]:
+    """Return the rows from one on, so that a loop adds up no more than one index for all that it loads."""
+    _check_rows(rows)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return rows(rows, types.intp), generate
+
+
 def _lanes_of_register(rows: RowsType) -> int:
     return min(rows.lanes, 8 * _REGISTER // rows.dtype.bitwidth)
 

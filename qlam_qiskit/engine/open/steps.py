@@ -20,7 +20,7 @@ from qlam_qiskit.engine.open.arrays import DAMP, DAMPED_TURN, EMIT, FIELDS, MAP,
 from qlam_qiskit.engine.open.damping import add_damping_gradient, damp, turn_and_damp, undamp, undo_damped_turn
 from qlam_qiskit.engine.open.maps import add_emission_gradient, add_map_gradient, apply_map, emission
 from qlam_qiskit.engine.open.turns import turn, turn_twice, unturn, unturn_twice
-from qlam_qiskit.engine.simd import at, load, store
+from qlam_qiskit.engine.simd import at, load, rows_from, store
 
 
 @compiled
@@ -37,25 +37,22 @@ def apply_step(tape, state, states, size, steps, shared, rows, base, emitted, wh
         third, fourth = at(operations, index + 3), at(operations, index + 4)
         if kind == TURN:
             cosines, sines, row = _angle(shared, rows, base, third, fourth)
-            turn(tape, state * size, steps.pairs, first, second, load(cosines, row), load(sines, row))
+            turn(rows_from(tape, state * size), steps.pairs, first, second, load(cosines, row), load(sines, row))
         elif kind == TWO_TURNS:
             cosines, sines, row = _angle(shared, rows, base, at(operations, index + 5), at(operations, index + 6))
             cosines2, sines2, row2 = _angle(shared, rows, base, at(operations, index + 7), at(operations, index + 8))
             turn_twice(
-                tape,
-                state * size,
+                rows_from(tape, state * size),
                 size,
                 steps.bases,
                 first,
                 second,
                 third,
                 fourth,
-                cosines,
-                sines,
-                row,
-                cosines2,
-                sines2,
-                row2,
+                rows_from(cosines, row),
+                rows_from(sines, row),
+                rows_from(cosines2, row2),
+                rows_from(sines2, row2),
             )
         elif kind == EMIT:
             if emit:
@@ -67,17 +64,15 @@ def apply_step(tape, state, states, size, steps, shared, rows, base, emitted, wh
             if kind == DAMPED_TURN:
                 cosines, sines, row = _angle(shared, rows, base, at(operations, index + 5), at(operations, index + 6))
                 turn_and_damp(
-                    tape,
-                    source,
-                    target,
+                    rows_from(tape, source),
+                    rows_from(tape, target),
                     size,
                     steps.bases,
                     at(operations, index + 7),
                     first,
                     fourth,
-                    cosines,
-                    sines,
-                    row,
+                    rows_from(cosines, row),
+                    rows_from(sines, row),
                     coefficients,
                     second,
                 )
@@ -106,7 +101,7 @@ def unapply_step(
         if kind == TURN:
             cosines, sines, row = _angle(shared, rows, base, third, fourth)
             c, s = load(cosines, row), load(sines, row)
-            g = unturn(tape, state * size, adjoint, source, steps.pairs, first, second, c, s)
+            g = unturn(rows_from(tape, state * size), rows_from(adjoint, source), steps.pairs, first, second, c, s)
             gradients = _gradients(shared_sums, rows, third)
             store(gradients, row, load(gradients, row) + g)
         elif kind == TWO_TURNS:
@@ -114,24 +109,20 @@ def unapply_step(
             cosines, sines, row = _angle(shared, rows, base, fifth, at(operations, index + 6))
             cosines2, sines2, row2 = _angle(shared, rows, base, sixth, at(operations, index + 8))
             unturn_twice(
-                tape,
-                state * size,
-                adjoint,
-                source,
+                rows_from(tape, state * size),
+                rows_from(adjoint, source),
                 size,
                 steps.bases,
                 first,
                 second,
                 third,
                 fourth,
-                cosines,
-                sines,
-                row,
-                cosines2,
-                sines2,
-                row2,
-                _gradients(shared_sums, rows, fifth),
-                _gradients(shared_sums, rows, sixth),
+                rows_from(cosines, row),
+                rows_from(sines, row),
+                rows_from(cosines2, row2),
+                rows_from(sines2, row2),
+                rows_from(_gradients(shared_sums, rows, fifth), row),
+                rows_from(_gradients(shared_sums, rows, sixth), row2),
             )
         elif kind == EMIT:
             if emit:
@@ -145,24 +136,21 @@ def unapply_step(
                 fifth = at(operations, index + 5)
                 cosines, sines, row = _angle(shared, rows, base, fifth, at(operations, index + 6))
                 undo_damped_turn(
-                    tape,
-                    state * size,
-                    adjoint,
-                    source,
-                    target,
+                    rows_from(tape, state * size),
+                    rows_from(adjoint, source),
+                    rows_from(adjoint, target),
                     size,
                     steps.bases,
                     at(operations, index + 7),
                     first,
                     fourth,
-                    cosines,
-                    sines,
-                    row,
+                    rows_from(cosines, row),
+                    rows_from(sines, row),
                     coefficients,
                     second,
                     third,
                     sums,
-                    _gradients(shared_sums, rows, fifth),
+                    rows_from(_gradients(shared_sums, rows, fifth), row),
                 )
             elif kind == DAMP:
                 if third:
