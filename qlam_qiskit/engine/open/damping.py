@@ -1,7 +1,7 @@
 """The compiled loops for x -> a x, y -> b y, z -> c z + d of one qubit: damping, dephasing, depolarizing, relaxation.
 
-As any map they read one state and write another. The four coefficients follow one another from ``first`` on. A turn of
-z towards x or y before it takes the same pass: that letter is number ``letter`` of the qubit's, X being 1 and Y 3.
+They read one state and write another, or the same. The four coefficients follow one another from ``first`` on. A turn
+of z towards x or y before it takes the same pass: that letter is number ``letter`` of the qubit's, X being 1, Y 3.
 """
 
 from qlam_qiskit.engine.compiled import compiled
@@ -26,18 +26,18 @@ def damp(tape, source, target, size, step, coefficients, first):
 
 
 @compiled
-def undamp(adjoint, source, target, size, step, coefficients, first):
-    """Apply the transpose of the channel to lambda."""
+def undamp(adjoint, source, size, step, coefficients, first):
+    """Apply the transpose of the channel to lambda, in place."""
     a, b = constant(adjoint, at(coefficients, first)), constant(adjoint, at(coefficients, first + 1))
     c, d = constant(adjoint, at(coefficients, first + 2)), constant(adjoint, at(coefficients, first + 3))
     for start in range(0, size, 4 * step):
         for j in range(start, start + step):
-            i, o = source + j, target + j
+            i = source + j
             z = load(adjoint, i + 2 * step)
-            store(adjoint, o, load(adjoint, i) + d * z)
-            store(adjoint, o + step, a * load(adjoint, i + step))
-            store(adjoint, o + 2 * step, c * z)
-            store(adjoint, o + 3 * step, b * load(adjoint, i + 3 * step))
+            store(adjoint, i, load(adjoint, i) + d * z)
+            store(adjoint, i + step, a * load(adjoint, i + step))
+            store(adjoint, i + 2 * step, c * z)
+            store(adjoint, i + 3 * step, b * load(adjoint, i + 3 * step))
 
 
 @compiled
@@ -84,8 +84,7 @@ def turn_and_damp(before, after, size, bases, first_base, step, letter, cosines,
 @compiled
 def undo_damped_turn(
     states,
-    before,
-    after,
+    adjoint,
     size,
     bases,
     first_base,
@@ -99,7 +98,7 @@ def undo_damped_turn(
     sums,
     gradients,
 ):
-    """Apply the transpose to lambda, from ``before`` to ``after``; ``states`` begin with the state before both.
+    """Apply the transpose to lambda in place; ``states`` begin with the state before both.
 
     The gradient of the angle is added to the first row of its ``gradients``, those of a trained channel to ``sums``.
     """
@@ -113,25 +112,25 @@ def undo_damped_turn(
             angle, of_a, of_b, of_e, of_d = c - c, c - c, c - c, c - c, c - c
             ones, ups = part_of(states, 0, part), part_of(states, 2 * step, part)
             sides, others = part_of(states, letter * step, part), part_of(states, (4 - letter) * step, part)
-            lambdas, targets = part_of(before, 0, part), part_of(after, 0, part)
+            lambdas = part_of(adjoint, 0, part)
             up_row, side_row, other_row = 2 * step * parts, letter * step * parts, (4 - letter) * step * parts
             for k in range(begin, min(begin + TILE, end)):
                 j = at(bases, k) * parts
                 i, m, n = j + up_row, j + side_row, j + other_row
                 w, up, side = load(lambdas, i), load(ups, j), load(sides, j)
                 of_d = of_d + w * load(ones, j)
-                store(targets, j, load(lambdas, j) + d * w)
+                store(lambdas, j, load(lambdas, j) + d * w)
                 v = load(lambdas, n)
                 of_b = of_b + v * load(others, j)
-                store(targets, n, b * v)
+                store(lambdas, n, b * v)
                 side, up = c * side + s * up, c * up - s * side
                 u = load(lambdas, m)
                 of_e = of_e + w * up
                 of_a = of_a + u * side
                 w, u = e * w, a * u
                 angle = angle + u * up - w * side
-                store(targets, i, c * w + s * u)
-                store(targets, m, c * u - s * w)
+                store(lambdas, i, c * w + s * u)
+                store(lambdas, m, c * u - s * w)
             _add(gradients, 0, part, angle)
             if trained:
                 _add(sums, turned, part, of_a)

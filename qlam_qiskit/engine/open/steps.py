@@ -9,7 +9,7 @@ An operation is FIELDS integers, the first of them its kind:
 TURN         first pair, end; shared?, angle row
 TWO_TURNS    first of its bases; letters p, q, r, as rows; shared?, angle row, twice
 DAMP         distance of the qubit's letters, first coefficient, trained?
-DAMPED_TURN  distance of the qubit's letters, first coefficient, trained?; letter; shared?, angle row; first of its bases
+DAMPED_TURN  as DAMP; letter; shared?, angle row; first of its bases
 MAP          bounds of its bases and outputs; the bounds of its transpose's outputs and of its gradients lie in
              ``transposes``
 EMIT         emission, first element, end
@@ -24,11 +24,12 @@ from qlam_qiskit.engine.simd import at, load, rows_from, store
 
 
 @compiled
-def apply_step(tape, state, states, size, steps, shared, rows, base, emitted, which, emit):
-    """Apply a step, whose angle rows begin at ``base``, to state number ``state`` of a tape of ``states``.
+def apply_step(tape, state, taped, size, steps, shared, rows, base, emitted, which, emit):
+    """Apply a step, whose angle rows begin at ``base``, to state number ``state`` of a tape.
 
     ``which`` says whether the operations are those for emissions, ``emit`` whether those are added to ``emitted``.
-    Returns the number of the state that holds the result; a tape that is too short is used in a circle.
+    Returns the number of the state that holds the result. Where ``taped`` is false, nothing is kept: damping happens in
+    place, and other maps take turns between two states.
     """
     operations = steps.emitting if which else steps.operations
     coefficients = shared.coefficients
@@ -59,7 +60,9 @@ def apply_step(tape, state, states, size, steps, shared, rows, base, emitted, wh
                 value = emission(tape, state * size, steps, second, third, coefficients)
                 store(emitted, first, load(emitted, first) + value)
         else:
-            following = state + 1 if state + 1 < states else 0
+            following = state + 1
+            if not taped:
+                following = 1 - state if kind == MAP else state
             source, target = state * size, following * size
             if kind == DAMPED_TURN:
                 cosines, sines, row = _angle(shared, rows, base, at(operations, index + 5), at(operations, index + 6))
@@ -138,7 +141,6 @@ def unapply_step(
                 undo_damped_turn(
                     rows_from(tape, state * size),
                     rows_from(adjoint, source),
-                    rows_from(adjoint, target),
                     size,
                     steps.bases,
                     at(operations, index + 7),
@@ -155,14 +157,14 @@ def unapply_step(
             elif kind == DAMP:
                 if third:
                     add_damping_gradient(tape, state * size, adjoint, source, size, first, sums, second)
-                undamp(adjoint, source, target, size, first, coefficients, second)
+                undamp(adjoint, source, size, first, coefficients, second)
             else:
                 place = at(operations, index + 5)
                 outputs, last = at(steps.transposes, place), at(steps.transposes, place + 1)
                 changing, end = at(steps.transposes, place + 2), at(steps.transposes, place + 3)
                 add_map_gradient(tape, state * size, adjoint, source, steps, changing, end, first, second, sums)
                 apply_map(adjoint, source, adjoint, target, steps, outputs, last, first, second, coefficients)
-            half = 1 - half
+                half = 1 - half
     return half
 
 

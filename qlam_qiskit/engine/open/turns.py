@@ -56,9 +56,7 @@ def turn_twice(states, size, bases, first, p, q, r, cosines, sines, cosines2, si
 
 
 @compiled
-def unturn_twice(
-    states, adjoint, size, bases, first, p, q, r, cosines, sines, cosines2, sines2, gradients, gradients2
-):
+def unturn_twice(states, adjoint, size, bases, first, p, q, r, cosines, sines, cosines2, sines2, gradients, gradients2):
     """Undo two turns on a state and on its adjoint, and add dL/da of each to the first row of its gradients."""
     parts, end = registers_in_row(states), first + (size >> 2)
     for begin in range(first, end, TILE):
