@@ -18,6 +18,7 @@ from qlam_qiskit.redaction import one_line
 # Command -> where it is defined.
 _COMMANDS = {
     "train": "train:train_command",
+    "search": "search:search_command",
     "evaluate": "evaluate:evaluate_command",
     "estimate": "estimate:estimate_command",
     "submit": "submit:submit_command",

@@ -13,6 +13,7 @@ from qlam_qiskit.configuration import check
 from qlam_qiskit.data.catalogue import IMAGE_SETS, ImageSet
 from qlam_qiskit.data.download import fetch_dataset
 from qlam_qiskit.data.npz import load_npz
+from qlam_qiskit.data.own_files import load_own
 from qlam_qiskit.data.sequences import SequenceData, Split
 from qlam_qiskit.data.settings import DataSettings
 from qlam_qiskit.data.storage import count_samples, locate, read_split
@@ -50,7 +51,8 @@ def load_data(
     settings
         The ``data:`` section of an experiment, also as a mapping; a data set's name takes its defaults.
     data_dir
-        Holds a folder for each data set; looked in before the cache. A relative ``path`` of "npz" starts from it.
+        Holds a folder for each data set; looked in before the cache. A relative ``path`` of one's own
+        file starts from it.
     download
         Whether image files that are in neither are downloaded into the cache.
 
@@ -74,6 +76,8 @@ def load_data(
         data = associative_recall(settings)
     elif settings.dataset == "npz":
         data = load_npz((data_dir or Path()) / settings.path)
+    elif settings.dataset == "file":
+        data = load_own(settings, data_dir or Path())
     else:
         data = _load_image_sequences(settings, data_dir, download)
     return replace(
@@ -102,6 +106,7 @@ def list_datasets(data_dir: Path | None = None) -> tuple[DatasetInfo, ...]:
         DatasetInfo("copying", "symbols to name after a delay", None, None, True, "generated"),
         DatasetInfo("recall", "the value that a key came with", None, None, True, "generated"),
         DatasetInfo("npz", "your own arrays", None, None, True, "the file that data.path names"),
+        DatasetInfo("file", "your own CSV, Parquet, npz, .ts or datasets", None, None, True, "what data.path names"),
     )
 
 

@@ -176,11 +176,14 @@ def _with_contrast(plan: Plan, run: SavedRun, part: Part, opened: OpenBackend) -
     chains: list[tuple[int, ...] | None] = list(plan.chains)
     if getattr(opened.spec, "primitive", "sampler") == "estimator":
         chains = [None]
-    tokens = torch.from_numpy(run.part(part, _CONTRAST_SAMPLES).tokens(slice(None)))
-    arguments = engine_arguments(layer, tokens)
+    split = run.part(part, _CONTRAST_SAMPLES)
+    arguments = engine_arguments(layer, torch.from_numpy(split.tokens(slice(None))))
+    read = layer.readout_steps
+    if split.lengths is not None:
+        read = layer.times(torch.from_numpy(split.lengths))
     try:
         contrast = predict_contrast(
-            network.memory, network.readout, device_behind(opened.backend), chains, arguments, layer.readout_steps
+            network.memory, network.readout, device_behind(opened.backend), chains, arguments, read
         )
     except (PlanningError, CircuitError) as error:
         if least is None:
@@ -243,10 +246,10 @@ def collect(run: SavedRun | Path | str, submission: str, ledger: Ledger, *, miti
     if metadata["primitive"] == "estimator":
         if mitigate:
             raise ConfigurationError("--mitigate: an estimator mitigates by its own options, set in backends.yaml")
-        readouts = readouts_from_expectations(model, expectations(ledger, record.id))
+        readouts = readouts_from_expectations(model, expectations(ledger, record.id), split.lengths)
     else:
         tables = probabilities(ledger, record.id, mitigate=mitigate, proper=False, register="meas")
-        readouts = readouts_from_probabilities(model, tables)
+        readouts = readouts_from_probabilities(model, tables, split.lengths)
     origin = {"mitigated": mitigate, "submission": record.id}
     return Measured(run, model, part, split, readouts, record.backend, metadata["shots"], origin)
 

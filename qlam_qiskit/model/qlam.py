@@ -34,12 +34,16 @@ from qlam_qiskit.model.arguments import check_tokens, circuit_of, settings_of
 from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.model.noise import device_circuit
 from qlam_qiskit.model.normalization import ReadoutNormalization
+from qlam_qiskit.model.padding import without_padding
 from qlam_qiskit.model.settings import ModelSettings, readout_steps
 from qlam_qiskit.network import AnyBackend, ExactExecution, ExecutionFactory, executions_on
 
 
 class QLAM(nn.Module):
-    """Maps tokens (B, T, c) to logits (B, M, C): M answers of C classes each. Source: arXiv 2605.13833.
+    """Maps tokens (B, T, c) to outputs (B, M, C): M answers, each the logits of C classes or C real numbers.
+
+    Samples shorter than T end in tokens of NaN: their memory is read after their own last step. Source: arXiv
+    2605.13833.
 
     Parameters
     ----------
@@ -50,6 +54,8 @@ class QLAM(nn.Module):
         T and c.
     classes, answers
         C and M.
+    every_step
+        Answer after every step, with one head for all: M = T then, and ``answers`` and ``readout.times`` stay 1.
     circuit
         The memory circuit of all registers, or a template's name; by default the template that ``settings`` name.
     backend
@@ -66,8 +72,8 @@ class QLAM(nn.Module):
     Raises
     ------
     ConfigurationError
-        For an unknown template or backend, sizes below 1, tokens of another shape, or when both ``backend`` and
-        ``execution`` are given.
+        For an unknown template or backend, sizes below 1, tokens of another shape, when both ``backend`` and
+        ``execution`` are given, or ``every_step`` with several answers or readings.
     """
 
     def __init__(
@@ -78,6 +84,7 @@ class QLAM(nn.Module):
         classes: int,
         token_size: int = 1,
         answers: int = 1,
+        every_step: bool = False,
         circuit: MemoryCircuit | str | None = None,
         backend: AnyBackend | None = None,
         execution: ExecutionFactory | None = None,
@@ -95,18 +102,26 @@ class QLAM(nn.Module):
         self._sizes = steps, token_size
         self.circuit = circuit
         times = settings.readout.times
-        self.answers, self.classes = answers, classes
-        every_step = tuple(range(steps))
-        spaced = readout_steps(steps, times)
+        if every_step and (answers, times) != (1, 1):
+            raise ConfigurationError(
+                "answers at every step are read after every step: leave model.readout.times and answers at 1"
+            )
+        self.answers, self.classes, self.every_step = steps if every_step else answers, classes, every_step
+        every = tuple(range(steps))
+        spaced = every if every_step else readout_steps(steps, times)
         self.layers = nn.ModuleList()
         for index in range(settings.layers):
             last = index == settings.layers - 1
-            read = spaced if last else every_step
-            layer = MemoryLayer(settings, token_size, steps, read, execution or _exact, circuit, inner=not last)
+            read, each = spaced if last else every, every_step or not last
+            layer = MemoryLayer(settings, token_size, steps, read, execution or _exact, circuit, every_step=each)
             self.layers.append(layer)
             token_size = layer.readout_size
         self._noise_device = settings.noise.device
         normalize, spread = settings.readout.normalize is not None, settings.readout.spread
+        if normalize and every_step:
+            raise ConfigurationError(
+                "model.readout.normalize standardizes readouts of whole samples: not of answers at every step"
+            )
         self.normalization = ReadoutNormalization(times * token_size, spread) if normalize else None
         self.head = nn.Linear(times * token_size, answers * classes)
 
@@ -116,13 +131,13 @@ class QLAM(nn.Module):
         Parameters
         ----------
         tokens, query
-            Tokens (B, T, c) of any real dtype, taken in the model's; with queries from outside, one (B, size) for each
-            sample.
+            Tokens (B, T, c) of any real dtype, taken in the model's, padding NaN; with queries from outside, one
+            (B, size) for each sample.
 
         Returns
         -------
         torch.Tensor
-            Logits (B, M, C).
+            Outputs (B, M, C): logits of classes, or numbers.
         """
         return self.classify(self.read(tokens, query))
 
@@ -149,8 +164,9 @@ class QLAM(nn.Module):
         query = None if query is None else query.to(self.head.weight.dtype)
         if self.training and self._noise_device is not None and self.layers[0].memory.in_training is None:
             self.suffer(self.device_circuit())
+        tokens, lengths = without_padding(tokens)
         for layer in self.layers:
-            tokens = layer(tokens, query)
+            tokens = layer(tokens, query, lengths)
         return tokens
 
     def device_circuit(self) -> MemoryCircuit | None:
@@ -202,14 +218,14 @@ class QLAM(nn.Module):
         Returns
         -------
         torch.Tensor
-            (B, R * H * Q * K).
+            (B, R * H * Q * K), or (B, T, H * Q * K) of a model that answers at every step.
 
         Raises
         ------
         ConfigurationError
             When they are too few for statistics of their own.
         """
-        flat = readouts.flatten(1)
+        flat = readouts if self.every_step else readouts.flatten(1)
         return flat if self.normalization is None else self.normalization(flat, own_statistics=own_statistics)
 
     def classify(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
@@ -223,7 +239,7 @@ class QLAM(nn.Module):
         Returns
         -------
         torch.Tensor
-            Logits (B, M, C).
+            Outputs (B, M, C): logits of classes, or numbers.
         """
         features = self.features(readouts, own_statistics=own_statistics)
         return self.head(features).reshape(-1, self.answers, self.classes)

@@ -74,7 +74,9 @@ class MemoryNetwork(NeuralNetwork):
             input_gradients=True,
         )
 
-    def run(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Any]:
+    def run(
+        self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray, times: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Any]:
         """Read the memory after a batch of sequences.
 
         Parameters
@@ -85,6 +87,8 @@ class MemoryNetwork(NeuralNetwork):
             (H, W), in radians.
         queries
             Query angles (B or 1, R or 1, H, Q, A), in radians.
+        times
+            (B, R), the steps after which each sample is read, in place of ``readout_steps``: rising, -1 for never.
 
         Returns
         -------
@@ -100,7 +104,10 @@ class MemoryNetwork(NeuralNetwork):
         if len(angles) == 0:
             shape = (0, len(self.readout_steps), self.registers, self.queries, self.readout.size)
             return np.zeros(shape, angles.dtype), _NoSamples(angles, weights, queries)
-        return self.execution.forward(angles, weights, queries)
+        if times is None:
+            return self.execution.forward(angles, weights, queries)
+        _check("times", times, ({len(angles)}, {len(self.readout_steps)}))
+        return self.execution.forward(angles, weights, queries, times)
 
     def pull_back(self, tape: Any, cotangent: np.ndarray) -> Gradients:
         """Carry the gradient of readouts back to what they were computed from.

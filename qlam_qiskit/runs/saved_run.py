@@ -20,10 +20,10 @@ from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
 from qlam_qiskit.runs.circuit_file import read_circuit
 from qlam_qiskit.runs.experiment import Experiment
 from qlam_qiskit.runs.overview import Overview
-from qlam_qiskit.runs.predictions import Predictions, predict
+from qlam_qiskit.runs.predictions import Estimates, Predictions, predict
 from qlam_qiskit.runs.run_folder import RunFolder
 from qlam_qiskit.templates import load_installed_template
-from qlam_qiskit.words import html_table
+from qlam_qiskit.words import html_table, quality
 
 Part = Literal["test", "validation", "train"]
 _Run = TypeVar("_Run", bound="SavedRun")
@@ -55,8 +55,7 @@ class SavedRun:
 
     def __repr__(self) -> str:
         seen = Overview.of(self.folder)
-        reached = f"epoch {seen.epochs}" if seen.accuracy is None else f"accuracy {seen.accuracy:.2%}"
-        return f"<{type(self).__name__} {self.path}: {seen.problem or f'{seen.task}, {reached}'}>"
+        return f"<{type(self).__name__} {self.path}: {seen.problem or f'{seen.task}, {seen.reached}'}>"
 
     def _repr_html_(self) -> str:
         try:
@@ -103,7 +102,7 @@ class SavedRun:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What training ended with, such as ``test_accuracy``; None while it has not."""
+        """What training ended with, such as ``test_accuracy`` or ``test_nrmse``; None while it has not."""
         return self.folder.result()
 
     @property
@@ -242,7 +241,7 @@ class SavedRun:
         part: Part = "test",
         limit: int | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> Predictions:
+    ) -> Predictions | Estimates:
         """Answer samples on the exact engine.
 
         Parameters
@@ -254,10 +253,10 @@ class SavedRun:
 
         Returns
         -------
-        Predictions
-            Labels and answers (N, M), with losses (nats) and confidences.
+        Predictions or Estimates
+            Labels and answers (N, M), with losses (nats) and confidences; of regression true and predicted numbers.
         """
-        return predict(self.model(), self.part(part, limit), self.data.class_names, progress)
+        return predict(self.model(), self.part(part, limit), self.data, progress)
 
     def described(self) -> list[tuple[str, str]]:
         """Say what was trained, where, how well, and what every evaluation found.
@@ -279,12 +278,12 @@ class SavedRun:
             ("epochs", f"{len(self.metrics)} of {self.experiment.training.epochs}"),
         ]
         if result is not None:
-            lines.append(("test", f"{result['test_accuracy']:.2%} of {result['test_samples']:,} samples"))
+            lines.append(("test", f"{quality(result, 'test_')} {result['test_samples']:,} samples"))
             lines.append(("training", f"{result['train_seconds']:.1f} s, best epoch {result['best_epoch']}"))
         for row in self.evaluations:
             drawn = f"{row['shots']:,} shots" if row.get("shots") else "exact"
             samples = f"{row['samples']:,} {row.get('part', 'test')} samples"
-            lines.append(("evaluated", f"{row['accuracy']:.2%} of {samples} on {row['backend']} ({drawn})"))
+            lines.append(("evaluated", f"{quality(row)} {samples} on {row['backend']} ({drawn})"))
         return lines
 
     @cached_property
