@@ -22,7 +22,13 @@ from importlib.machinery import PathFinder
 
 BLOCKED = {"matplotlib", "pylatexenc", "sklearn", "qiskit_aer", "qiskit_ibm_runtime"}
 found = PathFinder.find_spec
-PathFinder.find_spec = lambda name, *rest: None if name.partition(".")[0] in BLOCKED else found(name, *rest)
+
+
+def find_spec(name, *rest):
+    return None if name.partition(".")[0] in BLOCKED else found(name, *rest)
+
+
+PathFinder.find_spec = staticmethod(find_spec)
 """
 
 
@@ -100,9 +106,9 @@ def test_an_experiment_trains_with_neither_plots_nor_simulator_nor_service(small
 
 def test_a_command_names_the_extra_that_it_needs(small_experiment, run):
     assert run("train", small_experiment)[0] == 0
-    code = BLOCKER + "import sys\nfrom qlam_qiskit.cli import main\nsys.argv[1:] = {!r}\nmain()"
+    code = BLOCKER + "import sys\nfrom qlam_qiskit.cli import main\nmain()"
     for command in (["report", "small"], ["plot", "small"], ["circuits", "draw", "line", "--out", "line.png"]):
-        done = subprocess.run([sys.executable, "-c", code.format(command)], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (2, "")
         needed = "Error: a figure needs matplotlib, which is not installed: pip install 'qlam-qiskit[plot]'\n"
         assert done.stderr == needed
