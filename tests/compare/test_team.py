@@ -36,7 +36,7 @@ def on(processes, say, should_stop=lambda: False):
 def holder(processes, name):
     """Return the worker that trains a run: whoever holds the lock of its folder."""
     for pid in processes._client.run(os.getpid).values():
-        held = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
+        held = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
         if any(f"/{name}-" in path and path.endswith(".lock") for path in held):
             return pid
     return None
@@ -71,12 +71,13 @@ def test_a_cluster_that_cannot_be_had_is_one_line(monkeypatch):
     with pytest.raises(ConfigurationError, match="give one of them"), cluster(2, "tcp://127.0.0.1:1"):
         pass
     monkeypatch.setattr("qlam_qiskit.cluster._CONNECT_SECONDS", 0.5)
-    with pytest.raises(QlamError, match="--dask tcp://127.0.0.1:1: no scheduler there") as caught:
-        with cluster(None, "tcp://127.0.0.1:1"):
-            pass
+    refused = pytest.raises(QlamError, match=r"--dask tcp://127\.0\.0\.1:1: no scheduler there")
+    with refused as caught, cluster(None, "tcp://127.0.0.1:1"):
+        pass
     assert "\n" not in str(caught.value)
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(
-        ConfigurationError, match=r"--workers needs distributed, .*pip install 'qlam-qiskit\[cluster\]'"
-    ), cluster(2, None):
+    with (
+        pytest.raises(ConfigurationError, match=r"--workers needs distributed, .*pip install 'qlam-qiskit\[cluster\]'"),
+        cluster(2, None),
+    ):
         pass

@@ -16,7 +16,7 @@ EMIT         emission, first element, end
 """
 
 from qlam_qiskit.engine.compiled import compiled
-from qlam_qiskit.engine.open.arrays import DAMP, DAMPED_TURN, EMIT, FIELDS, TURN, TWO_TURNS
+from qlam_qiskit.engine.open.arrays import DAMP, DAMPED_TURN, EMIT, FIELDS, MAP, TURN, TWO_TURNS
 from qlam_qiskit.engine.open.damping import add_damping_gradient, damp, turn_and_damp, undamp, undo_damped_turn
 from qlam_qiskit.engine.open.maps import add_emission_gradient, add_map_gradient, apply_map, emission
 from qlam_qiskit.engine.open.turns import turn, turn_twice, unturn, unturn_twice
