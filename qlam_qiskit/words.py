@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from html import escape
 from typing import Any
 
 _SPANS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -33,3 +34,9 @@ def quality(values: Mapping[str, Any], prefix: str = "") -> str:
         return f"{values[f'{prefix}accuracy']:.2%} of"
     nrmse, mae, r2 = (values[f"{prefix}{name}"] for name in ("nrmse", "mae", "r2"))
     return f"NRMSE {nrmse:.4g}, MAE {mae:.4g}, R2 {r2:.4g} on"
+
+
+def html_table(rows: Iterable[tuple[str, str]]) -> str:
+    """Write labels and what they say as a table of HTML, for notebooks."""
+    cells = (f"<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>" for label, value in rows)
+    return f"<table>{''.join(cells)}</table>"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from qlam_qiskit.configuration import check
 from qlam_qiskit.data.catalogue import IMAGE_SETS, ImageSet
 from qlam_qiskit.data.download import fetch_dataset
 from qlam_qiskit.data.npz import load_npz
@@ -16,7 +19,7 @@ from qlam_qiskit.data.settings import DataSettings
 from qlam_qiskit.data.storage import count_samples, locate, read_split
 from qlam_qiskit.data.synthetic import associative_recall, copying_memory
 from qlam_qiskit.data.views import permutation, task_name, view_images
-from qlam_qiskit.errors import DataError
+from qlam_qiskit.errors import ConfigurationError, DataError
 
 _Images = tuple[np.ndarray, np.ndarray]  # images and labels of one split
 
@@ -38,14 +41,35 @@ class DatasetInfo:
     problem: str | None = None
 
 
-def load_data(settings: DataSettings, data_dir: Path | None = None, *, download: bool = True) -> SequenceData:
-    """Load the data set that the settings name, cut into tokens as they say.
+def load_data(
+    settings: DataSettings | Mapping[str, Any] | str, data_dir: Path | str | None = None, *, download: bool = True
+) -> SequenceData:
+    """Load a data set, cut into tokens.
 
-    Image files are looked for under ``data_dir``, then in the cache, and are else downloaded into the cache
-    unless ``download`` is False. A relative ``path`` of one's own file starts from ``data_dir`` where that is given.
-    Raises DataError when data are missing or damaged, and ConfigurationError when the options do not fit
-    them.
+    Parameters
+    ----------
+    settings
+        The ``data:`` section of an experiment, also as a mapping; a data set's name takes its defaults.
+    data_dir
+        Holds a folder for each data set; looked in before the cache. A relative ``path`` of one's own
+        file starts from it.
+    download
+        Whether image files that are in neither are downloaded into the cache.
+
+    Returns
+    -------
+    SequenceData
+        Training and test sequences (N, T, c) with their labels.
+
+    Raises
+    ------
+    DataError
+        When data are missing or damaged.
+    ConfigurationError
+        When the options do not fit them.
     """
+    settings = _checked(settings)
+    data_dir = None if data_dir is None else Path(data_dir)
     if settings.dataset == "copying":
         data = copying_memory(settings)
     elif settings.dataset == "recall":
@@ -61,6 +85,18 @@ def load_data(settings: DataSettings, data_dir: Path | None = None, *, download:
         train=data.train.subset(slice(settings.train_limit)),
         test=data.test.subset(slice(settings.test_limit)),
     )
+
+
+def _checked(settings: DataSettings | Mapping[str, Any] | str) -> DataSettings:
+    if isinstance(settings, str):
+        settings = {"dataset": settings}
+    if isinstance(settings, Mapping):
+        return check(DataSettings, settings, "data")
+    if not isinstance(settings, DataSettings):
+        raise ConfigurationError(
+            f"data are a data set's name, a mapping of keys or a DataSettings, not {type(settings).__name__}"
+        )
+    return settings
 
 
 def list_datasets(data_dir: Path | None = None) -> tuple[DatasetInfo, ...]:

@@ -39,6 +39,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        return f"<Split of {len(self):,} samples: values {self.values.shape}, labels {self.labels.shape}>"
+
     def tokens(self, indices: np.ndarray | slice) -> np.ndarray:
         """Make the tokens of the chosen samples: a new C-contiguous float32 array, shape (B, T, c); padding is NaN."""
         tokens = np.array(self.values[indices], dtype=np.float32, order="C")

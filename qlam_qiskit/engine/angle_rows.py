@@ -7,7 +7,20 @@ layout goes number by number; sums over an angle's terms, cos and sin are taken 
 """
 
 from qlam_qiskit.engine.compiled import compiled
-from qlam_qiskit.engine.simd import at, constant, fetch, get, load, nearest, put, store, total
+from qlam_qiskit.engine.simd import (
+    at,
+    constant,
+    fetch,
+    gather,
+    get,
+    lanes_of,
+    load,
+    nearest,
+    put,
+    scatter,
+    store,
+    total,
+)
 
 
 @compiled
@@ -17,10 +30,14 @@ def prepare_rows(inputs, block, step, count, circuit, numbers):
     inputs (B, T, P) of the block's register. Row r of a step is offset_r plus the sum of factor * input over its terms.
     """
     steps, offsets, rows, size = circuit.steps, circuit.shared.offsets, circuit.rows, inputs.shape[2]
-    for lane in range(block.lanes):
-        for t in range(count):
-            for p in range(size):
-                put(rows.inputs, t * size + p, lane, inputs[block.first + lane, step + t, p])
+    full = block.lanes == lanes_of(rows.inputs)
+    for t in range(count):
+        for p in range(size):
+            if full:
+                store(rows.inputs, t * size + p, gather(rows.inputs, inputs, block.first, step + t, p))
+            else:
+                for lane in range(block.lanes):
+                    put(rows.inputs, t * size + p, lane, inputs[block.first + lane, step + t, p])
     width = len(circuit.sums.offsets)
     for t in range(count):
         for r in range(width):
@@ -45,10 +62,14 @@ def return_gradients(gradient, block, step, count, circuit):
     """Undo :func:`prepare_rows` on gradients: write them for each input, and add up what the offsets receive."""
     rows, size = circuit.rows, gradient.shape[2]
     _gather_gradients(count, size, circuit)
-    for lane in range(block.lanes):
-        for t in range(count):
-            for p in range(size):
-                gradient[block.first + lane, step + t, p] = get(rows.inputs, t * size + p, lane)
+    full = block.lanes == lanes_of(rows.inputs)
+    for t in range(count):
+        for p in range(size):
+            if full:
+                scatter(gradient, block.first, step + t, p, load(rows.inputs, t * size + p))
+            else:
+                for lane in range(block.lanes):
+                    gradient[block.first + lane, step + t, p] = get(rows.inputs, t * size + p, lane)
 
 
 @compiled

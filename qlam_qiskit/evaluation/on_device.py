@@ -121,7 +121,7 @@ def prepare(
 ) -> Prepared:
     """Plan the first ``limit`` samples of a part of a run's data for a backend, without sending anything."""
     if spec.kind == "exact":
-        raise ConfigurationError(f"backend {spec.name!r} is exact and runs no circuits; choose another --backend")
+        raise ConfigurationError(f"backend {spec.name!r} is exact and runs no circuits; choose another backend")
     run = SavedRun.open(run)
     model = run.qlam()
     split = run.part(part, limit)
@@ -168,7 +168,7 @@ def check_allowed(prepared: Prepared, anyway: bool, confirm: Callable[[str], boo
     """Raise QlamError when a plan does not fit, unless ``anyway``, or ``confirm`` returns a person's yes."""
     plan = prepared.plan
     if not plan.fits and not anyway and not confirm(f"{'; '.join(plan.reasons)}. Send it all the same?"):
-        raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same")
+        raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same, in Python anyway=True")
 
 
 def send(

@@ -21,20 +21,22 @@ step are the next layer's tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
+from qlam_qiskit.configuration import whole
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.model.arguments import check_tokens, circuit_of, settings_of
 from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.model.noise import device_circuit
 from qlam_qiskit.model.normalization import ReadoutNormalization
 from qlam_qiskit.model.padding import without_padding
 from qlam_qiskit.model.settings import ModelSettings, readout_steps
 from qlam_qiskit.network import AnyBackend, ExactExecution, ExecutionFactory, executions_on
-from qlam_qiskit.templates import load_template
 
 
 class QLAM(nn.Module):
@@ -45,7 +47,8 @@ class QLAM(nn.Module):
     Parameters
     ----------
     settings
-        Everything else about the model, the ``model:`` section of an experiment; by default its defaults.
+        Everything else about the model, the ``model:`` section of an experiment, also as a mapping; by default its
+        defaults.
     steps, token_size
         T and c.
     classes, answers
@@ -68,13 +71,13 @@ class QLAM(nn.Module):
     Raises
     ------
     ConfigurationError
-        For an unknown template or backend, when both ``backend`` and ``execution`` are given, or ``every_step`` with
-        several answers or readings.
+        For an unknown template or backend, sizes below 1, tokens of another shape, when both ``backend`` and
+        ``execution`` are given, or ``every_step`` with several answers or readings.
     """
 
     def __init__(
         self,
-        settings: ModelSettings | None = None,
+        settings: ModelSettings | Mapping[str, Any] | None = None,
         *,
         steps: int,
         classes: int,
@@ -86,14 +89,16 @@ class QLAM(nn.Module):
         execution: ExecutionFactory | None = None,
     ) -> None:
         super().__init__()
-        settings = settings or ModelSettings()
+        settings = settings_of(settings)
+        sizes = {"steps": steps, "classes": classes, "token_size": token_size, "answers": answers}
+        for name, size in sizes.items():
+            whole(name, size)
         if backend is not None:
             if execution is not None:
                 raise ConfigurationError("give a model a backend or an execution, not both")
             execution = executions_on(backend)
-        if not isinstance(circuit, MemoryCircuit):
-            named = settings.circuit
-            circuit = load_template(circuit or named.template, named.qubits, {} if circuit else named.options)
+        circuit = circuit_of(circuit, settings)
+        self._sizes = steps, token_size
         self.circuit = circuit
         times = settings.readout.times
         if every_step and (answers, times) != (1, 1):
@@ -125,8 +130,7 @@ class QLAM(nn.Module):
 
     def read(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
         """Return what the last layer reads, (B, R, H * Q * K); tokens of any real dtype are taken in the model's."""
-        if tokens.is_complex():
-            raise ConfigurationError(f"tokens are real numbers, not {str(tokens.dtype).removeprefix('torch.')}")
+        check_tokens(tokens, *self._sizes)
         tokens = tokens.to(self.head.weight.dtype)
         query = None if query is None else query.to(self.head.weight.dtype)
         if self.training and self._noise_device is not None and self.layers[0].memory.in_training is None:

@@ -1,7 +1,5 @@
 """S6 and the linear recurrent unit: what they compute, written out, and how they start."""
 
-import math
-
 import torch
 from torch.nn.functional import softplus
 
@@ -58,4 +56,4 @@ def test_a_linear_recurrent_unit_starts_inside_its_ring_and_keeps_the_size_of_it
     assert eigenvalues.angle().min() >= 0
     assert eigenvalues.angle().max() <= 0.3
     torch.testing.assert_close((0.1 * layer.log_gamma).exp(), torch.sqrt(1 - eigenvalues.abs() ** 2))
-    assert math.isfinite(layer(torch.randn(2, 2000, 16)).abs().max())
+    assert layer(torch.randn(2, 2000, 16)).isfinite().all()

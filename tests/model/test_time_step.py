@@ -24,13 +24,13 @@ def build(time_step, circuit=CIRCUITS[0], **options):
 @pytest.mark.parametrize("directions", ["forward", "both"])
 def test_a_step_of_one_is_a_fixed_step(circuit, directions):
     fixed, selective = (build(kind, circuit, directions=directions) for kind in ("fixed", "selective"))
-    weights = fixed.layers[0].memory.weights.detach().reshape(2, -1)
+    weights = fixed.layers[0].memory.weight.detach().reshape(2, -1)
     assert selective.circuit.num_weights == weights.shape[1]
     layer = selective.layers[0]
     with torch.no_grad():
         free = [weight not in selective.circuit.rates for weight in selective.circuit.weights]
         layer.time_step.theta.copy_(weights[:, free])
-        layer.memory.weights.copy_(weights[:, [not each for each in free]].flatten())
+        layer.memory.weight.copy_(weights[:, [not each for each in free]].flatten())
         layer.time_step.step.weight.zero_()
         for name in ("embedding", "encoder"):
             getattr(layer, name).load_state_dict(getattr(fixed.layers[0], name).state_dict())
@@ -67,7 +67,7 @@ def test_every_angle_is_multiplied_and_every_parameter_learns():
     inputs = model.circuit.num_inputs
     theta = phi[..., inputs:] / step[..., None]
     torch.testing.assert_close(theta, (0.05 * layer.time_step.theta).expand_as(theta))
-    assert phi.shape[-1] + layer.memory.weights.numel() // 2 == inputs + model.circuit.num_weights
+    assert phi.shape[-1] + layer.memory.weight.numel() // 2 == inputs + model.circuit.num_weights
     model(tokens).square().sum().backward()
     still = [name for name, parameter in model.named_parameters() if not parameter.grad.abs().sum() > 0]
     assert not still
@@ -79,6 +79,6 @@ def test_a_run_comes_back_and_goes_to_other_backends(run, small_experiment):
         json.loads(run("evaluate", "selective", "--limit", "8", "--backend", backend, "--json")[1])
         for backend in ("exact", "aer")
     )
-    assert aer["test_loss"] == pytest.approx(exact["test_loss"], rel=1e-4)
+    assert aer["loss"] == pytest.approx(exact["loss"], rel=1e-4)
     status, _, error = run("evaluate", "selective", "--limit", "2", "--backend", "fake_torino", "--shots", "64")
     assert status == 0, error

@@ -15,6 +15,7 @@ from qlam_qiskit.engine.simd import Rows, Table
 
 TURN, TWO_TURNS, DAMP, DAMPED_TURN, MAP, EMIT = 0, 1, 2, 3, 4, 5
 FIELDS = 10  # integers of an operation, some of them unused
+TILE = 16  # groups of four rows that a loop takes register by register, so that they stay in the first level of cache
 
 
 class OpenSteps(NamedTuple):

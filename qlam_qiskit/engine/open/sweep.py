@@ -50,7 +50,7 @@ def open_forward_block(
             state = apply_step(
                 work.tape,
                 state,
-                2,
+                False,
                 size,
                 update.steps,
                 update.shared,
@@ -127,7 +127,7 @@ def open_backward_block(
             apply_step(
                 work.tape,
                 t * maps,
-                (count + 1) * maps + 1,
+                True,
                 size,
                 update.steps,
                 update.shared,
@@ -183,9 +183,8 @@ def _rotate_to_query(queries, q, query, block, numbers, size, work):
     """Leave the state that is read, turned by V(alpha_q), on the query's tape; returns its number there."""
     prepare_rows(queries, block, q, 1, query, numbers)
     _copy(work.asked, 0, work.query_tape, 0, size)
-    states = query.steps.maps_in_step + 1
     return apply_step(
-        work.query_tape, 0, states, size, query.steps, query.shared, query.rows, 0, work.emitted, False, False
+        work.query_tape, 0, True, size, query.steps, query.shared, query.rows, 0, work.emitted, False, False
     )
 
 
