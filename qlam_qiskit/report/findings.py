@@ -123,6 +123,12 @@ class Findings:
         """The steps after which the memory is read, counted from 1."""
         return tuple(step + 1 for step in self.memory_model.layers[-1].readout_steps)
 
+    @property
+    def reads_spans(self) -> bool:
+        """Whether a reading is a mean over the steps since the one before."""
+        readout = self.memory_model.layers[-1].memory.neural_network.readout
+        return readout.averages_states or readout.kind == "emissions"
+
     @cached_property
     def training(self) -> TrainingCurves:
         """Loss and accuracy by epoch."""

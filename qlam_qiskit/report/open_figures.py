@@ -85,7 +85,6 @@ def draw_open_memory(sample: Sample, traces: Sequence[OpenTrace], readout_steps:
     """Draw open registers while they read a sample: tokens, entanglement, emissions, purity and fidelity."""
     qubits = traces[0].ideal.entanglement.shape[1]
     circuits = ["", *traces[0].noisy]
-    starred = f", * on {circuits[1]}" if len(circuits) > 1 else ""
     entangled = [(trace, _entanglement(trace)) for trace in traces] if qubits > 1 else []
     emitted = _emissions(traces)
     tokens = 0.35 if sample.shown.image is None or len(sample.shown.strip) == 1 else 0.55
@@ -99,17 +98,16 @@ def draw_open_memory(sample: Sample, traces: Sequence[OpenTrace], readout_steps:
         rest = iter(axes[1:])
         for trace, rows in entangled:
             name = f", {trace.name}" if trace.name else ""
-            draw_rows(next(rest), rows, f"entanglement of each qubit (bits{starred}){name}", first=-0.5, most=1.0)
+            draw_rows(next(rest), rows, f"entanglement of each qubit (bits){name}", first=-0.5, most=1.0)
         if emitted:
-            title = f"emissions (probability of a 1{starred if '*' in ''.join(emitted) else ''})"
-            draw_rows(next(rest), emitted, title, first=0.5)
+            draw_rows(next(rest), emitted, "emissions (probability of a 1)", first=0.5)
         purity, fidelity = rest
         _draw_lines(purity, traces, circuits, "purity", "purity")
         purity.axhline(2.0**-qubits, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
         _draw_lines(fidelity, traces, circuits, "fidelities", "fidelity with the last state")
         mark_readings(fidelity, readout_steps)
         handles = [_line(SERIES[k], trace.name) for k, trace in enumerate(traces) if trace.name]
-        handles += _of_circuits(circuits)
+        handles += _of_circuits(circuits, star=" (rows with *)")
         if handles:
             figure.legend(handles=handles, loc="outside lower center", ncols=2)
         fidelity.set_xlabel(steps_label(traces))
@@ -150,11 +148,11 @@ def _draw_lines(axis: Axes, traces: Sequence[OpenTrace], circuits: Sequence[str]
     axis.set_title(title)
 
 
-def _of_circuits(circuits: Sequence[str]) -> list[Line2D]:
-    """Return what explains the styles of lines, where there are errors."""
+def _of_circuits(circuits: Sequence[str], star: str = "") -> list[Line2D]:
+    """Return what explains the styles of lines, where there are errors; the first device's name ends in ``star``."""
     if len(circuits) == 1:
         return []
-    names = ["without errors", *circuits[1:]]
+    names = ["without errors", circuits[1] + star, *circuits[2:]]
     return [Line2D([], [], color=INK, linestyle=style, label=name) for style, name in zip(_STYLES, names, strict=False)]
 
 
