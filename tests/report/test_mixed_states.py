@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from qiskit.quantum_info import negativity, random_density_matrix, random_statevector, state_fidelity
+from qiskit.quantum_info import DensityMatrix, negativity, random_density_matrix, random_statevector, state_fidelity
 
 from qlam_qiskit.engine import pauli_matrices
 from qlam_qiskit.report.mixed_states import (
@@ -30,7 +30,7 @@ def test_measures_are_qiskits(matrices):
     states = numbers(matrices)
     np.testing.assert_allclose(density_matrices(states), matrices, atol=1e-12)
     np.testing.assert_allclose(purity(states), np.trace(matrices @ matrices, axis1=1, axis2=2).real, atol=1e-12)
-    expected = [[np.log2(2 * negativity(each, [qubit]) + 1) for qubit in range(3)] for each in matrices]
+    expected = [[np.log2(2 * negativity(DensityMatrix(each), [qubit]) + 1) for qubit in range(3)] for each in matrices]
     np.testing.assert_allclose(logarithmic_negativity(states), expected, atol=1e-7)
     expected = [state_fidelity(each, matrices[-1]) for each in matrices]
     np.testing.assert_allclose(fidelity_with_last(states), expected, atol=1e-6)

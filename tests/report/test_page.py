@@ -44,7 +44,8 @@ MEASURE_CONTRAST = """addEventListener("load", () => {
     const style = getComputedStyle(element), colour = parse(element.closest("svg") ? style.fill : style.color);
     let alpha = (colour.length > 3 ? colour[3] : 1) * (element.closest("svg") ? style.fillOpacity : 1);
     for (let each = element; each; each = each.parentElement) alpha *= getComputedStyle(each).opacity;
-    const under = behind(element), [low, high] = [light(over(colour, alpha, under)), light(under)].sort((a, b) => a - b);
+    const under = behind(element), both = [light(over(colour, alpha, under)), light(under)];
+    const [low, high] = both.sort((a, b) => a - b);
     const contrast = (high + 0.05) / (low + 0.05);
     if (!(contrast >= 4.5)) faint.push([text, contrast, style.fill, style.color]);
   }
@@ -188,7 +189,7 @@ def test_channels_without_trained_rates_are_shown_too(kraus_run, tmp_path):
     assert written.left_out["rates"] == "no weight of this circuit is a rate of damping"
     assert "left out, as the memory has one qubit" in text
     assert "forgetting" in written.figures
-    with pytest.raises(ConfigurationError, match="--noise FakeTorino: .* holds a channel of its own"):
+    with pytest.raises(ConfigurationError, match=r"--noise FakeTorino: .* holds a channel of its own"):
         build_report(kraus_run, out=tmp_path / "again.html", noise=["FakeTorino"])
 
 
