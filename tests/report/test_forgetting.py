@@ -24,12 +24,17 @@ def damped_qubit():
     return MemoryCircuit(update, [phi], [decay], ancillas=[1], rates={decay: Rate()})
 
 
+def reading(angles, gamma):
+    lengths = np.full(len(angles), angles.shape[1])
+    return Register("", False, damped_qubit(), angles, lengths, np.array([angle_from_rate(gamma)]))
+
+
 def test_an_excitation_is_half_gone_after_a_half_life():
     gamma, steps = 0.05, 120
     angles = np.zeros((2, steps, 1))
     changed = angles.copy()
     changed[:, 3] = np.pi  # at this step the qubit is excited, and damped for the first time
-    register = Register("", False, damped_qubit(), angles, np.array([angle_from_rate(gamma)]))
+    register = reading(angles, gamma)
     lags = _lags(register, [changed])
     assert lags[0] == 0
     assert lags[-1] == steps - 1 - 3
@@ -43,7 +48,7 @@ def test_an_excitation_is_half_gone_after_a_half_life():
 def test_purity_falls_while_an_excitation_leaves_and_comes_back():
     gamma, angles = 0.1, np.zeros((1, 60, 1))
     angles[0, 0] = np.pi
-    register = Register("", False, damped_qubit(), angles, np.array([angle_from_rate(gamma)]))
+    register = reading(angles, gamma)
     ((states, _),) = density_states(register, register.memory)
     excited = (1 - gamma) ** np.arange(1, 61)
     np.testing.assert_allclose(purity(states)[1:], excited**2 + (1 - excited) ** 2, atol=1e-12)
