@@ -18,7 +18,7 @@ noise = click.option(
     "--noise",
     multiple=True,
     metavar="NAME",
-    help="Purity under the noise of a fake device; default: those that the run was evaluated on.",
+    help="Also the memory under the errors of a fake device; default: those it was trained for or evaluated on.",
 )
 
 
