@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -162,6 +162,12 @@ class MemoryCircuit:
     def num_query_angles(self) -> int:
         """Angles of one query rotation, A."""
         return len(self.query_angles)
+
+    def driven(self) -> MemoryCircuit:
+        """Return the same circuit whose weights are inputs too, after its own; only rates remain weights."""
+        free = [weight for weight in self.weights if weight not in self.rates]
+        rates = [weight for weight in self.weights if weight in self.rates]
+        return replace(self, inputs=(*self.inputs, *free), weights=rates)
 
     def sequence_inputs(self, steps: int) -> ParameterVector:
         """Return the parameters ``phi`` of a sequence, T*P of them; step t owns the slice [t*P, (t+1)*P)."""

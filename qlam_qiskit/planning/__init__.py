@@ -8,6 +8,7 @@ from qlam_qiskit.lazy import lazy_names
 
 if TYPE_CHECKING:
     from qlam_qiskit.planning.chains import find_chains as find_chains
+    from qlam_qiskit.planning.chains import typical_chain as typical_chain
     from qlam_qiskit.planning.contrast import predict_contrast as predict_contrast
     from qlam_qiskit.planning.device import device_behind as device_behind
     from qlam_qiskit.planning.device_noise import noisy_memory as noisy_memory
@@ -27,15 +28,13 @@ if TYPE_CHECKING:
     from qlam_qiskit.planning.readout import undo_readout_errors as undo_readout_errors
     from qlam_qiskit.planning.sequence_pub import SequencePub as SequencePub
     from qlam_qiskit.planning.tiling import Placement as Placement
-    from qlam_qiskit.planning.usage import typical_usage as typical_usage
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "device": "device_behind",
         "contrast": "predict_contrast",
-        "usage": "typical_usage",
-        "chains": "find_chains",
+        "chains": "find_chains typical_chain",
         "device_noise": "noisy_memory",
         "executions": "executions_of_row precision_shots uses_extrapolation uses_mitigation",
         "isa": "Pub check_isa",

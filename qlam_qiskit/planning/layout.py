@@ -13,13 +13,13 @@ from qiskit.transpiler import Target
 
 from qlam_qiskit.backends import OpenBackend, ServiceLimits
 from qlam_qiskit.planning.budget import fidelity_of, survival
-from qlam_qiskit.planning.chains import Chain, find_chains
+from qlam_qiskit.planning.chains import Chain, find_chains, typical_chain
 from qlam_qiskit.planning.economy import read_at_the_end
 from qlam_qiskit.planning.limits import Demand, demand_of, demand_of_tiles, excess_of
 from qlam_qiskit.planning.repetition import SequenceWriter
 from qlam_qiskit.planning.sequence_pub import LogicalPub, num_qubits
 from qlam_qiskit.planning.tiling import ChainWriter, Tile, Tiling, deal, make_tile, sampler_pub
-from qlam_qiskit.planning.usage import Usage, typical_usage, usage_of
+from qlam_qiskit.planning.usage import Usage, usage_of
 
 # Chains for circuits that reset qubits are compared by what is lost between so many resets of one.
 _REMEMBERED_RESETS = 16
@@ -86,7 +86,7 @@ def lay_out(
     laid, sequences = [], SequenceWriter()
     for (width, _), members in groups.items():
         writers = {index: ChainWriter(pubs[index], target, sequences) for index in members}
-        trial = find_chains(target, typical_usage(width, target), at_most=1)[0].qubits
+        trial = typical_chain(width, target)
         circuits = [writers[index].on(trial) for index in members]
         heaviest = max(circuits, key=lambda circuit: circuit.num_nonlocal_gates()).usage(target)
         if heaviest.resets > _REMEMBERED_RESETS:

@@ -10,14 +10,14 @@ from qiskit_ibm_runtime.fake_provider import FakeBoston, FakeBrisbane, FakeGuada
 
 from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.planning.budget import edge_losses, fidelity_of, qubit_losses
-from qlam_qiskit.planning.chains import find_chains
+from qlam_qiskit.planning.chains import find_chains, typical_chain
 from qlam_qiskit.planning.tiling import ChainWriter, Tiling, make_tile
-from qlam_qiskit.planning.usage import typical_usage, usage_of
+from qlam_qiskit.planning.usage import usage_of
 
 
 def usage(target, qubits: int, steps: int = 10):
     writer = ChainWriter(samples(sequence("line", qubits, steps), 1, 10), target)
-    trial = find_chains(target, typical_usage(qubits, target), at_most=1)[0].qubits
+    trial = typical_chain(qubits, target)
     return usage_of(writer.on(trial).circuit, target)
 
 
@@ -125,4 +125,4 @@ def test_chains_far_worse_than_the_best_or_than_asked_are_left_out():
 def test_a_device_without_a_chain_that_long_is_an_error():
     target = broken(FakeGuadalupeV2(), qubits=(1, 5, 8, 11, 12))
     with pytest.raises(PlanningError, match="no chain of 6 working qubits"):
-        find_chains(target, typical_usage(6, target))
+        typical_chain(6, target)
