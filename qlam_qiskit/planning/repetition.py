@@ -130,8 +130,8 @@ class EconomicalSequence:
                     circuit._append(repeated(placed.operation, where))
                 else:
                     for gate in general_gates(self.form, (next(names), next(names), next(names))):
-                        fixed = not gate.params
-                        circuit._append(repeated(gate, where) if fixed else CircuitInstruction(gate, (wires[where[0]],)))
+                        turned = CircuitInstruction(gate, [wires[where[0]]]) if gate.params else repeated(gate, where)
+                        circuit._append(turned)
 
     def values(self, phi: Floats, queries: Floats, parameters: Sequence[Parameter]) -> Floats:
         """Compute the angles, shape (samples, angles).
