@@ -15,7 +15,7 @@ has: two CZ for an RZZ, or one RZZ where the device has fractional gates, and ne
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -122,32 +122,37 @@ def read_in_rotations(circuit: QuantumCircuit, target: Target, *, keep_places: b
     With ``keep_places`` qubit k begins at place k of the chain and is swapped back to it in the end, whatever routing
     moved. Raises PlanningError as :func:`economize`.
     """
-    check_operations(circuit)
+    check_operations(circuit, target)
     form, entanglers = one_qubit_form(target), entangling_gates(target)
     if form is None or (circuit.num_qubits > 1 and not entanglers):
         raise PlanningError(f"cannot write circuits in the device's gates: {', '.join(sorted(target.operation_names))}")
     return _read(circuit, target, entanglers, keep_places)
 
 
-def check_operations(circuit: QuantumCircuit) -> None:
-    """Raise PlanningError for control flow, and for a channel that no device executes, by its name and place."""
+def check_operations(circuit: QuantumCircuit, target: Target) -> None:
+    """Raise PlanningError for control flow, and by name and place for what is no gate and no device executes."""
     if circuit.has_control_flow_op():
         raise PlanningError("a circuit with control flow cannot be laid out on chains")
     for position, instruction in enumerate(circuit.data):
-        if (name := _channel_in(instruction.operation)) is not None:
+        for name in _no_gates(instruction.operation):
+            if name in _EXECUTED and (name != "reset" or name in target.operation_names):
+                continue
             qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
-            raise PlanningError(
-                f"circuit {circuit.name!r}, instruction {position}: {name!r} on qubits {qubits} is a channel, which no "
-                "device executes; allowed are gates, reset and measure (write a channel with an ancilla that is reset)"
-            )
+            why = "is a channel, which no device executes; an ancilla that is reset makes one of gates"
+            if name in _EXECUTED:
+                why = f"is not among the device's operations: {', '.join(sorted(target.operation_names))}"
+            raise PlanningError(f"circuit {circuit.name!r}, instruction {position}: {name!r} on qubits {qubits} {why}")
 
 
-def _channel_in(operation: Operation) -> str | None:
-    if isinstance(operation, Gate) or operation.name in _EXECUTED or not isinstance(operation, Instruction):
-        return None
-    if operation.definition is None:
-        return operation.name
-    return next((name for item in operation.definition.data if (name := _channel_in(item.operation))), None)
+def _no_gates(operation: Operation) -> Iterator[str]:
+    """Name what is no gate in an operation, or in its definition."""
+    if isinstance(operation, Gate) or not isinstance(operation, Instruction):
+        return
+    if operation.definition is None or operation.name in _EXECUTED:
+        yield operation.name
+        return
+    for item in operation.definition.data:
+        yield from _no_gates(item.operation)
 
 
 def read_at_the_end(circuit: QuantumCircuit) -> dict[str, tuple[int | None, ...]]:

@@ -104,7 +104,7 @@ def lay_out_transpiled(pubs: Sequence[LogicalPub], opened: OpenBackend) -> list[
         if not pub.size:
             continue
         if not isinstance(opened.spec, AerSpec):
-            check_operations(outline(pub))
+            check_operations(outline(pub), opened.backend.target)
         circuit = opened.isa(pub.circuit)
         values = pub.parameter_values.as_array(circuit.parameters).reshape(pub.size, -1)
         tile = make_tile(index, 0, pub.size, (), read_at_the_end(circuit))
