@@ -127,6 +127,12 @@ class MemoryCircuit:
         if unknown := set(self.rates).difference(self.weights):
             raise CircuitError(f"rates are weights, but these are not listed among them: {_names(unknown)}")
 
+    def __repr__(self) -> str:
+        kind = f"{self.num_qubits} qubits"
+        if self.ancillas:
+            kind += f" and {len(self.ancillas)} ancillas"
+        return f"<MemoryCircuit {self.update.name}: {kind}, {self.num_inputs} inputs, {self.num_weights} weights>"
+
     @property
     def num_qubits(self) -> int:
         """Qubits of the memory register, n."""

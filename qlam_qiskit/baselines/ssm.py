@@ -8,7 +8,6 @@ K_l = 2 Re(sum_n C_n (exp(dt A_n) - 1)/A_n exp(dt A_n l)), which is done by FFT.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -16,6 +15,7 @@ from torch.nn.functional import gelu, glu
 
 from qlam_qiskit.baselines.lru import LinearRecurrentUnit
 from qlam_qiskit.baselines.settings import LinearRecurrentSettings, StateSpaceSettings
+from qlam_qiskit.baselines.steps import Steps, take
 
 
 class StateSpaceMemory(nn.Module):
@@ -30,8 +30,13 @@ class StateSpaceMemory(nn.Module):
         self.layers = nn.ModuleList(_Block(settings) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(settings.width)
 
-    def forward(self, embedded: torch.Tensor, at: Sequence[int] | None = None) -> torch.Tensor:
-        """Return the outputs after the last layer, normalized; all of them, or those of the steps ``at``."""
+    def forward(
+        self, embedded: torch.Tensor, at: Steps | None = None, lengths: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the outputs after the last layer, normalized; all of them, or those of the steps ``at``.
+
+        They depend on nothing behind them, so that ``lengths`` change nothing.
+        """
         outputs = self.encoder(embedded)
         *inner, last = self.layers
         for layer in inner:
@@ -47,10 +52,10 @@ class _Block(nn.Module):
         self.dynamics = DiagonalStateSpace(settings) if s4d else LinearRecurrentUnit(settings)
         self.gate = nn.Linear(settings.width, 2 * settings.width)
 
-    def forward(self, tokens: torch.Tensor, at: Sequence[int] | None = None) -> torch.Tensor:
+    def forward(self, tokens: torch.Tensor, at: Steps | None = None) -> torch.Tensor:
         mixed = self.dynamics(self.norm(tokens))
         if at is not None:
-            tokens, mixed = tokens[:, list(at)], mixed[:, list(at)]
+            tokens, mixed = take(tokens, at), take(mixed, at)
         return tokens + glu(self.gate(gelu(mixed)), dim=-1)
 
 

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, part, run, shots
-from qlam_qiskit.words import counted, seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from qlam_qiskit.evaluation import Prepared
-    from qlam_qiskit.planning import Plan
-
-_FAINT = 0.1
 
 
 @click.command("estimate")
@@ -48,17 +38,19 @@ def estimate_command(
 
     Example: qlam estimate runs/mnist_rows --backend fake_torino --limit 1000
     """
+    from qlam_qiskit.evaluation import described
     from qlam_qiskit.run import Run
 
     prepared = Run.open(run, data_dir).plan(backend, part=part, limit=limit, shots=shots, backends=backends_file)
     with prepared.backend:
-        plan = {**prepared.plan.to_json(), "samples": prepared.samples}
+        plan = {**prepared.plan.to_json(), "samples": prepared.samples, "circuits_per_sample": prepared.circuits_per_sample}
     if as_json:
         click.echo(json.dumps(plan))
         context.exit(0 if prepared.plan.fits else 1)
-    for label, value in _described(prepared):
+    for label, value in described(prepared):
         click.echo(f"{label:<18} {value}")
     context.exit(0 if prepared.plan.fits else 1)
+<<<<<<< HEAD
 
 
 def _described(prepared: Prepared) -> Iterator[tuple[str, str]]:
@@ -68,7 +60,7 @@ def _described(prepared: Prepared) -> Iterator[tuple[str, str]]:
     yield "device", plan.device if plan.device == plan.backend else f"{plan.device} (backend {plan.backend})"
     if plan.calibrated:
         yield "calibrated", plan.calibrated.replace("T", " ")[:16]
-    yield "circuits", f"{plan.circuits_per_sample:,} for each sample: {prepared.readings}"
+    yield "circuits", f"{prepared.circuits_per_sample:,.6g} for each sample: {prepared.readings}"
     yield "longest circuit", f"{plan.two_qubit_gates:,} two-qubit gates, depth {plan.two_qubit_depth:,}"
     if plan.duration_us:
         lives = "" if None in (plan.t1_us, plan.t2_us) else f" (T1 {plan.t1_us:.0f}, T2 {plan.t2_us:.0f} us)"
@@ -108,3 +100,5 @@ def _verdict(plan: Plan, shots: int | None) -> str:
     if plan.estimated_fidelity < _FAINT:
         return f"fits, but hardly any signal would survive (fidelity {plan.estimated_fidelity:.2f})"
     return "fits"
+=======
+>>>>>>> main

@@ -57,6 +57,11 @@ class Prepared:
         return summary(self)
 
     @property
+    def circuits_per_sample(self) -> float:
+        """Circuits that a sample takes, or their mean where samples differ in length."""
+        return self.plan.rows / self.samples
+
+    @property
     def readings(self) -> str:
         """What a sample's circuits are for, in words."""
         layer = self.run.qlam().layers[0]
@@ -68,7 +73,7 @@ class Prepared:
             return f"{', '.join(parts)}; emissions give {counted(times, 'reading')} at once"
         if readout.averages_states:
             steps = layer.readout_steps[-1] + 1
-            return f"{', '.join(parts)}; a mean over steps takes one for each of {steps}"
+            return f"{', '.join(parts)}; a mean over steps takes one for each of {steps} steps"
         return ", ".join([*parts, counted(times, "reading")])
 
     def submit(
@@ -148,7 +153,7 @@ def prepare(
 ) -> Prepared:
     """Plan the first ``limit`` samples of a part of a run's data for a backend, without sending anything."""
     if spec.kind == "exact":
-        raise ConfigurationError(f"backend {spec.name!r} is exact and runs no circuits; choose another --backend")
+        raise ConfigurationError(f"backend {spec.name!r} is exact and runs no circuits; choose another backend")
     run = SavedRun.open(run)
     model = run.qlam()
     split = run.part(part, limit)
@@ -173,11 +178,14 @@ def _with_contrast(plan: Plan, run: SavedRun, part: Part, opened: OpenBackend) -
     chains: list[tuple[int, ...] | None] = list(plan.chains)
     if getattr(opened.spec, "primitive", "sampler") == "estimator":
         chains = [None]
-    tokens = torch.from_numpy(run.part(part, _CONTRAST_SAMPLES).tokens(slice(None)))
-    arguments = engine_arguments(layer, tokens)
+    split = run.part(part, _CONTRAST_SAMPLES)
+    arguments = engine_arguments(layer, torch.from_numpy(split.tokens(slice(None))))
+    read = layer.readout_steps
+    if split.lengths is not None:
+        read = layer.times(torch.from_numpy(split.lengths))
     try:
         contrast = predict_contrast(
-            network.memory, network.readout, device_behind(opened.backend), chains, arguments, layer.readout_steps
+            network.memory, network.readout, device_behind(opened.backend), chains, arguments, read
         )
     except (PlanningError, CircuitError) as error:
         return plan.without_contrast(str(error), least)
@@ -188,7 +196,7 @@ def check_allowed(prepared: Prepared, anyway: bool, confirm: Callable[[str], boo
     """Raise QlamError when a plan does not fit, unless ``anyway``, or ``confirm`` returns a person's yes."""
     plan = prepared.plan
     if not plan.fits and not anyway and not confirm(f"{'; '.join(plan.reasons)}. Send it all the same?"):
-        raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same")
+        raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same, in Python anyway=True")
 
 
 def send(
@@ -236,13 +244,19 @@ def collect(run: SavedRun | Path | str, submission: str, ledger: Ledger, *, miti
     if mitigate:
         check_mitigation(model, metadata["primitive"])
     if metadata["primitive"] == "estimator":
+<<<<<<< HEAD
         readouts = readouts_from_expectations(model, expectations(ledger, record.id))
     elif reads_emissions(model):
         bits = [result.data["emission"] for result in logical_results(ledger, record.id)]
         readouts = readouts_from_emissions(model, bits)
+=======
+        if mitigate:
+            raise ConfigurationError("--mitigate: an estimator mitigates by its own options, set in backends.yaml")
+        readouts = readouts_from_expectations(model, expectations(ledger, record.id), split.lengths)
+>>>>>>> main
     else:
         tables = probabilities(ledger, record.id, mitigate=mitigate, proper=False, register="meas")
-        readouts = readouts_from_probabilities(model, tables)
+        readouts = readouts_from_probabilities(model, tables, split.lengths)
     origin = {"mitigated": mitigate, "submission": record.id}
     return Measured(run, model, part, split, readouts, record.backend, metadata["shots"], origin)
 

@@ -46,13 +46,14 @@ def predict_contrast(
     device: BackendV2,
     chains: Sequence[Sequence[int]],
     arguments: Sequence[np.ndarray],
-    readout_steps: Sequence[int],
+    readout_steps: Sequence[int] | np.ndarray,
 ) -> Contrast:
     """Predict the contrast of a memory's readouts on chains of a device; of many, the first, a middle and the last.
 
-    ``arguments`` are the engine's: angles (B, T, H, P) of 2 samples at least, weights (H, W), queries. Raises
-    PlanningError for fewer samples and for readouts that are the same for all samples, and as ``noisy_memory`` does;
-    CircuitError for a memory that the exact engine does not hold.
+    ``arguments`` are the engine's: angles (B, T, H, P) of 2 samples at least, weights (H, W), queries;
+    ``readout_steps`` are those of all samples, or of each, (B, R). Raises PlanningError for fewer samples and for
+    readouts that are the same for all samples, and as ``noisy_memory`` does; CircuitError for a memory that the exact
+    engine does not hold.
     """
     if len(arguments[0]) < 2:
         raise PlanningError("the contrast is a matter of 2 samples at least")
@@ -70,26 +71,30 @@ def predict_contrast(
 
 
 def _spread(
-    memory: MemoryCircuit, readout: Readout, arguments: Sequence[np.ndarray], readout_steps: Sequence[int]
+    memory: MemoryCircuit, readout: Readout, arguments: Sequence[np.ndarray], readout_steps: Sequence[int] | np.ndarray
 ) -> tuple[float, float]:
     """Return the variance of the readouts over samples, and that of a readout of one shot; means over readouts.
 
     A shot of a mean over steps is one of each step, taken for independent.
     """
-    engine, read = make_engine(memory, precision="float64"), list(readout_steps)
+    engine, read = make_engine(memory, precision="float64"), np.asarray(readout_steps)
+    single = readout.kind != "emissions" and not readout.averages_states
+    if read.ndim > 1 and not single:
+        raise PlanningError("means over steps are compared for samples of one length only")
+    if single:
+        values, scatter = _read(readout, engine.forward(*arguments, readout_steps=read)[0])
+        return float(values.var(axis=0, ddof=1).mean()), float(scatter.mean())
     lengths = np.diff(read, prepend=-1)[:, None, None]
     if readout.kind == "emissions":
         _, tape = engine.forward(*arguments, readout_steps=read, emissions=True)
         values, scatter = tape.emissions, tape.emissions * (1 - tape.emissions) / lengths
-    elif readout.averages_states:
+    else:
         inputs, weights, queries = arguments
         every = np.repeat(queries, lengths.ravel(), axis=1) if queries.shape[1] > 1 else queries
         probabilities, _ = engine.forward(inputs, weights, every, readout_steps=list(range(read[-1] + 1)))
         spans = np.split(probabilities, np.cumsum(lengths)[:-1], axis=1)
         values, scatter = _read(readout, np.stack([span.mean(axis=1) for span in spans], axis=1))
         scatter = scatter / lengths[..., None]
-    else:
-        values, scatter = _read(readout, engine.forward(*arguments, readout_steps=read)[0])
     return float(values.var(axis=0, ddof=1).mean()), float(scatter.mean())
 
 

@@ -52,8 +52,8 @@ class Plan:
         The entry's name, the device's, and the time of its calibration (ISO 8601; None without one).
     chains
         The chains that samples run on, in the order in which they were chosen.
-    circuits, circuits_per_sample
-        Different circuits that are sent, each with rows of parameter values; and those that each sample takes.
+    circuits, rows
+        Different circuits that are sent, and the rows of parameter values that they are asked for, in all.
     two_qubit_gates, two_qubit_depth
         Of one sample's circuit (the largest one).
     duration_us
@@ -81,7 +81,7 @@ class Plan:
     calibrated: str | None
     chains: tuple[tuple[int, ...], ...]
     circuits: int
-    circuits_per_sample: int
+    rows: int
     two_qubit_gates: int
     two_qubit_depth: int
     duration_us: float
@@ -142,7 +142,7 @@ class Plan:
             "device": self.device,
             "calibrated": self.calibrated,
             "circuits": self.circuits,
-            "circuits_per_sample": self.circuits_per_sample,
+            "rows": self.rows,
             "two_qubit_gates": self.two_qubit_gates,
             "two_qubit_depth": self.two_qubit_depth,
             "duration_us": round(self.duration_us, 3),
@@ -249,7 +249,7 @@ def _summary(
         calibrated=calibrated_at(opened.backend),
         chains=tuple(dict.fromkeys(tile.chain for item in laid for tile in item.tiles)),
         circuits=len(laid),
-        circuits_per_sample=len(pubs),
+        rows=sum(pub.parameter_values.size if isinstance(pub, EstimatorPub) else pub.size for pub in pubs),
         two_qubit_gates=largest.two_qubit_gates,
         two_qubit_depth=largest.two_qubit_depth,
         duration_us=1e6 * max(item.usage.duration_s for item in laid),

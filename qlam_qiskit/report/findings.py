@@ -25,9 +25,10 @@ from qlam_qiskit.report.memory import MemoryTrace, trace_memories
 from qlam_qiskit.report.open_memory import OpenTrace, trace_open_memories
 from qlam_qiskit.report.registers import MOST_NUMBERS
 from qlam_qiskit.report.tokens import Shown, show_tokens
-from qlam_qiskit.runs import Predictions, SavedRun
+from qlam_qiskit.runs import Estimates, Predictions, SavedRun
 
 WORST = 12  # mistakes that are shown
+_MOST_NUMBERS = 6  # of a sample's answers that are written out
 MOST_REGISTERS = 4  # that are looked at closely, one below the other
 MOST_TOLD = 8  # registers in a table
 MOST_OPEN_QUBITS = 6  # of a register whose density matrices are followed
@@ -39,13 +40,18 @@ class LeftOut(QlamError):
 
 @dataclass(frozen=True)
 class Sample:
-    """A test sample and the model's answers: names of classes, one for each of the M answers."""
+    """A test sample and the model's answers: names of classes, or numbers, the first of its M answers."""
 
     index: int
     shown: Shown
     truth: tuple[str, ...]
     answer: tuple[str, ...]
-    confidence: float
+    confidence: float | None
+
+    @property
+    def sureness(self) -> str:
+        """How sure the model was, behind a comma; of numbers it does not say."""
+        return "" if self.confidence is None else f", {self.confidence:.0%}"
 
     @property
     def right(self) -> bool:
@@ -125,7 +131,7 @@ class Findings:
 
     @cached_property
     def training(self) -> TrainingCurves:
-        """Loss and accuracy by epoch."""
+        """Loss, and accuracy or NRMSE, by epoch."""
         metrics = self.run.metrics
         if not metrics:
             raise LeftOut("no epoch of this run has finished")
@@ -148,9 +154,14 @@ class Findings:
         return self.run.circuit
 
     @cached_property
-    def predictions(self) -> Predictions:
+    def predictions(self) -> Predictions | Estimates:
         """Answers to the first ``limit`` test samples."""
         return self.run.predict("test", self.limit, lambda *done: self.progress("test samples", *done))
+
+    @property
+    def predicts_numbers(self) -> bool:
+        """Whether the run's task is regression."""
+        return self.run.experiment.data.task == "regression"
 
     @cached_property
     def mistakes(self) -> list[Sample]:
@@ -283,16 +294,25 @@ class Findings:
         """Which tokens the answers to each of the examples depend on."""
         model, found = self.run.model(), []
         for done, (sample, tokens) in enumerate(zip(self.examples, self._tokens(), strict=True), start=1):
-            logits = logit_attention(model, tokens, self.predictions.predicted[sample.index])
+            last = [sample.shown.steps - 1] if model.every_step else None
+            logits = logit_attention(model, tokens, self._answers(sample.index), last)[:, : sample.shown.steps]
             if isinstance(model, QLAM) and is_affordable(model, len(tokens)):
-                found.append(Attention(logits, readout_attention(model, tokens), self.readout_steps))
+                readouts = readout_attention(model, tokens)[..., : sample.shown.steps]
+                found.append(Attention(logits, readouts, self.readout_steps))
             else:
                 found.append(Attention(logits))
             self.progress("samples looked at", done, len(self.examples))
         return found
 
+    def _answers(self, index: int) -> np.ndarray:
+        """Return the output whose slope is looked at for each answer: the predicted class's, or the first number's."""
+        found = self.predictions
+        if isinstance(found, Estimates):
+            return np.zeros(found.predicted.shape[1], np.int64)
+        return found.predicted[index]
+
     def _exact_accuracy(self, samples: int) -> float | None:
-        """Return the accuracy of the first test samples; None where not all of them are looked at, or there are none.
+        """Return the accuracy, or NRMSE, of the first test samples; None where not all are looked at or there are none.
 
         What was measured elsewhere is told without data and weights too.
         """
@@ -300,20 +320,25 @@ class Findings:
             found = self.predictions
         except QlamError:
             return None
-        return found.first(samples).accuracy if samples <= len(found) else None
+        if samples > len(found):
+            return None
+        first = found.first(samples)
+        return first.figures["nrmse"] if isinstance(first, Estimates) else first.accuracy
 
     def _tokens(self) -> np.ndarray:
         return self.run.data.test.tokens(np.array([sample.index for sample in self.examples]))
 
     def _sample(self, index: int) -> Sample:
         found, names = self.predictions, self.run.data.class_names
-        return Sample(
-            int(index),
-            show_tokens(self.run.data, self.run.experiment.data, index),
-            tuple(names[k] for k in found.labels[index]),
-            tuple(names[k] for k in found.predicted[index]),
-            float(found.confidence[index].mean()),
-        )
+        shown = show_tokens(self.run.data, self.run.experiment.data, index)
+        if isinstance(found, Estimates):
+            given = ~np.isnan(found.labels[index])
+            said = (part[index][given][:_MOST_NUMBERS] for part in (found.labels, found.predicted))
+            return Sample(int(index), shown, *(tuple(f"{number:.4g}" for number in part) for part in said), None)
+        given = found.labels[index] >= 0
+        answers = (part[index][given] for part in (found.labels, found.predicted))
+        sure = float(found.confidence[index][given].mean())
+        return Sample(int(index), shown, *(tuple(names[k] for k in part) for part in answers), sure)
 
     def _noise_devices(self) -> list[str]:
         """Return the devices whose errors are asked for, or on which the run was evaluated."""

@@ -50,7 +50,9 @@ def draw_memory(sample: Sample, traces: Sequence[MemoryTrace], readout_steps: Se
 
 def draw_attention(sample: Sample, attention: Attention) -> Figure:
     """Draw a sample and, over its tokens, how much the answer and each query's readouts depend on each token."""
-    rows = [*_named(attention.logits, "logit of", sample.answer), *_of_queries(attention)]
+    each = len(sample.answer) == len(attention.logits) and sample.confidence is not None
+    of_answers = _named(attention.logits, "logit of", sample.answer) if each else [("answer", attention.logits[0])]
+    rows = [*of_answers, *_of_queries(attention)]
     with drawing():
         return _over_images(sample, rows) if sample.shown.image is not None else _over_strip(sample, rows)
 

@@ -136,7 +136,7 @@ def test_means_over_the_memorys_own_qubits_take_a_circuit_for_each_step(trained)
     prepared = prepare(run, load_registry().spec("torino"), limit=3)
     layer = SavedRun.open(run).qlam().layers[0]
     steps = layer.readout_steps[-1] + 1
-    assert prepared.plan.to_json()["circuits_per_sample"] == steps * layer.registers
+    assert prepared.circuits_per_sample == steps * layer.registers
     assert prepared.plan.contrast.mean > 0.3
     said = CliRunner().invoke(qlam, ["estimate", "runs/small", "--backend", "torino", "--limit", "3"])
     assert f"{steps * layer.registers} for each sample" in said.output
