@@ -244,16 +244,10 @@ def collect(run: SavedRun | Path | str, submission: str, ledger: Ledger, *, miti
     if mitigate:
         check_mitigation(model, metadata["primitive"])
     if metadata["primitive"] == "estimator":
-<<<<<<< HEAD
-        readouts = readouts_from_expectations(model, expectations(ledger, record.id))
+        readouts = readouts_from_expectations(model, expectations(ledger, record.id), split.lengths)
     elif reads_emissions(model):
         bits = [result.data["emission"] for result in logical_results(ledger, record.id)]
-        readouts = readouts_from_emissions(model, bits)
-=======
-        if mitigate:
-            raise ConfigurationError("--mitigate: an estimator mitigates by its own options, set in backends.yaml")
-        readouts = readouts_from_expectations(model, expectations(ledger, record.id), split.lengths)
->>>>>>> main
+        readouts = readouts_from_emissions(model, bits, split.lengths)
     else:
         tables = probabilities(ledger, record.id, mitigate=mitigate, proper=False, register="meas")
         readouts = readouts_from_probabilities(model, tables, split.lengths)
