@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,9 @@ from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.planning.chains import find_chains, typical_chain
 from qlam_qiskit.planning.economy import economize, pulses_of, read_in_rotations
 from qlam_qiskit.planning.usage import usage_of
+
+if TYPE_CHECKING:
+    from qiskit_aer.noise import NoiseModel
 
 Floats = NDArray[np.float64]
 
@@ -215,15 +219,16 @@ class Calibration:
     ----------
     target
         Of the chain alone, its qubits numbered in order.
-    errors
-        What Aer's noise model has behind a gate, by the gate's name and qubits.
+    model
+        Aer's noise model of it.
     misread
         P(1|0) and P(0|1) of a measurement, by its name and qubit.
     """
 
     target: Target
-    errors: dict[tuple[str, tuple[int, ...]], Floats]
+    model: NoiseModel
     misread: dict[tuple[str, int], tuple[float, float]]
+    _errors: dict[tuple[str, tuple[int, ...]], Floats | None] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, target: Target) -> Calibration:
@@ -233,11 +238,6 @@ class Calibration:
         from qlam_qiskit.backends import Described
 
         model = NoiseModel.from_backend(Described(target))
-        errors = {
-            (name, qubits): _transfer_matrix(SuperOp(error))
-            for name, placed in model._local_quantum_errors.items()
-            for qubits, error in placed.items()
-        }
         misread = {}
         for name in ("measure", "measure_2"):
             for (qubit,), properties in target.get(name, {}).items():
@@ -246,7 +246,7 @@ class Calibration:
         for (qubit,), error in model._local_readout_errors.items():
             (_, first), (second, _) = error.probabilities
             misread["measure", qubit] = float(first), float(second)
-        return cls(target, errors, misread)
+        return cls(target, model, misread)
 
     def around(
         self, name: str, qubits: tuple[int, ...], *, final: bool = False
@@ -259,8 +259,8 @@ class Calibration:
             name = FASTER[name]
         if name.startswith("measure"):
             return _misreading(*self.misread.get((name, qubits[0]), (0.0, 0.0))), None, self._seconds(name, qubits)
-        error = self.errors.get((name, qubits))
-        if error is None and len(qubits) == 2 and (turned := self.errors.get((name, qubits[::-1]))) is not None:
+        error = self._error(name, qubits)
+        if error is None and len(qubits) == 2 and (turned := self._error(name, qubits[::-1])) is not None:
             error = turned.reshape(4, 4, 4, 4).transpose(1, 0, 3, 2).reshape(16, 16)
         return None, error, self._seconds(name, qubits)
 
@@ -269,7 +269,7 @@ class Calibration:
         gates, general = pulses_of(run, self.target)
         total, seconds, pulses = np.eye(4), 0.0, 0
         for index, gate in enumerate(gates):
-            error = self.errors.get((gate.name, (qubit,)))
+            error = self._error(gate.name, (qubit,))
             seconds += self._seconds(gate.name, (qubit,))
             if error is None:
                 continue
@@ -294,6 +294,13 @@ class Calibration:
         matrix = np.diag([1.0, coherent, coherent, kept])
         matrix[3, 0] = 1 - kept
         return matrix
+
+    def _error(self, name: str, qubits: tuple[int, ...]) -> Floats | None:
+        """Return what the noise model has behind a gate; only those that occur are worked out, which takes long."""
+        if (name, qubits) not in self._errors:
+            error = self.model._local_quantum_errors.get(name, {}).get(qubits)
+            self._errors[name, qubits] = None if error is None else _transfer_matrix(SuperOp(error))
+        return self._errors[name, qubits]
 
     def _seconds(self, name: str, qubits: tuple[int, ...]) -> float:
         placed = self.target.get(name, {})
