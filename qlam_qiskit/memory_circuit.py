@@ -261,6 +261,7 @@ class MemoryCircuit:
             step = write_step(step, self.ancillas, self.emissions if emissions else ())
         # Names of our own in between: an input may be called what another input of the sequence will be.
         step, inputs = _rename(_without_phase(step) if steps > MOST_PHASED_STEPS else step, self.inputs)
+        step.name = self.update.name
         ending = QuantumCircuit(self.update.num_qubits)
         if query:
             ending.compose(_inline_lookalikes(self.query), self.memory_qubits, inplace=True)

@@ -69,7 +69,12 @@ def test_every_experiment_and_registry_that_a_page_shows_is_valid(page, tmp_path
 
     for block in blocks("yaml")[page]:
         values = parse_yaml(block)
-        if "backends" in values:
+        if page == "docs/how-to/searching.md":
+            from qlam_qiskit.runs import load_experiment
+            from qlam_qiskit.searching import Space
+
+            Space.of(values).check(load_experiment("digits"))
+        elif "backends" in values:
             path = tmp_path / "backends.yaml"
             path.write_text(block)
             load_registry(path)

@@ -237,5 +237,6 @@ def _read(readout: Readout, probabilities: torch.Tensor) -> torch.Tensor:
 def _drawn(probabilities: np.ndarray, shots: int, rng: np.random.Generator) -> np.ndarray:
     """Return the frequencies of bitstrings (..., D) in ``shots`` draws."""
     exact = np.clip(probabilities.astype(np.float64), 0.0, None)
-    exact /= exact.sum(axis=-1, keepdims=True)
+    total = exact.sum(axis=-1, keepdims=True)
+    exact = np.where(total > 0, exact / np.where(total > 0, total, 1.0), 1.0 / exact.shape[-1])  # 0 where none is read
     return (rng.multinomial(shots, exact) / shots).astype(probabilities.dtype)

@@ -176,6 +176,19 @@ def test_pubs_of_a_padded_batch_read_what_the_engine_reads(case):
         )
 
 
+@pytest.mark.parametrize("case", ["several readings", "means", "every step", "emissions", "emissions of every step"])
+def test_shots_of_a_padded_batch_scatter_around_the_exact_readouts(case):
+    def shots(memory, readout, steps, readout_steps):
+        options = {"shots": 20_000, "rng": np.random.default_rng(1), "precision": "float64", "threads": 1}
+        return ExactExecution.of(memory, readout, readout_steps, **options)
+
+    settings, every_step = CASES[case]
+    with torch.no_grad():
+        exact, drawn = (_model(settings, one, every_step=every_step).eval().read(_tokens()) for one in (_exact, shots))
+    torch.testing.assert_close(drawn, exact, rtol=0, atol=0.06)
+    assert not torch.equal(drawn, exact)
+
+
 def test_emissions_of_shorter_samples_are_counted_over_their_own_steps():
     settings, _ = CASES["emissions"]
     model, tokens = _model(settings).eval(), _tokens()
