@@ -31,7 +31,7 @@ class _Silent:
     def compiling(self, done: int, total: int, seconds: int) -> None:
         """Hear of the engine's loops."""
 
-    def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float) -> None:
+    def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float | None) -> None:
         """Hear of a step."""
 
     def epoch(self, metrics: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ def train(
     Returns
     -------
     Run
-        The trained run; ``.result`` has the test set's accuracy, ``.metrics`` one row for each epoch.
+        The trained run; ``.result`` has the test set's accuracy or errors, ``.metrics`` one row for each epoch.
 
     Raises
     ------

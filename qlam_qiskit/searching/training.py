@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qlam_qiskit.errors import BusyError
+from qlam_qiskit.errors import BusyError, ConfigurationError
 from qlam_qiskit.runs import Experiment
 from qlam_qiskit.training import Interrupted, Reporter, train_on
 
@@ -28,8 +28,11 @@ def train_trial(
     """Train an experiment in the folder ``out``, from wherever it was left there; the test set is not looked at.
 
     Returns its best ``validation_accuracy`` (a fraction), ``parameters`` and ``train_seconds``. Raises BusyError when
-    another process is training there, and what :func:`~qlam_qiskit.training.train_on` raises.
+    another process is training there, ConfigurationError where numbers are predicted, and what
+    :func:`~qlam_qiskit.training.train_on` raises.
     """
+    if experiment.data.task == "regression":
+        raise ConfigurationError("trials are chosen by their validation accuracy, which predicted numbers do not have")
     options = {"data_dir": data_dir, "backends": backends, "should_stop": should_stop}
     folder, cost = train_on(experiment, name, reporter, out, test=False, **options)
     best = max(row["validation_accuracy"] for row in folder.metrics())

@@ -1,4 +1,4 @@
-"""Runs an experiment from its data to the test set's accuracy, in a new folder or one to be resumed."""
+"""Runs an experiment from its data to its figures on the test set, in a new folder or one to be resumed."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ from qlam_qiskit.runs import (
 )
 from qlam_qiskit.training.compiling import compile_loops
 from qlam_qiskit.training.distributed import ALONE, Ranks
-from qlam_qiskit.training.scoring import score_split
+from qlam_qiskit.training.scoring import quality_of_split
 from qlam_qiskit.training.trainer import Reporter, Trainer
 from qlam_qiskit.versions import installed_versions
 from qlam_qiskit.workspace import make_private_folder
 
+_KEPT = ("validation_accuracy", "train_accuracy", "validation_nrmse", "train_nrmse")
 _PACKAGES = ("qlam-qiskit", "qiskit", "qiskit-aer", "qiskit-machine-learning", "torch", "numpy", "numba")
 
 
@@ -260,13 +261,13 @@ def _test(
 ) -> dict[str, Any]:
     best = ranks.from_first(lambda: load_checkpoint(folder.best))
     load_weights(model, best, folder.best)
-    loss, accuracy = score_split(model, data.test, experiment.training.batch_size, ranks)
+    loss, figures = quality_of_split(model, data, data.test, experiment.training.batch_size, ranks)
     result = {
         "task": data.task,
-        "test_accuracy": accuracy,
+        **{f"test_{name}": value for name, value in figures.items()},
         "test_loss": loss,
         "test_samples": len(data.test),
-        **{key: value for key, value in best.state.items() if key in ("validation_accuracy", "train_accuracy")},
+        **{key: value for key, value in best.state.items() if key in _KEPT},
         "best_epoch": best.state["epoch"],
         "epochs": experiment.training.epochs,
         **_cost(model, trainer),
