@@ -44,7 +44,7 @@ def test_a_search_finds_what_its_trials_say(small, run, page):
     # The best one's file trains to the same numbers, and its run is tested by resuming it.
     experiment = load_experiment(values["best"]["experiment"])
     assert experiment.model.kind == best.last.params["model.kind"]
-    assert "best of 7 trials by validation accuracy" in experiment.description
+    assert f"best of 7 trials: {best.last.value:.2%} of validation samples" in experiment.description
     folder = RunFolder.open(Path(values["best"]["run"]))
     assert folder.result() is None
     again = qq.train(experiment, out="again", progress=False)
@@ -109,6 +109,23 @@ def test_a_grid_has_each_of_its_points_once(small):
     assert as_set == {tuple(sorted(point.items())) for point in Space.of(space).grid()}
 
 
+def test_of_regression_the_smallest_error_is_best(small, page):
+    rng = np.random.default_rng(0)
+    rows = ["sample,x,y"]
+    for sample in range(100):
+        steps = rng.normal(size=4)
+        rows += [f"{sample},{x},{steps.sum()}" for x in steps]
+    Path("sums.csv").write_text("\n".join(rows) + "\n")
+    data = {"dataset": "file", "path": "sums.csv", "sample": "sample", "tokens": ["x"], "labels": ["y"]}
+    data["task"] = "regression"
+    experiment = {**small.model_dump(exclude_unset=True), "data": data}
+    found = qq.search(experiment, {"training.circuit_rate": [1e-5, 0.03]}, name="sums", sampler="grid", progress=False)
+    assert found.best.metric == "validation_nrmse"
+    assert found.best.value == min(trial.value for trial in found.study.trials)
+    assert found.best.point == {"training.circuit_rate": 0.03}
+    assert "Best validation NRMSE" in found.page.read_text()
+
+
 def test_a_pruned_trial_ends_after_the_epoch_that_decided_it(small):
     experiment = small.model_copy(update={"training": small.training.model_copy(update={"epochs": 9})})
     space = {"training.circuit_rate": {"float": [1e-5, 0.3], "log": True}}
@@ -119,7 +136,7 @@ def test_a_pruned_trial_ends_after_the_epoch_that_decided_it(small):
         rows = RunFolder(Path(f"runs/search/halved/trial-{entry.number:04d}")).metrics()
         assert len(rows) < 9
         assert entry.last.intermediate_values == {row["epoch"]: row["validation_accuracy"] for row in rows}
-    assert found.best.validation_accuracy == max(t.value for t in found.study.trials if t.state.name == "COMPLETE")
+    assert found.best.value == max(t.value for t in found.study.trials if t.state.name == "COMPLETE")
 
 
 def test_a_trial_that_cannot_be_trained_fails_and_the_search_goes_on(small):
