@@ -189,13 +189,13 @@ def search(
         loaded,
         _space(space, loaded),
         workspace() / "search" / name,
-        storage,
-        trials,
-        sampler,
-        pruner,
-        search_seed,
-        _path(data_dir),
-        _path(backends),
+        url=storage,
+        trials=trials,
+        sampler=sampler,
+        pruner=pruner,
+        seed=search_seed,
+        data_dir=_path(data_dir),
+        backends=_path(backends),
     )
 
     @contextmanager

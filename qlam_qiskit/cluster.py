@@ -225,7 +225,8 @@ def _steadfast() -> Any:
         name = "qlam-steadfast"
 
         def setup(self, worker: Any) -> None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            with contextlib.suppress(ValueError):  # in a thread, which gets no signals
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     return Steadfast()
 

@@ -61,6 +61,7 @@ def search_command(
     from qlam_qiskit.by_name import search
     from qlam_qiskit.progress import interruptible
     from qlam_qiskit.runs import load_experiment
+    from qlam_qiskit.searching import format_metric
 
     loaded = load_experiment(experiment, assignments, seed=seed, backend=backend)
     options["name"] = options["name"] or Path(experiment).stem
@@ -72,7 +73,7 @@ def search_command(
     best = found.best
     counted = ", ".join(f"{count} {state}" for state, count in found.counts.items() if count)
     click.echo(f"{found.trials} trials: {counted}")
-    click.echo(f"best: trial {best.number}, {best.validation_accuracy:.2%} of validation samples")
+    click.echo(f"best: trial {best.number}, {format_metric(best.metric, best.value)}")
     for key, value in best.point.items():
         click.echo(f"  {key}: {value:.6g}" if isinstance(value, float) else f"  {key}: {value}")
     click.echo(f"{best.path}\n{found.page}")
@@ -87,7 +88,7 @@ def _as_dict(found: Findings) -> dict[str, Any]:
         **found.counts,
         "best": {
             "trial": best.number,
-            "validation_accuracy": best.validation_accuracy,
+            best.metric: best.value,
             "point": best.point,
             "experiment": str(best.path),
             "run": str(best.run),

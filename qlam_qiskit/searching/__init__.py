@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.searching.space import DimensionSettings as DimensionSettings
     from qlam_qiskit.searching.space import Space as Space
     from qlam_qiskit.searching.training import best_first as best_first
+    from qlam_qiskit.searching.training import format_metric as format_metric
     from qlam_qiskit.searching.training import train_trial as train_trial
 
 __getattr__, __dir__, __all__ = lazy_names(
@@ -23,6 +24,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "results": "Best Findings",
         "running": "Task search",
         "space": "Dimension DimensionSettings Space",
-        "training": "best_first train_trial",
+        "training": "best_first format_metric train_trial",
     },
 )

@@ -20,7 +20,6 @@ from optuna.visualization import matplotlib as plots
 from qlam_qiskit.report import GRID, INK, MUTED, SERIES, WIDTH, drawing
 from qlam_qiskit.searching.study import Study
 
-_ACCURACY = "validation accuracy"
 _LABEL = 34  # characters of a key on an axis
 
 
@@ -43,7 +42,7 @@ def draw_study(study: Study) -> Iterator[Drawn]:
         try:
             with drawing(), _kept(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what Optuna calls experimental, and what it finds too little
-                yield Drawn(name, draw(shown))
+                yield Drawn(name, draw(shown, study.metric.replace("_", " ").replace("nrmse", "NRMSE")))
         except _LeftOut as reason:
             yield Drawn(name, None, str(reason))
 
@@ -68,30 +67,30 @@ def _kept() -> Iterator[None]:
 
 def _shown(study: Study) -> optuna.Study:
     """Copy into memory the attempts that count, without the others, which Optuna would draw as failed trials."""
-    copied = optuna.create_study(direction="maximize")
+    copied = optuna.create_study(direction=study.study.direction)
     for entry in study.entries():
         if entry.last.state.is_finished():
             copied.add_trial(entry.last)
     return copied
 
 
-def _history(study: optuna.Study) -> Figure:
+def _history(study: optuna.Study, metric: str) -> Figure:
     _complete(study, 1)
-    axes = plots.plot_optimization_history(study, target_name=_ACCURACY)
+    axes = plots.plot_optimization_history(study, target_name=metric)
     for line in axes.lines:
         line.set(color=SERIES[0], linewidth=1.6)
     for dots in axes.collections:
         dots.set(color=MUTED, alpha=0.8, sizes=[14])
-    return _styled(axes, "trial", _ACCURACY)
+    return _styled(axes, "trial", metric)
 
 
-def _importance(study: optuna.Study) -> Figure:
+def _importance(study: optuna.Study, metric: str) -> Figure:
     complete = _complete(study, 4)
     if len(complete[0].params) < 2:
         raise _LeftOut("only one key was searched")
     if len({trial.value for trial in complete}) < 2:
         raise _LeftOut("all complete trials are equally good")
-    axes = plots.plot_param_importances(study, target_name=_ACCURACY)
+    axes = plots.plot_param_importances(study, target_name=metric)
     for bar in axes.patches:
         bar.set(facecolor=SERIES[0], edgecolor="none", height=0.6)
     names = [_short(label.get_text()) for label in axes.get_yticklabels()]
@@ -102,9 +101,9 @@ def _importance(study: optuna.Study) -> Figure:
     return figure
 
 
-def _slices(study: optuna.Study) -> Figure:
+def _slices(study: optuna.Study, metric: str) -> Figure:
     _complete(study, 2)
-    found = plots.plot_slice(study, target_name=_ACCURACY)
+    found = plots.plot_slice(study, target_name=metric)
     panels = list(found) if hasattr(found, "__len__") else [found]
     figure = panels[0].figure
     for bar in [axes for axes in figure.axes if axes not in panels]:  # the colours' scale
@@ -120,7 +119,7 @@ def _slices(study: optuna.Study) -> Figure:
             if isinstance(dots, PathCollection):
                 dots.set_array(None)
                 dots.set(facecolor=SERIES[0], edgecolor="none", alpha=0.75, sizes=[16])
-        _styled(axes, _short(axes.get_xlabel()), _ACCURACY if place % columns == 0 else "", sized=True)
+        _styled(axes, _short(axes.get_xlabel()), metric if place % columns == 0 else "", sized=True)
         if axes.get_xscale() == "log":
             axes.xaxis.set_major_formatter(lambda value, position: f"{value:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
@@ -129,19 +128,21 @@ def _slices(study: optuna.Study) -> Figure:
     return figure
 
 
-def _curves(study: optuna.Study) -> Figure:
+def _curves(study: optuna.Study, metric: str) -> Figure:
     if max((len(trial.intermediate_values) for trial in study.trials), default=0) < 2:
         raise _LeftOut("trials have one epoch")
     axes = plots.plot_intermediate_values(study)
     trials = [trial for trial in study.trials if trial.intermediate_values and trial.state is not TrialState.FAIL]
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    best = max(complete, key=lambda trial: trial.value, default=None)
+    best = study.best_trial.number if complete else None
     for line, trial in zip(axes.lines, trials, strict=True):
-        colour = SERIES[0] if trial is best else SERIES[1] if trial.state is TrialState.PRUNED else MUTED
+        colour = SERIES[0] if trial.number == best else SERIES[1] if trial.state is TrialState.PRUNED else MUTED
         marker = "." if len(trial.intermediate_values) == 1 else ""
-        front = {"linewidth": 1.8, "alpha": 1.0, "zorder": 3} if trial is best else {"linewidth": 0.9, "alpha": 0.6}
+        front = (
+            {"linewidth": 1.8, "alpha": 1.0, "zorder": 3} if trial.number == best else {"linewidth": 0.9, "alpha": 0.6}
+        )
         line.set(color=colour, marker=marker, **front)
-    return _styled(axes, "epoch", _ACCURACY)
+    return _styled(axes, "epoch", metric)
 
 
 def _complete(study: optuna.Study, least: int) -> list[FrozenTrial]:
@@ -178,7 +179,7 @@ def _short(key: str) -> str:
     return key if len(key) <= _LABEL else f"...{key[-_LABEL + 3 :]}"
 
 
-_FIGURES: dict[str, Callable[[optuna.Study], Figure]] = {
+_FIGURES: dict[str, Callable[[optuna.Study, str], Figure]] = {
     "history": _history,
     "importance": _importance,
     "curves": _curves,

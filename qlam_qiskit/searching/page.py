@@ -13,6 +13,7 @@ from qlam_qiskit.redaction import hide
 from qlam_qiskit.report import as_inline_svg, stylesheet
 from qlam_qiskit.searching.figures import draw_study
 from qlam_qiskit.searching.study import Entry, Study
+from qlam_qiskit.searching.training import NRMSE
 from qlam_qiskit.workspace import write_file
 
 _MOST_ROWS = 1000
@@ -21,7 +22,7 @@ _CAPTIONS = {
     "importance": "How much of the differences between complete trials each key accounts for (functional ANOVA). Few "
     "trials say little.",
     "slices": "Complete trials along each key.",
-    "curves": "Validation accuracy after each epoch: the best trial in blue, pruned ones in orange.",
+    "curves": "After each epoch: the best trial in blue, pruned ones in orange.",
 }
 
 
@@ -33,7 +34,7 @@ def write_page(study: Study, best: int | None, counts: dict[str, int], out: Path
             left_out[found.name] = found.reason
         else:
             drawn[found.name] = Markup(as_inline_svg(found.figure, found.name, _CAPTIONS[found.name]))
-    entries = sorted(study.entries(), key=_rank)
+    entries = sorted(study.entries(), key=lambda entry: _rank(entry, study))
     environment = Environment(
         loader=PackageLoader("qlam_qiskit.searching", ""),
         autoescape=True,
@@ -55,14 +56,20 @@ def write_page(study: Study, best: int | None, counts: dict[str, int], out: Path
         left_out=left_out,
         captions=_CAPTIONS,
         shown=_shown,
+        metric=study.metric.replace("_", " ").replace("nrmse", "NRMSE"),
+        figure=lambda value: _figure(study.metric, value),
         version=__version__,
     )
     write_file(out, page, parents=True)
 
 
-def _rank(entry: Entry) -> tuple[bool, float, int]:
+def _rank(entry: Entry, study: Study) -> tuple[bool, float, int]:
     value = entry.last.value
-    return value is None, -(value or 0.0), entry.number
+    return value is None, 0.0 if value is None else -study.score(value), entry.number
+
+
+def _figure(metric: str, value: float) -> str:
+    return f"{value:.4f}" if metric == NRMSE else f"{100 * value:.2f} %"
 
 
 def _shown(value: object) -> str:

@@ -13,6 +13,7 @@ from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.runs import Experiment
 from qlam_qiskit.searching.page import write_page
 from qlam_qiskit.searching.study import Entry, Standing, Study
+from qlam_qiskit.searching.training import format_metric
 from qlam_qiskit.workspace import write_file
 
 
@@ -24,8 +25,8 @@ class Best:
     ----------
     number
         What it is called.
-    validation_accuracy
-        Of its best epoch, a fraction.
+    metric, value
+        What trials are compared by, such as "validation_accuracy" (a fraction), and that of its best epoch.
     point
         A value for each dimension.
     experiment
@@ -37,7 +38,8 @@ class Best:
     """
 
     number: int
-    validation_accuracy: float
+    metric: str
+    value: float
     point: dict[str, Any]
     experiment: Experiment
     path: Path
@@ -91,9 +93,9 @@ def _best(entry: Entry, study: Study, experiment: Experiment, folder: Path) -> B
     point = {dimension.name: entry.last.params[dimension.name] for dimension in study.space.dimensions}
     found = study.space.apply(experiment, point)
     before = f"{experiment.description}: " if experiment.description else ""
-    said = f"{before}best of {len(study.entries())} trials by validation accuracy, {entry.last.value:.2%}"
+    said = f"{before}best of {len(study.entries())} trials: {format_metric(study.metric, entry.last.value)}"
     path = folder / "best.yaml"
     values = {**found.model_dump(exclude_unset=True, exclude_none=True), "description": said}
     write_file(path, dump_yaml({"description": said, **values}), parents=True)
     run = folder / f"trial-{entry.number:04d}"
-    return Best(entry.number, entry.last.value, point, found, path, run)
+    return Best(entry.number, study.metric, entry.last.value, point, found, path, run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from qlam_qiskit.searching.results import Findings, write_results
 from qlam_qiskit.searching.space import Space
 from qlam_qiskit.searching.storage import Worker, open_storage
 from qlam_qiskit.searching.study import Standing, Study, Taken
-from qlam_qiskit.searching.training import train_trial, when_free
+from qlam_qiskit.searching.training import ACCURACY, NRMSE, format_metric, train_trial, when_free
 from qlam_qiskit.training import Reporter
 
 _POLL_SECONDS = 0.5
@@ -46,6 +46,8 @@ class Task:
         How many the study is to have, whoever trains them.
     sampler, pruner, seed
         See :class:`~qlam_qiskit.searching.methods.Method`.
+    metric
+        What trials are compared by, which follows from the data.
     data_dir, backends
         As of a training.
     """
@@ -59,6 +61,7 @@ class Task:
     sampler: str = "tpe"
     pruner: str = "median"
     seed: int = 0
+    metric: str = ACCURACY
     data_dir: Path | None = None
     backends: Path | None = None
 
@@ -66,7 +69,7 @@ class Task:
         """Open the study, or begin it."""
         method = Method(self.sampler, self.pruner, self.seed, self.experiment.training.epochs)
         keeping = open_storage(self.url, self.folder)
-        return Study.open(self.name, keeping, self.experiment, self.space, method, self.trials)
+        return Study.open(self.name, keeping, self.experiment, self.space, method, self.trials, self.metric)
 
 
 def search(
@@ -84,6 +87,8 @@ def search(
     the space does not fit the experiment or the study is of another, and QlamError when no trial can be trained.
     """
     task.space.check(task.experiment)
+    if task.experiment.data.task == "regression":
+        task = replace(task, metric=NRMSE)
     study = task.open()
     if study.total < task.trials:
         say(f"the grid has {study.total} points")
@@ -141,14 +146,19 @@ def _train(
         _check_own(path, experiment)
         name = f"trial {taken.number}"
         with worker.beating(taken.trial._trial_id), follow(name, experiment.training.epochs) as reporter:
-            pruning = _Pruning(reporter, taken.trial, RunFolder(path))
-            options = {"data_dir": task.data_dir, "backends": task.backends, "should_stop": should_stop}
+            pruning = _Pruning(reporter, taken.trial, RunFolder(path), task.metric)
+            options = {
+                "metric": task.metric,
+                "data_dir": task.data_dir,
+                "backends": task.backends,
+                "should_stop": should_stop,
+            }
             result = when_free(lambda: train_trial(experiment, name, path, pruning, **options), should_stop)
             pruning.report()
         for key in ("parameters", "train_seconds"):
             taken.trial.set_user_attr(key, result[key])
-        kept = study.complete(taken, result["validation_accuracy"])
-        said = f"{result['validation_accuracy']:.2%} of validation samples"
+        kept = study.complete(taken, result[task.metric])
+        said = format_metric(task.metric, result[task.metric])
     except TrialPruned as pruned:
         kept, said = study.prune(taken), f"pruned after {pruned}"
     except UpdateFinishedTrialError:
@@ -182,8 +192,9 @@ class _Pruning:
     Epochs that were trained before an interruption are told too.
     """
 
-    def __init__(self, reporter: Reporter, trial: Trial, folder: RunFolder) -> None:
+    def __init__(self, reporter: Reporter, trial: Trial, folder: RunFolder, metric: str) -> None:
         self._reporter, self._trial, self._folder = reporter, trial, folder
+        self._metric = metric
         self._told: set[int] = set()
         self.compiling, self.step = reporter.compiling, reporter.step
 
@@ -192,11 +203,11 @@ class _Pruning:
         self._reporter.epoch(metrics)
         self.report()
         if self._trial.should_prune():
-            raise TrialPruned(f"epoch {metrics['epoch']} with {metrics['validation_accuracy']:.2%}")
+            raise TrialPruned(f"epoch {metrics['epoch']}: {format_metric(self._metric, metrics[self._metric])}")
 
     def report(self) -> None:
         """Tell of all epochs that were not told yet."""
         for row in self._folder.metrics():
             if row["epoch"] not in self._told:
-                self._trial.report(row["validation_accuracy"], row["epoch"])
+                self._trial.report(row[self._metric], row["epoch"])
                 self._told.add(row["epoch"])

@@ -34,7 +34,7 @@ from qlam_qiskit.runs import Experiment
 from qlam_qiskit.searching.methods import Method
 from qlam_qiskit.searching.space import Dimension, Space, Value
 from qlam_qiskit.searching.storage import Keeping, Worker
-from qlam_qiskit.searching.training import best_first
+from qlam_qiskit.searching.training import ACCURACY, NRMSE, best_first
 
 MOST_DEATHS = 3  # of a trial's processes, after which it is the trial that is taken to kill them
 # Attributes of an attempt.
@@ -145,12 +145,21 @@ class Study:
         What is varied, over which values, and how.
     total
         How many trials the study is to have.
+    metric
+        What trials are compared by.
     """
 
     def __init__(
-        self, study: optuna.Study, keeping: Keeping, experiment: Experiment, space: Space, method: Method, total: int
+        self,
+        study: optuna.Study,
+        keeping: Keeping,
+        experiment: Experiment,
+        space: Space,
+        method: Method,
+        total: int,
+        metric: str = ACCURACY,
     ) -> None:
-        self.study, self.keeping, self.space, self.total = study, keeping, space, total
+        self.study, self.keeping, self.space, self.total, self.metric = study, keeping, space, total, metric
         self._experiment, self._method = experiment, method
         self._grid = method.grid(space)
         if self._grid is not None:
@@ -158,14 +167,21 @@ class Study:
 
     @classmethod
     def open(
-        cls, name: str, keeping: Keeping, experiment: Experiment, space: Space, method: Method, total: int
+        cls,
+        name: str,
+        keeping: Keeping,
+        experiment: Experiment,
+        space: Space,
+        method: Method,
+        total: int,
+        metric: str = ACCURACY,
     ) -> Study:
         """Open a study, or begin it; raises ConfigurationError when it is of something else."""
         study = optuna.create_study(
             storage=keeping.storage,
             study_name=name,
             load_if_exists=True,
-            direction="maximize",
+            direction="minimize" if metric == NRMSE else "maximize",
             sampler=method.sampler(0),
             pruner=method.pruner,
         )
@@ -180,7 +196,7 @@ class Study:
                 raise ConfigurationError(
                     f"study {name} in {keeping.url}: of another {what} ({keys}); give this one a --name of its own"
                 )
-        return cls(study, keeping, experiment, space, method, total)
+        return cls(study, keeping, experiment, space, method, total, metric)
 
     def entries(self) -> list[Entry]:
         """Read the study's trials."""
@@ -189,8 +205,12 @@ class Study:
     def best(self) -> Entry | None:
         """Return the complete trial of the best value, of equals the first; None where none is complete."""
         complete = {e.number: e for e in self.entries() if e.standing is Standing.COMPLETE}
-        ranked = best_first({number: entry.last.value for number, entry in complete.items()})
+        ranked = best_first({number: self.score(entry.last.value) for number, entry in complete.items()})
         return complete[ranked[0]] if ranked else None
+
+    def score(self, value: float) -> float:
+        """Return a trial's value, the higher the better."""
+        return -value if self.metric == NRMSE else value
 
     def take(self, worker: Worker) -> Taken | None:
         """Take a trial whose process died, one that waits, or a new one; None where there is none of these now."""

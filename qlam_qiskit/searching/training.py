@@ -7,12 +7,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qlam_qiskit.errors import BusyError, ConfigurationError
+from qlam_qiskit.errors import BusyError
 from qlam_qiskit.runs import Experiment
 from qlam_qiskit.training import Interrupted, Reporter, train_on
 
 Key = TypeVar("Key", int, float)
+ACCURACY, NRMSE = "validation_accuracy", "validation_nrmse"  # what trials are compared by; of regression the latter
 _POLL_SECONDS = 0.5
+
+
+def format_metric(metric: str, value: float) -> str:
+    """Say how good a trial is."""
+    return f"NRMSE {value:.4f} on validation samples" if metric == NRMSE else f"{value:.2%} of validation samples"
 
 
 def train_trial(
@@ -21,22 +27,20 @@ def train_trial(
     out: Path,
     reporter: Reporter,
     *,
+    metric: str = ACCURACY,
     data_dir: Path | None = None,
     backends: Path | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Train an experiment in the folder ``out``, from wherever it was left there; the test set is not looked at.
 
-    Returns its best ``validation_accuracy`` (a fraction), ``parameters`` and ``train_seconds``. Raises BusyError when
-    another process is training there, ConfigurationError where numbers are predicted, and what
-    :func:`~qlam_qiskit.training.train_on` raises.
+    Returns ``metric``, ``ACCURACY`` (a fraction) or ``NRMSE``, of its best epoch, ``parameters`` and ``train_seconds``.
+    Raises BusyError when another process is training there, and what :func:`~qlam_qiskit.training.train_on` raises.
     """
-    if experiment.data.task == "regression":
-        raise ConfigurationError("trials are chosen by their validation accuracy, which predicted numbers do not have")
     options = {"data_dir": data_dir, "backends": backends, "should_stop": should_stop}
     folder, cost = train_on(experiment, name, reporter, out, test=False, **options)
-    best = max(row["validation_accuracy"] for row in folder.metrics())
-    return {"validation_accuracy": best, **{key: cost[key] for key in ("parameters", "train_seconds")}}
+    best = (min if metric == NRMSE else max)(row[metric] for row in folder.metrics())
+    return {metric: best, **{key: cost[key] for key in ("parameters", "train_seconds")}}
 
 
 def best_first(accuracies: Mapping[Key, float | None]) -> list[Key]:

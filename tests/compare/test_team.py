@@ -8,9 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from distributed import LocalCluster
 
 from qlam_qiskit.cluster import cluster
-from qlam_qiskit.compare import compare, load_comparison
+from qlam_qiskit.compare import check_records, compare, load_comparison
 from qlam_qiskit.errors import ConfigurationError, Interrupted, QlamError
 from qlam_qiskit.plain_yaml import dump_yaml
 
@@ -47,7 +48,7 @@ def holder(processes, name):
 
 
 def test_a_cluster_gives_the_records_of_one_process_stopped_and_killed_on_the_way(small, run):
-    training = {**small["training"], "epochs": 60, "checkpoint_seconds": 0.01}
+    training = {**small["training"], "epochs": 40, "checkpoint_seconds": 0.01}
     Path("small.yaml").write_text(dump_yaml({**small, "training": training, "seeds": [0]}))
     run("whole")
     Path("runs/compare").rename("runs/whole")
@@ -69,6 +70,33 @@ def test_a_cluster_gives_the_records_of_one_process_stopped_and_killed_on_the_wa
     assert records("results/small") == records("whole")
     assert any(line.startswith("training ") and line.endswith(" left") for line in lines)
     assert "a worker is gone; what it was training goes on from its checkpoint" in lines
+
+
+def local(threads):
+    scheduler = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    options = {"processes": False, "protocol": "tcp://", "dashboard_address": None, "scheduler_kwargs": scheduler}
+    return LocalCluster(n_workers=1, threads_per_worker=threads, **options)
+
+
+def test_a_scheduler_of_the_users_own_trains_too(small, run):
+    values = {**small, "models": {"gru": small["models"]["gru"]}, "reference": "gru", "seeds": [0]}
+    Path("small.yaml").write_text(dump_yaml(values))
+    lines = []
+    with local(1) as there, cluster(None, there.scheduler_address) as processes:
+        assert processes.is_local()
+        on(processes, lines.append)
+        assert check_records(
+            load_comparison("small.yaml"), "small", None, out=Path("results/small"), say=lines.append, cluster=processes
+        )[0]["same_metrics"]
+    assert "gru-seed0: the same numbers" in lines
+    run("here")
+    assert records("results/small") == records("here")
+
+
+def test_a_worker_of_several_threads_is_refused(small):
+    refused = pytest.raises(ConfigurationError, match=r"has 2 threads, .*start it with --nthreads 1")
+    with local(2) as there, cluster(None, there.scheduler_address) as processes, refused:
+        on(processes, lambda line: None)
 
 
 def start(*arguments):

@@ -33,6 +33,18 @@ def small(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def page():
+    """Have pages written."""
+
+
+@pytest.fixture(autouse=True)
+def without_page(request, monkeypatch):
+    """Write no pages, which takes seconds, but in tests of them."""
+    if "page" not in request.fixturenames:
+        monkeypatch.setattr("qlam_qiskit.searching.results.write_page", lambda *arguments: None)
+
+
+@pytest.fixture
 def task(small):
     """Return a function that makes the task of a search over the small experiment."""
 
