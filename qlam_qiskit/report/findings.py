@@ -27,7 +27,7 @@ from qlam_qiskit.report.tokens import Shown, show_tokens
 from qlam_qiskit.runs import Estimates, Predictions, SavedRun
 
 WORST = 12  # mistakes that are shown
-_MOST_NUMBERS = 6  # of a sample's answers that are written out
+_MOST_WRITTEN = 6  # of a sample's answers that are written out
 MOST_REGISTERS = 4  # that are looked at closely, one below the other
 MOST_TOLD = 8  # registers in a table
 
@@ -311,7 +311,7 @@ class Findings:
         shown = show_tokens(self.run.data, self.run.experiment.data, index)
         if isinstance(found, Estimates):
             given = ~np.isnan(found.labels[index])
-            said = (part[index][given][:_MOST_NUMBERS] for part in (found.labels, found.predicted))
+            said = (part[index][given][:_MOST_WRITTEN] for part in (found.labels, found.predicted))
             return Sample(int(index), shown, *(tuple(f"{number:.4g}" for number in part) for part in said), None)
         given = found.labels[index] >= 0
         answers = (part[index][given] for part in (found.labels, found.predicted))
