@@ -60,7 +60,33 @@ def fetch_steps(inputs, block, step, count):
 @compiled
 def return_gradients(gradient, block, step, count, circuit):
     """Undo :func:`prepare_rows` on gradients: write them for each input, and add up what the offsets receive."""
-    steps, totals, rows, size = circuit.steps, circuit.sums.offsets, circuit.rows, gradient.shape[2]
+    rows, size = circuit.rows, gradient.shape[2]
+    _gather_gradients(count, size, circuit)
+    full = block.lanes == lanes_of(rows.inputs)
+    for t in range(count):
+        for p in range(size):
+            if full:
+                scatter(gradient, block.first, step + t, p, load(rows.inputs, t * size + p))
+            else:
+                for lane in range(block.lanes):
+                    gradient[block.first + lane, step + t, p] = get(rows.inputs, t * size + p, lane)
+
+
+@compiled
+def add_gradients(gradient, block, step, count, circuit):
+    """Do the same, but add to what ``gradient`` holds: a sample that is not read receives zero."""
+    rows, size = circuit.rows, gradient.shape[2]
+    _gather_gradients(count, size, circuit)
+    for lane in range(block.lanes):
+        for t in range(count):
+            for p in range(size):
+                gradient[block.first + lane, step + t, p] += get(rows.inputs, t * size + p, lane)
+
+
+@compiled
+def _gather_gradients(count, size, circuit):
+    """Add up the gradients of ``size`` inputs in their rows, and what the offsets receive."""
+    steps, totals, rows = circuit.steps, circuit.sums.offsets, circuit.rows
     zero, width = constant(rows.inputs, 0.0), len(totals)
     for row in range(count * size):
         store(rows.inputs, row, zero)
@@ -74,14 +100,6 @@ def return_gradients(gradient, block, step, count, circuit):
                 share = constant(rows.inputs, at(steps.row_factors, term)) * value
                 store(rows.inputs, row, load(rows.inputs, row) + share)
         totals[r] += total(received)
-    full = block.lanes == lanes_of(rows.inputs)
-    for t in range(count):
-        for p in range(size):
-            if full:
-                scatter(gradient, block.first, step + t, p, load(rows.inputs, t * size + p))
-            else:
-                for lane in range(block.lanes):
-                    gradient[block.first + lane, step + t, p] = get(rows.inputs, t * size + p, lane)
 
 
 @compiled

@@ -36,6 +36,7 @@ from qlam_qiskit.planning.cutting import Jobs, PlannedJob, local_jobs, service_j
 from qlam_qiskit.planning.device import calibrated_at, device_behind, lifetimes_us
 from qlam_qiskit.planning.estimating import estimator_jobs, lay_out_estimated
 from qlam_qiskit.planning.layout import LaidOut, lay_out, lay_out_transpiled
+from qlam_qiskit.planning.sequence_pub import LogicalPub, SequencePub, outline, registers
 from qlam_qiskit.planning.tiling import Placement
 
 _DEFAULT_SHOTS = 1024
@@ -51,8 +52,8 @@ class Plan:
         The entry's name, the device's, and the time of its calibration (ISO 8601; None without one).
     chains
         The chains that samples run on, in the order in which they were chosen.
-    circuits
-        Different circuits that are sent, each with rows of parameter values.
+    circuits, rows
+        Different circuits that are sent, and the rows of parameter values that they are asked for, in all.
     two_qubit_gates, two_qubit_depth
         Of one sample's circuit (the largest one).
     duration_us
@@ -68,8 +69,9 @@ class Plan:
         Medians over the qubits used, in microseconds; None where the device says nothing.
     allowance_s
         QPU seconds that the service has left for us; None where nothing limits them.
-    contrast
-        What the device's errors leave of the readouts' spread, where it was predicted: see :meth:`judged_by`.
+    contrast, no_contrast
+        What the device's errors leave of the readouts' spread, where it was predicted: see :meth:`judged_by`; and of a
+        memory that is judged by it, why it was not.
     fits, reasons
         Whether it may be sent, and if not, why.
     """
@@ -79,6 +81,7 @@ class Plan:
     calibrated: str | None
     chains: tuple[tuple[int, ...], ...]
     circuits: int
+    rows: int
     two_qubit_gates: int
     two_qubit_depth: int
     duration_us: float
@@ -95,6 +98,7 @@ class Plan:
     reasons: tuple[str, ...]
     make_run: Callable[[], tuple[Jobs, Placement]] = field(repr=False, compare=False)
     contrast: Contrast | None = None
+    no_contrast: str | None = None
 
     @property
     def jobs(self) -> tuple[PlannedJob, ...]:
@@ -117,9 +121,19 @@ class Plan:
 
     def judged_by(self, contrast: Contrast, least: float | None) -> Plan:
         """Return the plan with its contrast, which does not fit when that is under ``least``."""
-        under = least is not None and contrast.mean < least
-        reason = (f"the predicted contrast {contrast.mean:.3g} is under min_contrast {least:g}",) if under else ()
-        return replace(self, contrast=contrast, reasons=(*reason, *self.reasons))
+        reasons = self.reasons
+        if least is not None and contrast.mean < least:
+            advice = "fewer gates or steps, and larger rates of damping, leave more of it"
+            said = f"the predicted contrast {contrast.mean:.3g} is under min_contrast {least:g} ({advice})"
+            reasons = (said, *reasons)
+        return replace(self, contrast=contrast, reasons=reasons)
+
+    def without_contrast(self, why: str, least: float | None) -> Plan:
+        """Return the plan where no contrast can be predicted, ``why``; it does not fit when ``least`` is asked for."""
+        reasons = self.reasons
+        if least is not None:
+            reasons = (f"min_contrast is {least:g}, and no contrast can be predicted: {why}", *reasons)
+        return replace(self, no_contrast=why, reasons=reasons)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan's figures as plain values."""
@@ -128,6 +142,7 @@ class Plan:
             "device": self.device,
             "calibrated": self.calibrated,
             "circuits": self.circuits,
+            "rows": self.rows,
             "two_qubit_gates": self.two_qubit_gates,
             "two_qubit_depth": self.two_qubit_depth,
             "duration_us": round(self.duration_us, 3),
@@ -136,6 +151,7 @@ class Plan:
             "estimated_fidelity": self.estimated_fidelity,
             "fidelity_range": list(self.fidelity_range),
             "contrast": None if self.contrast is None else asdict(self.contrast),
+            "no_contrast": self.no_contrast,
             "tiles": self.tiles,
             "executions": self.executions,
             "jobs": self.job_count,
@@ -148,14 +164,15 @@ class Plan:
 
 
 def make_plan(
-    pubs: Sequence[SamplerPub] | Sequence[EstimatorPub], opened: OpenBackend, *, tiles: int | None = None
+    pubs: Sequence[LogicalPub] | Sequence[EstimatorPub], opened: OpenBackend, *, tiles: int | None = None
 ) -> Plan:
     """Plan how ``pubs`` run on ``opened``; nothing is sent.
 
     An estimator's pubs are of shape (rows, strings of Z) with circuits of the device, and one row per execution.
-    ``pubs`` may have any shape; shots that are None are the backend's. ``tiles`` bounds how many samples
-    share an execution. What is too much comes back as ``reasons``; raises PlanningError for what cannot be planned
-    at all: nothing to run, nothing measured, control flow, or a device without a chain that is long enough.
+    ``pubs`` may have any shape, and be a memory's sequences that are not written out; shots that are None are the
+    backend's. ``tiles`` bounds how many samples share an execution. What is too much comes back as ``reasons``; raises
+    PlanningError for what cannot be planned at all: nothing to run, nothing measured, control flow, or a device without
+    a chain that is long enough.
     """
     if any(isinstance(pub, EstimatorPub) for pub in pubs):
         laid = lay_out_estimated(pubs, opened)
@@ -188,44 +205,51 @@ def _apart(laid: Sequence[LaidOut]) -> list[LaidOut]:
     return [single for item in laid for single in item.apart()]
 
 
-def _with_shots(pub: SamplerPub, opened: OpenBackend) -> SamplerPub:
+def _with_shots(pub: LogicalPub, opened: OpenBackend) -> LogicalPub:
     if pub.shots is not None:
         return pub
-    return SamplerPub(pub.circuit, pub.parameter_values, opened.shots or _DEFAULT_SHOTS)
+    shots = opened.shots or _DEFAULT_SHOTS
+    if isinstance(pub, SequencePub):
+        return pub.with_shots(shots)
+    return SamplerPub(pub.circuit, pub.parameter_values, shots)
 
 
-def _check(pubs: Sequence[SamplerPub]) -> None:
+def _check(pubs: Sequence[LogicalPub]) -> None:
     if not any(pub.size for pub in pubs):
         raise PlanningError("there is nothing to plan: no circuits, or no samples")
     for index, pub in enumerate(pubs):
-        if not measurements(pub.circuit):
+        if not measurements(outline(pub)):
             raise PlanningError(f"circuit {index} measures nothing; add measurements")
 
 
 def _summary(
-    opened: OpenBackend, pubs: Sequence[SamplerPub], laid: Sequence[LaidOut], run: Callable[[], Jobs], priced: Jobs
+    opened: OpenBackend,
+    pubs: Sequence[LogicalPub | EstimatorPub],
+    laid: Sequence[LaidOut],
+    run: Callable[[], Jobs],
+    priced: Jobs,
 ) -> Plan:
     largest = max((item.usage for item in laid), key=lambda usage: usage.two_qubit_gates)
     fidelities = np.array([fidelity for item in laid for fidelity in item.fidelities])
 
     def make_run() -> tuple[Jobs, Placement]:
         jobs = run()
-        return jobs, Placement(tuple(pub.shape for pub in pubs), registers, jobs.tiles)
+        return jobs, Placement(tuple(pub.shape for pub in pubs), tuple(registers(pub) for pub in pubs), jobs.tiles)
 
     samples = np.array([tile.rows for item in laid for tile in item.tiles])
-    registers = tuple({register.name: register.size for register in pub.circuit.cregs} for pub in pubs)
     seconds = sum(job.qpu_seconds for job in priced.jobs)
     fidelity = float(np.average(fidelities, weights=samples))
     allowance = _allowance(opened)
     used = {qubit for item in laid for tile in item.tiles for qubit in tile.chain}
     t1, t2 = lifetimes_us(opened.backend, used)
-    forgets = any(is_open(pub.circuit) for pub in pubs[:1])
+    forgets = any(is_open(outline(pub)) for pub in pubs[:1])
     return Plan(
         backend=opened.name,
         device=device_behind(opened.backend).name,
         calibrated=calibrated_at(opened.backend),
         chains=tuple(dict.fromkeys(tile.chain for item in laid for tile in item.tiles)),
         circuits=len(laid),
+        rows=sum(pub.parameter_values.size if isinstance(pub, EstimatorPub) else pub.size for pub in pubs),
         two_qubit_gates=largest.two_qubit_gates,
         two_qubit_depth=largest.two_qubit_depth,
         duration_us=1e6 * max(item.usage.duration_s for item in laid),

@@ -6,7 +6,14 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from qlam_qiskit.baselines import RecurrentSettings, ReservoirSettings, StateSpaceSettings, TransformerSettings
+from qlam_qiskit.baselines import (
+    LinearRecurrentSettings,
+    RecurrentSettings,
+    ReservoirSettings,
+    SelectiveSettings,
+    StateSpaceSettings,
+    TransformerSettings,
+)
 from qlam_qiskit.configuration import Settings
 from qlam_qiskit.data import DataSettings
 from qlam_qiskit.model import ModelSettings
@@ -46,16 +53,35 @@ def _qlam_by_default(values: Any) -> Any:
 
 
 _ByKind = Annotated[
-    ModelSettings | ReservoirSettings | RecurrentSettings | TransformerSettings | StateSpaceSettings,
+    ModelSettings
+    | ReservoirSettings
+    | RecurrentSettings
+    | TransformerSettings
+    | StateSpaceSettings
+    | LinearRecurrentSettings
+    | SelectiveSettings,
     Field(discriminator="kind"),
 ]
 AnyModelSettings: TypeAlias = Annotated[_ByKind, BeforeValidator(_qlam_by_default)]
 
 
 class Experiment(Settings):
-    """One experiment; ``backend`` is a name in backends.yaml, by default that file's default.
+    """One experiment: what ``train`` takes, and a YAML file in ``experiments/`` says.
 
-    ``model.kind`` is ``qlam`` unless it names a baseline.
+    Attributes
+    ----------
+    description
+        What it is, in a sentence.
+    data
+        Which sequences, and their tokens.
+    model
+        A QLAM, or a baseline that ``kind`` names.
+    training
+        Epochs, batches, learning rates.
+    backend
+        A name in backends.yaml, where the memories run; by default that file's default.
+    seed
+        Fixes the weights at the start, the order of samples, and what a backend draws.
     """
 
     description: str = ""

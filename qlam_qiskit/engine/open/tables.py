@@ -266,7 +266,7 @@ class _Layout:
 
     def _add(self, mine: _Map) -> tuple[int, ...]:
         """Lay out any other map; returns its operation."""
-        local = _rows(mine.chain.qubits)
+        local = rows_of(mine.chain.qubits)
         bases, place = self.bases(mine.chain.qubits), len(self._transposes)
         rows, columns = mine.elements
         outputs = self._add_outputs(mine, local, rows, columns)
@@ -297,7 +297,7 @@ class _Layout:
 
     def _emissions(self, mine: _Map) -> list[tuple[int, int, int]]:
         """Lay out the emissions of a map; returns for each its number and the bounds of its elements."""
-        local = _rows(mine.chain.qubits)
+        local = rows_of(mine.chain.qubits)
         found = []
         for emission, coefficients in zip(mine.chain.emissions, mine.emissions, strict=True):
             first = len(self._elements)
@@ -322,7 +322,7 @@ def _flat(entries: Iterable[Sequence[int]]) -> Table:
     return Table([number for entry in entries for number in entry], np.int64)
 
 
-def _rows(qubits: Sequence[int]) -> np.ndarray:
+def rows_of(qubits: Sequence[int]) -> np.ndarray:
     """Return the rows of the strings on some qubits alone, in the order of a chain's matrix."""
     strings = np.arange(4 ** len(qubits))
     return sum((strings >> 2 * place & 3) << 2 * qubit for place, qubit in enumerate(qubits))
