@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class Rows:
         skip = (-raw.ctypes.data % _CACHE_LINE) // raw.itemsize
         self.array = raw[skip : skip + size].reshape(count, lanes)
         self.address = self.array.ctypes.data
-        self._numba_type_ = RowsType(types.float32 if raw.itemsize == 4 else types.float64, lanes)
+        self._numba_type_ = _rows_type(raw.itemsize, lanes)
 
 
 class Table:
@@ -45,7 +46,7 @@ class Table:
     def __init__(self, values: ArrayLike, dtype: type[np.generic]) -> None:
         self.array = np.ascontiguousarray(values, dtype)
         self.address = self.array.ctypes.data
-        self._numba_type_ = TableType(from_dtype(self.array.dtype))
+        self._numba_type_ = _table_type(self.array.dtype)
 
     def __len__(self) -> int:
         return len(self.array)
@@ -68,6 +69,16 @@ class RowsType(types.Type):
     def __init__(self, dtype: types.Float, lanes: int) -> None:
         self.dtype, self.lanes = dtype, lanes
         super().__init__(name=f"Rows({dtype}, {lanes})")
+
+
+@cache
+def _table_type(dtype: np.dtype) -> TableType:
+    return TableType(from_dtype(dtype))
+
+
+@cache
+def _rows_type(itemsize: int, lanes: int) -> RowsType:
+    return RowsType(types.float32 if itemsize == 4 else types.float64, lanes)
 
 
 class Vector(types.Type):

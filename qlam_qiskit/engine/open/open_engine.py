@@ -99,10 +99,12 @@ class OpenEngine:
         self._code: dict[tuple[EntryPoint, int], Callable[..., None]] = {}
         self._buffers = threading.local()
         self._spare: dict[tuple[int, int], list[Rows]] = {}
+        self._query_shared: dict[int, SharedOfRegisters] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what cannot be copied to another object or process."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("_code", "_buffers", "_spare")}
+        left_out = ("_code", "_buffers", "_spare", "_query_shared")
+        return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -230,10 +232,16 @@ class OpenEngine:
             reading,
             cut,
             self._update.share(weights, cut.lanes),
-            self._query.share(np.empty((1, 0)), cut.lanes),
+            self._shared_by_queries(cut.lanes),
             kept,
             emitted,
         )
+
+    def _shared_by_queries(self, lanes: int) -> SharedOfRegisters:
+        """Return what steps and samples share of the query: it has no weights, so that once is enough."""
+        if lanes not in self._query_shared:
+            self._query_shared[lanes] = self._query.share(np.empty((1, 0)), lanes)
+        return self._query_shared[lanes]
 
     def _call(self, loop: EntryPoint, tape: OpenTape, register: int, index: int, *arrays: np.ndarray) -> OpenSums:
         """Run a loop on one block; returns what it added up for the update circuit."""

@@ -135,14 +135,16 @@ def test_overwritten_inputs_hold_the_same_gradients(rng):
     np.testing.assert_array_equal(gradients.inputs, kept)
 
 
-def test_memory_grows_with_the_square_root_of_the_sequence(rng):
+@pytest.mark.parametrize("options", [{}, {"emissions": True}, {"mean": True}])
+def test_memory_grows_with_the_square_root_of_the_sequence(options, rng):
     def peak(steps):
         engine = _engine(qubits=3, precision="float32", threads=1)
         inputs, weights, queries = random_arguments(engine, rng, samples=16, steps=steps)
         inputs = inputs.astype(np.float32)
+        read = range(steps // 8 - 1, steps, steps // 8)
         tracemalloc.start()
-        values, tape = engine.forward(inputs, weights, queries)
-        engine.backward(tape, values, overwrite_inputs=True)
+        values, tape = engine.forward(inputs, weights, queries, readout_steps=read, **options)
+        engine.backward(tape, values, emissions=tape.emissions, overwrite_inputs=True)
         _, top = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return top
