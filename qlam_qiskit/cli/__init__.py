@@ -20,6 +20,7 @@ _OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 # Command -> where it is defined.
 _COMMANDS = {
     "train": "train:train_command",
+    "search": "search:search_command",
     "evaluate": "evaluate:evaluate_command",
     "estimate": "estimate:estimate_command",
     "submit": "submit:submit_command",
@@ -35,6 +36,9 @@ _COMMANDS = {
     "data": "data:data",
     "bench": "bench:bench_command",
 }
+
+# Package that only some commands need -> the extra that brings it.
+_EXTRAS = {"matplotlib": "plot", "pylatexenc": "plot"}
 
 
 class _LazyGroup(Group):
@@ -79,6 +83,13 @@ def main() -> None:
     except QlamError as error:
         click.echo(f"Error: {one_line(error)}", err=True)
         sys.exit(error.exit_status)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        extra = _EXTRAS[package]
+        click.echo(f"Error: {package} is not installed; pip install 'qlam-qiskit[{extra}]' brings it", err=True)
+        sys.exit(1)
     except Exception as error:
         # The service's client asks the service at unexpected places too; its errors are no defects of this package.
         if not _from_client(error):

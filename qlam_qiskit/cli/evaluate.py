@@ -8,29 +8,11 @@ from pathlib import Path
 import click
 
 from qlam_qiskit.cli import completion
-from qlam_qiskit.cli.options import (
-    as_json,
-    ask,
-    backend,
-    backends_file,
-    data_dir,
-    limit,
-    part,
-    run,
-    sample_seed,
-    shots,
-    yes,
-)
+from qlam_qiskit.cli.options import as_json, ask, data_dir, on_samples, yes
 
 
 @click.command("evaluate")
-@run
-@backend
-@backends_file
-@shots
-@part
-@limit
-@sample_seed
+@on_samples
 @click.option("--mitigate", is_flag=True, help="Undo readout errors by the device's calibration.")
 @click.option(
     "--submission",
@@ -63,6 +45,7 @@ def evaluate_command(
     """
     from qlam_qiskit.progress import SampleBar
     from qlam_qiskit.run import Run
+    from qlam_qiskit.words import quality
 
     say = lambda line: click.echo(line, err=True)  # noqa: E731
     opened = Run.open(run, data_dir)
@@ -88,6 +71,6 @@ def evaluate_command(
     else:
         drawn = f"{result['shots']:,} shots" if result["shots"] else "exact"
         click.echo(
-            f"{result['task']}: {result['accuracy']:.2%} of {result['samples']:,} {result['part']} samples on "
+            f"{result['task']}: {quality(result)} {result['samples']:,} {result['part']} samples on "
             f"{result['backend']} ({drawn}), {result['seconds']:.1f} s"
         )

@@ -71,11 +71,24 @@ part = click.option(
 sample_seed = click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), help="Fixes the shots of a simulator; default: the run's seed."
 )
+
+
+def on_samples(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add RUN, which of its samples are read, and on which backend."""
+    for option in reversed((run, backend, backends_file, shots, part, limit, sample_seed)):
+        command = option(command)
+    return command
+
+
 yes = click.option(
     "--yes",
     is_flag=True,
     help="Send without asking even what is over max_qpu_seconds or under min_fidelity or min_contrast.",
 )
+workers = click.option(
+    "--workers", type=click.IntRange(1, 1024), help="Train in so many processes here, each on one thread of Dask's."
+)
+dask = click.option("--dask", metavar="ADDRESS", help="Train in the processes of the Dask scheduler there.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 
 

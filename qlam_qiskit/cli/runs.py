@@ -13,7 +13,7 @@ from qlam_qiskit.cli import completion, options
 from qlam_qiskit.cli.options import as_json
 
 if TYPE_CHECKING:
-    from qlam_qiskit.runs import Overview, SavedRun
+    from qlam_qiskit.runs import Overview
 
 
 @click.group()
@@ -70,20 +70,14 @@ def show_command(run: Path, as_json: bool) -> None:
     from qlam_qiskit.runs import Overview, repeating_command
 
     opened = Run.open(run)
-    description, result = opened.folder.description(), opened.result
     if as_json:
+        description, result = opened.folder.description(), opened.result
         values = {**_as_dict(Overview.of(opened.folder)), "description": description, "result": result}
         experiment = opened.experiment.model_dump(exclude_none=True)
         click.echo(json.dumps({**values, "experiment": experiment, "evaluations": opened.evaluations}))
         return
-    for name, value in _lines(opened, description, result):
+    for name, value in opened.described():
         click.echo(f"{name:<12}{value}")
-    for row in opened.evaluations:
-        drawn = f"{row['shots']:,} shots" if row.get("shots") else "exact"
-        click.echo(
-            f"{'evaluated':<12}{row['accuracy']:.2%} of {row['samples']:,} {row.get('part', 'test')} samples on "
-            f"{row['backend']} ({drawn})"
-        )
     click.echo(f"{'again':<12}{repeating_command(opened)}, in {opened.path}")
 
 
@@ -137,26 +131,6 @@ def remove_command(names: tuple[Path, ...], yes: bool) -> None:
         click.echo(f"removed {run.path}{kept}")
 
 
-def _lines(run: SavedRun, description: dict[str, Any], result: dict[str, Any] | None) -> list[tuple[str, str]]:
-    from qlam_qiskit.model import ModelSettings
-
-    model = run.experiment.model
-    kind = model.kind
-    if isinstance(model, ModelSettings):
-        kind = f"{kind}, {model.circuit.template} on {model.circuit.qubits} qubits"
-    lines = [
-        ("run", str(run.path)),
-        ("task", f"{description.get('task')}"),
-        ("model", f"{kind}, {description.get('parameters', 0):,} parameters"),
-        ("backend", f"{description.get('backend')}, seed {run.experiment.seed}"),
-        ("epochs", f"{len(run.metrics)} of {run.experiment.training.epochs}"),
-    ]
-    if result is not None:
-        lines.append(("test", f"{result['test_accuracy']:.2%} of {result['test_samples']:,} samples"))
-        lines.append(("training", f"{result['train_seconds']:.1f} s, best epoch {result['best_epoch']}"))
-    return lines
-
-
 def _as_dict(run: Overview) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -166,4 +140,6 @@ def _as_dict(run: Overview) -> dict[str, Any]:
 def _accuracy(run: Overview) -> str:
     if run.accuracy is not None:
         return f"{run.accuracy:.2%}"
+    if run.nrmse is not None:
+        return f"NRMSE {run.nrmse:.3f}"
     return "damaged" if run.problem else f"epoch {run.epochs}"

@@ -68,6 +68,7 @@ def train_command(
     """
     from qlam_qiskit.progress import TrainingBar, interruptible
     from qlam_qiskit.training import joined, load_experiment, train
+    from qlam_qiskit.words import quality
 
     with joined() as ranks:
         try:
@@ -95,6 +96,6 @@ def train_command(
         click.echo(json.dumps({"run": str(folder.path), **result}))
     else:
         click.echo(
-            f"{result['task']}: {result['test_accuracy']:.2%} of {result['test_samples']:,} test samples, "
+            f"{result['task']}: {quality(result, 'test_')} {result['test_samples']:,} test samples, "
             f"{result['parameters']:,} parameters, {result['train_seconds']:.1f} s of training\n{folder.path}"
         )

@@ -7,7 +7,20 @@ layout goes number by number; sums over an angle's terms, cos and sin are taken 
 """
 
 from qlam_qiskit.engine.compiled import compiled
-from qlam_qiskit.engine.simd import constant, get, load, nearest, put, store, total
+from qlam_qiskit.engine.simd import (
+    at,
+    constant,
+    fetch,
+    gather,
+    get,
+    lanes_of,
+    load,
+    nearest,
+    put,
+    scatter,
+    store,
+    total,
+)
 
 
 @compiled
@@ -17,24 +30,63 @@ def prepare_rows(inputs, block, step, count, circuit, numbers):
     inputs (B, T, P) of the block's register. Row r of a step is offset_r plus the sum of factor * input over its terms.
     """
     steps, offsets, rows, size = circuit.steps, circuit.shared.offsets, circuit.rows, inputs.shape[2]
-    for lane in range(block.lanes):
-        for t in range(count):
-            for p in range(size):
-                put(rows.inputs, t * size + p, lane, inputs[block.first + lane, step + t, p])
-    width = len(offsets)
+    full = block.lanes == lanes_of(rows.inputs)
+    for t in range(count):
+        for p in range(size):
+            if full:
+                store(rows.inputs, t * size + p, gather(rows.inputs, inputs, block.first, step + t, p))
+            else:
+                for lane in range(block.lanes):
+                    put(rows.inputs, t * size + p, lane, inputs[block.first + lane, step + t, p])
+    width = len(circuit.sums.offsets)
     for t in range(count):
         for r in range(width):
-            angle = constant(rows.inputs, offsets[r])
-            for term in range(steps.row_starts[r], steps.row_starts[r + 1]):
-                value = load(rows.inputs, t * size + steps.row_inputs[term])
-                angle = angle + constant(rows.inputs, steps.row_factors[term]) * value
+            angle = constant(rows.inputs, at(offsets, r))
+            for term in range(at(steps.row_starts, r), at(steps.row_starts, r + 1)):
+                value = load(rows.inputs, t * size + at(steps.row_inputs, term))
+                angle = angle + constant(rows.inputs, at(steps.row_factors, term)) * value
             _cos_sin(angle, rows, t * width + r, numbers)
+
+
+@compiled
+def fetch_steps(inputs, block, step, count):
+    """Ask for the inputs of ``count`` steps, from ``step`` on, so that they are near when their turn comes."""
+    line = 64 // inputs.itemsize
+    for lane in range(block.lanes):
+        for number in range(0, count * inputs.shape[2], line):
+            fetch(inputs, block.first + lane, step, number)
 
 
 @compiled
 def return_gradients(gradient, block, step, count, circuit):
     """Undo :func:`prepare_rows` on gradients: write them for each input, and add up what the offsets receive."""
-    steps, totals, rows, size = circuit.steps, circuit.sums.offsets, circuit.rows, gradient.shape[2]
+    rows, size = circuit.rows, gradient.shape[2]
+    _gather_gradients(count, size, circuit)
+    full = block.lanes == lanes_of(rows.inputs)
+    for t in range(count):
+        for p in range(size):
+            if full:
+                scatter(gradient, block.first, step + t, p, load(rows.inputs, t * size + p))
+            else:
+                for lane in range(block.lanes):
+                    gradient[block.first + lane, step + t, p] = get(rows.inputs, t * size + p, lane)
+
+
+@compiled
+def add_gradients(gradient, block, step, count, circuit):
+    """Do the same, but add to what ``gradient`` holds: a sample that is not read receives zero."""
+    rows, size = circuit.rows, gradient.shape[2]
+    _gather_gradients(count, size, circuit)
+    for lane in range(block.lanes):
+        for t in range(count):
+            for p in range(size):
+                gradient[block.first + lane, step + t, p] += get(rows.inputs, t * size + p, lane)
+
+
+@compiled
+def _gather_gradients(count, size, circuit):
+    """Add up the gradients of ``size`` inputs in their rows, and what the offsets receive."""
+    steps, totals, rows = circuit.steps, circuit.sums.offsets, circuit.rows
     zero, width = constant(rows.inputs, 0.0), len(totals)
     for row in range(count * size):
         store(rows.inputs, row, zero)
@@ -43,15 +95,11 @@ def return_gradients(gradient, block, step, count, circuit):
         for t in range(count):
             value = load(rows.gradients, t * width + r)
             received = received + value
-            for term in range(steps.row_starts[r], steps.row_starts[r + 1]):
-                row = t * size + steps.row_inputs[term]
-                share = constant(rows.inputs, steps.row_factors[term]) * value
+            for term in range(at(steps.row_starts, r), at(steps.row_starts, r + 1)):
+                row = t * size + at(steps.row_inputs, term)
+                share = constant(rows.inputs, at(steps.row_factors, term)) * value
                 store(rows.inputs, row, load(rows.inputs, row) + share)
         totals[r] += total(received)
-    for lane in range(block.lanes):
-        for t in range(count):
-            for p in range(size):
-                gradient[block.first + lane, step + t, p] = get(rows.inputs, t * size + p, lane)
 
 
 @compiled

@@ -16,16 +16,23 @@ from typing import Any
 import numpy as np
 
 from qlam_qiskit.engine.angles import AngleFunctions
-from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside, check_engine
+from qlam_qiskit.engine.arguments import (
+    PRECISIONS,
+    Arguments,
+    beside,
+    check_engine,
+    check_shape,
+    check_threads,
+    slots_of,
+)
 from qlam_qiskit.engine.arrays import CHUNK, Shared, State, Sums, work
-from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks, processors
+from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks
 from qlam_qiskit.engine.compiled import EntryPoint
 from qlam_qiskit.engine.gates import naming_gates
 from qlam_qiskit.engine.plan import compile_plan
 from qlam_qiskit.engine.simd import Rows
 from qlam_qiskit.engine.sweep import backward_block, forward_block
 from qlam_qiskit.engine.tables import CompiledSteps, numbers
-from qlam_qiskit.errors import CircuitError, ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 
@@ -34,7 +41,7 @@ class Tape:
     """What the backward pass needs of a forward one: its arguments, and psi_T of every block of samples.
 
     ``angles`` and ``query_angles`` are what the compiled loops read: the inputs and queries themselves, or angle rows
-    evaluated from them; ``slots`` (T,) says which readout follows each step, or -1.
+    evaluated from them; ``slots`` (1 or B, T) says which readout follows each step, or -1.
     """
 
     inputs: np.ndarray
@@ -77,9 +84,7 @@ class ExactEngine:
     def __init__(self, memory: MemoryCircuit, *, precision: str = "float32", threads: int | None = None) -> None:
         self.dtype = check_engine(memory, precision)
         self.memory = memory
-        if threads is not None and threads < 1:
-            raise ConfigurationError(f"the exact engine runs on at least 1 thread, not {threads}")
-        self.threads = threads or processors()
+        self.threads = check_threads(threads)
         self._update = CompiledSteps(compile_plan(memory.update, memory.inputs, memory.weights), self.dtype)
         self._query = CompiledSteps(compile_plan(memory.query, memory.query_angles, ()), self.dtype)
         self._numbers = numbers(self.dtype)
@@ -104,19 +109,21 @@ class ExactEngine:
         weights: np.ndarray,
         queries: np.ndarray,
         *,
-        readout_steps: Sequence[int] | None = None,
+        readout_steps: Sequence[int] | np.ndarray | None = None,
     ) -> tuple[np.ndarray, Tape]:
         """Return the bitstring probabilities (B, R, H, Q, D) and a tape for :meth:`backward`.
 
         inputs (B, T, H, P); weights (H, W); queries (B or 1, R or 1, H, Q, A). ``readout_steps`` lists the R steps
-        after which the memory is read, by default the last one. Raises CircuitError if shapes do not fit.
+        after which the memory is read, by default the last one, or those of each sample (B, R): of one that is shorter
+        than others, no step after the last is of any effect. -1 is never: its probabilities are 0. Raises CircuitError
+        if shapes do not fit.
         """
         checked = Arguments.check(self.memory, inputs, weights, queries, readout_steps)
-        slots = np.full(checked.inputs.shape[1], -1, np.int64)
-        slots[list(checked.read)] = np.arange(len(checked.read))
+        slots = slots_of(checked.times, checked.inputs.shape[1])
         inputs = np.ascontiguousarray(checked.inputs, self.dtype)
         queries = np.array(checked.queries, self.dtype, order="C")
-        probabilities = np.empty((*queries.shape[:4], self.dimension), self.dtype)
+        room = np.empty if checked.times.min() >= 0 else np.zeros
+        probabilities = room((*queries.shape[:4], self.dimension), self.dtype)
         with naming_gates(self.memory.update, self.memory.query):
             tape = self._tape(inputs, checked.weights, queries, slots)
 
@@ -133,9 +140,7 @@ class ExactEngine:
         """
         cotangent = np.ascontiguousarray(cotangent, self.dtype)
         registers = tape.cut.registers
-        expected = (*tape.queries.shape[:4], self.dimension)
-        if cotangent.shape != expected:
-            raise CircuitError(f"the cotangent has shape {cotangent.shape}, the probabilities {expected}")
+        check_shape("cotangent", cotangent, "probabilities", (*tape.queries.shape[:4], self.dimension))
         angles = tape.angles
         angle_gradient = angles if overwrite_inputs and angles.flags.writeable else np.empty(angles.shape, self.dtype)
         query_gradient = np.zeros(tape.query_angles.shape, self.dtype)

@@ -43,7 +43,7 @@ def evaluate_submission(
 def measure(
     run: SavedRun | Path | str,
     *,
-    backend: str | None = None,
+    backend: str | BackendSpec | None = None,
     part: Part = "test",
     shots: int | None = None,
     limit: int | None = None,

@@ -21,7 +21,7 @@ from qlam_qiskit.model import (
     estimator_pubs,
     readouts_from_expectations,
     readouts_from_probabilities,
-    sampler_pubs,
+    sequence_pubs,
 )
 from qlam_qiskit.planning import Plan, device_behind, make_plan, predict_contrast
 from qlam_qiskit.runs import Part, SavedRun
@@ -121,7 +121,7 @@ def prepare(
 ) -> Prepared:
     """Plan the first ``limit`` samples of a part of a run's data for a backend, without sending anything."""
     if spec.kind == "exact":
-        raise ConfigurationError(f"backend {spec.name!r} is exact and runs no circuits; choose another --backend")
+        raise ConfigurationError(f"backend {spec.name!r} is exact and runs no circuits; choose another backend")
     run = SavedRun.open(run)
     model = run.qlam()
     split = run.part(part, limit)
@@ -131,7 +131,7 @@ def prepare(
     if getattr(spec, "primitive", "sampler") == "estimator":
         pubs = estimator_pubs(model, tokens, opened.isa, opened.shots)
     else:
-        pubs = sampler_pubs(model, tokens, opened.shots)
+        pubs = sequence_pubs(model, tokens, opened.shots)
     plan = make_plan(pubs, opened)
     return Prepared(run, opened, _with_contrast(plan, run, part, opened), part, len(split))
 
@@ -146,11 +146,14 @@ def _with_contrast(plan: Plan, run: SavedRun, part: Part, opened: OpenBackend) -
     chains: list[tuple[int, ...] | None] = list(plan.chains)
     if getattr(opened.spec, "primitive", "sampler") == "estimator":
         chains = [None]
-    tokens = torch.from_numpy(run.part(part, _CONTRAST_SAMPLES).tokens(slice(None)))
-    arguments = engine_arguments(layer, tokens)
+    split = run.part(part, _CONTRAST_SAMPLES)
+    arguments = engine_arguments(layer, torch.from_numpy(split.tokens(slice(None))))
+    read = layer.readout_steps
+    if split.lengths is not None:
+        read = layer.times(torch.from_numpy(split.lengths))
     try:
         contrast = predict_contrast(
-            network.memory, network.readout, device_behind(opened.backend), chains, arguments, layer.readout_steps
+            network.memory, network.readout, device_behind(opened.backend), chains, arguments, read
         )
     except (PlanningError, CircuitError) as error:
         if least is None:
@@ -165,7 +168,7 @@ def check_allowed(prepared: Prepared, anyway: bool, confirm: Callable[[str], boo
     """Raise QlamError when a plan does not fit, unless ``anyway``, or ``confirm`` returns a person's yes."""
     plan = prepared.plan
     if not plan.fits and not anyway and not confirm(f"{'; '.join(plan.reasons)}. Send it all the same?"):
-        raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same")
+        raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same, in Python anyway=True")
 
 
 def send(
@@ -213,10 +216,10 @@ def collect(run: SavedRun | Path | str, submission: str, ledger: Ledger, *, miti
     if metadata["primitive"] == "estimator":
         if mitigate:
             raise ConfigurationError("--mitigate: an estimator mitigates by its own options, set in backends.yaml")
-        readouts = readouts_from_expectations(model, expectations(ledger, record.id))
+        readouts = readouts_from_expectations(model, expectations(ledger, record.id), split.lengths)
     else:
         tables = probabilities(ledger, record.id, mitigate=mitigate, proper=False, register="meas")
-        readouts = readouts_from_probabilities(model, tables)
+        readouts = readouts_from_probabilities(model, tables, split.lengths)
     origin = {"mitigated": mitigate, "submission": record.id}
     return Measured(run, model, part, split, readouts, record.backend, metadata["shots"], origin)
 

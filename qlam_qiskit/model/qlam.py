@@ -21,32 +21,40 @@ step are the next layer's tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
+from qlam_qiskit.configuration import whole
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.model.arguments import check_tokens, circuit_of, settings_of
 from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.model.noise import device_circuit
 from qlam_qiskit.model.normalization import ReadoutNormalization
+from qlam_qiskit.model.padding import without_padding
 from qlam_qiskit.model.settings import ModelSettings, readout_steps
 from qlam_qiskit.network import AnyBackend, ExactExecution, ExecutionFactory, executions_on
-from qlam_qiskit.templates import load_template
 
 
 class QLAM(nn.Module):
-    """Maps tokens (B, T, c) to logits (B, M, C): M answers of C classes each.
+    """Maps tokens (B, T, c) to outputs (B, M, C): M answers, each the logits of C classes or C real numbers.
+
+    Samples shorter than T end in tokens of NaN: their memory is read after their own last step.
 
     Parameters
     ----------
     settings
-        Everything else about the model, the ``model:`` section of an experiment; by default its defaults.
+        Everything else about the model, the ``model:`` section of an experiment, also as a mapping; by default its
+        defaults.
     steps, token_size
         T and c.
     classes, answers
         C and M.
+    every_step
+        Answer after every step, with one head for all: M = T then, and ``answers`` and ``readout.times`` stay 1.
     circuit
         The memory circuit of all registers, or a template's name; by default the template that ``settings`` name.
     backend
@@ -55,63 +63,81 @@ class QLAM(nn.Module):
     execution
         What makes the memories' executions, in place of ``backend``.
 
+    Attributes
+    ----------
+    circuit
+        The memory circuit as it was given; with a selective time step the layers run it with weights as inputs.
+
     Raises
     ------
     ConfigurationError
-        For an unknown template or backend, or when both ``backend`` and ``execution`` are given.
+        For an unknown template or backend, sizes below 1, tokens of another shape, when both ``backend`` and
+        ``execution`` are given, or ``every_step`` with several answers or readings.
     """
 
     def __init__(
         self,
-        settings: ModelSettings | None = None,
+        settings: ModelSettings | Mapping[str, Any] | None = None,
         *,
         steps: int,
         classes: int,
         token_size: int = 1,
         answers: int = 1,
+        every_step: bool = False,
         circuit: MemoryCircuit | str | None = None,
         backend: AnyBackend | None = None,
         execution: ExecutionFactory | None = None,
     ) -> None:
         super().__init__()
-        settings = settings or ModelSettings()
+        settings = settings_of(settings)
+        sizes = {"steps": steps, "classes": classes, "token_size": token_size, "answers": answers}
+        for name, size in sizes.items():
+            whole(name, size)
         if backend is not None:
             if execution is not None:
                 raise ConfigurationError("give a model a backend or an execution, not both")
             execution = executions_on(backend)
-        if not isinstance(circuit, MemoryCircuit):
-            named = settings.circuit
-            circuit = load_template(circuit or named.template, named.qubits, {} if circuit else named.options)
+        circuit = circuit_of(circuit, settings)
+        self._sizes = steps, token_size
+        self.circuit = circuit
         times = settings.readout.times
-        self.answers, self.classes = answers, classes
-        every_step = tuple(range(steps))
-        spaced = readout_steps(steps, times)
+        if every_step and (answers, times) != (1, 1):
+            raise ConfigurationError(
+                "answers at every step are read after every step: leave model.readout.times and answers at 1"
+            )
+        self.answers, self.classes, self.every_step = steps if every_step else answers, classes, every_step
+        every = tuple(range(steps))
+        spaced = every if every_step else readout_steps(steps, times)
         self.layers = nn.ModuleList()
         for index in range(settings.layers):
             last = index == settings.layers - 1
-            read = spaced if last else every_step
-            layer = MemoryLayer(settings, token_size, steps, read, execution or _exact, circuit, inner=not last)
+            read, each = spaced if last else every, every_step or not last
+            layer = MemoryLayer(settings, token_size, steps, read, execution or _exact, circuit, every_step=each)
             self.layers.append(layer)
             token_size = layer.readout_size
         self._noise_device = settings.noise.device
         normalize, spread = settings.readout.normalize is not None, settings.readout.spread
+        if normalize and every_step:
+            raise ConfigurationError(
+                "model.readout.normalize standardizes readouts of whole samples: not of answers at every step"
+            )
         self.normalization = ReadoutNormalization(times * token_size, spread) if normalize else None
         self.head = nn.Linear(times * token_size, answers * classes)
 
     def forward(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
-        """Return logits (B, M, C)."""
+        """Return outputs (B, M, C)."""
         return self.classify(self.read(tokens, query))
 
     def read(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
         """Return what the last layer reads, (B, R, H * Q * K); tokens of any real dtype are taken in the model's."""
-        if tokens.is_complex():
-            raise ConfigurationError(f"tokens are real numbers, not {str(tokens.dtype).removeprefix('torch.')}")
+        check_tokens(tokens, *self._sizes)
         tokens = tokens.to(self.head.weight.dtype)
         query = None if query is None else query.to(self.head.weight.dtype)
         if self.training and self._noise_device is not None and self.layers[0].memory.in_training is None:
             self.suffer(self.device_circuit())
+        tokens, lengths = without_padding(tokens)
         for layer in self.layers:
-            tokens = layer(tokens, query)
+            tokens = layer(tokens, query, lengths)
         return tokens
 
     def device_circuit(self) -> MemoryCircuit | None:
@@ -137,14 +163,15 @@ class QLAM(nn.Module):
     def features(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
         """Return what the head sees of readouts (B, R, H * Q * K): all of them in a row, normalized if the model does.
 
-        ``own_statistics`` normalizes with those of the readouts given, as for readouts from anywhere but the exact
-        engine; raises ConfigurationError when they are too few for that.
+        That of a model that answers at every step is (B, T, H * Q * K). ``own_statistics`` normalizes with those of the
+        readouts given, as for readouts from anywhere but the exact engine; raises ConfigurationError when they are too
+        few for that.
         """
-        flat = readouts.flatten(1)
+        flat = readouts if self.every_step else readouts.flatten(1)
         return flat if self.normalization is None else self.normalization(flat, own_statistics=own_statistics)
 
     def classify(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
-        """Map readouts (B, R, H * Q * K) to logits (B, M, C); ``own_statistics`` as in :meth:`features`."""
+        """Map readouts (B, R, H * Q * K) to outputs (B, M, C); ``own_statistics`` as in :meth:`features`."""
         features = self.features(readouts, own_statistics=own_statistics)
         return self.head(features).reshape(-1, self.answers, self.classes)
 

@@ -74,16 +74,22 @@ class MemoryNetwork(NeuralNetwork):
             input_gradients=True,
         )
 
-    def run(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Any]:
+    def run(
+        self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray, times: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Any]:
         """Return readouts (B, R, H, Q, K) and a tape.
 
-        angles (B, T, H, P); weights (H, W); queries (B or 1, R or 1, H, Q, A). Raises CircuitError if one does not fit.
+        angles (B, T, H, P); weights (H, W); queries (B or 1, R or 1, H, Q, A). ``times`` (B, R) are those of each
+        sample, in place of ``readout_steps``: rising, -1 for never. Raises CircuitError if one does not fit.
         """
         self.check_shapes(angles, weights, queries)
         if len(angles) == 0:
             shape = (0, len(self.readout_steps), self.registers, self.queries, self.readout.size)
             return np.zeros(shape, angles.dtype), _NoSamples(angles, weights, queries)
-        return self.execution.forward(angles, weights, queries)
+        if times is None:
+            return self.execution.forward(angles, weights, queries)
+        _check("times", times, ({len(angles)}, {len(self.readout_steps)}))
+        return self.execution.forward(angles, weights, queries, times)
 
     def pull_back(self, tape: Any, cotangent: np.ndarray) -> Gradients:
         """Multiply dL/dy (B, R, H, Q, K) with the Jacobian of the call that made the tape."""

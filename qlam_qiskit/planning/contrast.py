@@ -46,13 +46,14 @@ def predict_contrast(
     device: BackendV2,
     chains: Sequence[Sequence[int]],
     arguments: Sequence[np.ndarray],
-    readout_steps: Sequence[int],
+    readout_steps: Sequence[int] | np.ndarray,
 ) -> Contrast:
     """Predict the contrast of a memory's readouts on chains of a device; of many, the first, a middle and the last.
 
-    ``arguments`` are the engine's: angles (B, T, H, P) of 2 samples at least, weights (H, W), queries. Raises
-    PlanningError for fewer samples and for readouts that are the same for all samples, and as ``noisy_memory`` does;
-    CircuitError for a memory that the exact engine does not hold.
+    ``arguments`` are the engine's: angles (B, T, H, P) of 2 samples at least, weights (H, W), queries;
+    ``readout_steps`` are those of all samples, or of each, (B, R). Raises PlanningError for fewer samples and for
+    readouts that are the same for all samples, and as ``noisy_memory`` does; CircuitError for a memory that the exact
+    engine does not hold.
     """
     if len(arguments[0]) < 2:
         raise PlanningError("the contrast is a matter of 2 samples at least")
@@ -68,11 +69,11 @@ def predict_contrast(
 
 
 def _spread(
-    memory: MemoryCircuit, readout: Readout, arguments: Sequence[np.ndarray], readout_steps: Sequence[int]
+    memory: MemoryCircuit, readout: Readout, arguments: Sequence[np.ndarray], readout_steps: Sequence[int] | np.ndarray
 ) -> tuple[float, float]:
     """Return the variance of the readouts over samples, and that of a readout of one shot; means over readouts."""
     engine = make_engine(memory, precision="float64")
-    probabilities, _ = engine.forward(*arguments, readout_steps=list(readout_steps))
+    probabilities, _ = engine.forward(*arguments, readout_steps=np.asarray(readout_steps))
     values = readout.from_probabilities(probabilities)
     outcomes = readout.from_probabilities(np.eye(probabilities.shape[-1]))
     squares = np.maximum(probabilities, 0) @ outcomes**2

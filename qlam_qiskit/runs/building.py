@@ -37,7 +37,8 @@ def build_model(
         "steps": data.steps,
         "token_size": data.token_size,
         "classes": data.num_classes,
-        "answers": data.num_answers,
+        "answers": 1 if data.every_step else data.num_answers,
+        "every_step": data.every_step,
     }
     if not isinstance(settings, ModelSettings):
         if isinstance(execution, BackendExecutions) and execution.spec.kind != "exact":
@@ -56,8 +57,7 @@ def describe(model: QLAM | Baseline, data: SequenceData) -> Mapping[str, Any]:
     """Say what a run is of: task, sizes, trained parameters, and the fingerprint of its memory circuit, if any."""
     circuit = {}
     if isinstance(model, QLAM):
-        memory = model.layers[0].memory.neural_network.memory
-        circuit = {"qubits": memory.num_qubits, "circuit_fingerprint": memory.fingerprint}
+        circuit = {"qubits": model.circuit.num_qubits, "circuit_fingerprint": model.circuit.fingerprint}
     return {
         "task": data.task,
         "steps": data.steps,

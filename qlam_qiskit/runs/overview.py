@@ -22,7 +22,9 @@ class Overview:
     task, backend
         What it was trained on, and where.
     accuracy
-        Of the test set, a fraction; None while training has not finished.
+        Of the test set, a fraction; None while training has not finished, and where numbers are predicted.
+    nrmse
+        The error of predicted numbers in the test set, relative to their standard deviation.
     epochs
         How many have finished.
     parameters
@@ -45,6 +47,7 @@ class Overview:
     evaluations: int = 0
     changed: float = 0.0
     problem: str | None = None
+    nrmse: float | None = None
 
     @classmethod
     def of(cls, folder: RunFolder) -> Overview:
@@ -64,6 +67,7 @@ class Overview:
                 description.get("parameters"),
                 len(folder.evaluations()),
                 changed,
+                nrmse=result.get("test_nrmse"),
             )
         except (QlamError, AttributeError) as error:
             return cls(path.name, path, changed=changed, problem=str(error))

@@ -6,28 +6,30 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
-from qlam_qiskit.backends import BackendSpec, load_registry
 from qlam_qiskit.baselines import Baseline
+from qlam_qiskit.configuration import whole
 from qlam_qiskit.data import SequenceData, Split, load_data, validation_split
-from qlam_qiskit.errors import ConfigurationError, RunError
+from qlam_qiskit.errors import ConfigurationError, QlamError, RunError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM, ModelSettings
-from qlam_qiskit.network import BackendExecutions, ExecutionFactory
+from qlam_qiskit.network import AnyBackend, ExecutionFactory, executions_on
 from qlam_qiskit.runs.building import build_model, check_description
 from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
 from qlam_qiskit.runs.circuit_file import read_circuit
 from qlam_qiskit.runs.experiment import Experiment
-from qlam_qiskit.runs.predictions import Predictions, predict
+from qlam_qiskit.runs.overview import Overview
+from qlam_qiskit.runs.predictions import Estimates, Predictions, predict
 from qlam_qiskit.runs.run_folder import RunFolder
 from qlam_qiskit.templates import load_installed_template
+from qlam_qiskit.words import html_table, quality
 
 Part = Literal["test", "validation", "train"]
 _Run = TypeVar("_Run", bound="SavedRun")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SavedRun:
     """A run's folder, with what is in it; nothing in it is executed.
 
@@ -44,6 +46,23 @@ class SavedRun:
     folder: RunFolder
     data_dir: Path | None = None
     loaded: SequenceData | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.folder, str | Path):
+            object.__setattr__(self, "folder", RunFolder.open(Path(self.folder)))
+        if isinstance(self.data_dir, str):
+            object.__setattr__(self, "data_dir", Path(self.data_dir))
+
+    def __repr__(self) -> str:
+        seen = Overview.of(self.folder)
+        reached = f"epoch {seen.epochs}" if seen.accuracy is None else f"accuracy {seen.accuracy:.2%}"
+        return f"<{type(self).__name__} {self.path}: {seen.problem or f'{seen.task}, {reached}'}>"
+
+    def _repr_html_(self) -> str:
+        try:
+            return html_table(self.described())
+        except QlamError as error:
+            return html_table([("run", str(self.path)), ("damaged", str(error))])
 
     @classmethod
     def open(cls: type[_Run], path: Path | str | SavedRun, data_dir: Path | str | None = None) -> _Run:
@@ -79,7 +98,7 @@ class SavedRun:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What training ended with, such as ``test_accuracy``; None while it has not."""
+        """What training ended with, such as ``test_accuracy`` or ``test_nrmse``; None while it has not."""
         return self.folder.result()
 
     @property
@@ -121,6 +140,17 @@ class SavedRun:
         return memory
 
     @cached_property
+    def noisy_circuit(self) -> MemoryCircuit | None:
+        """The circuit with the errors of the device that the model is trained for; None where the folder has none.
+
+        Raises RunError when it is damaged.
+        """
+        path = self.folder.noisy_circuit
+        if not path.exists():
+            return None
+        return read_circuit(path, self.folder.description().get("noisy_circuit_digest"))
+
+    @cached_property
     def data(self) -> SequenceData:
         """The task's sequences."""
         return self.loaded or load_data(self.experiment.data, self.data_dir)
@@ -128,18 +158,22 @@ class SavedRun:
     def part(self, part: Part, limit: int | None = None) -> Split:
         """Return the first ``limit`` samples that a run was trained on, chose its best epoch by, or is tested on.
 
-        Raises ConfigurationError where it held none out for validation.
+        Raises ConfigurationError for another part, a limit below 1, and where the run held none out for validation.
         """
+        if part not in get_args(Part):
+            raise ConfigurationError(f"a part of the samples is one of {', '.join(get_args(Part))}, not {part!r}")
+        if limit is not None:
+            limit = whole("limit", limit)
         return self._whole(part).subset(slice(limit))
 
-    def model(self, backend: BackendSpec | ExecutionFactory | str | None = None) -> QLAM | Baseline:
+    def model(self, backend: AnyBackend | ExecutionFactory | None = None) -> QLAM | Baseline:
         """Rebuild the model with its best weights.
 
         Parameters
         ----------
         backend
-            Where its memories run: a name in the backend registry, an entry of it, or a factory of executions; by
-            default the exact engine, whose model is kept.
+            Where its memories run: a name in the backend registry, an entry of it, a Qiskit ``BackendV2``, a V2
+            sampler or estimator, or a factory of executions; by default the exact engine, whose model is kept.
 
         Raises
         ------
@@ -148,13 +182,11 @@ class SavedRun:
         """
         if backend is None:
             return self._exact
-        if isinstance(backend, str):
-            backend = load_registry().spec(backend)
         if not callable(backend):
-            backend = BackendExecutions(backend, seed=self.experiment.seed)
+            backend = executions_on(backend, seed=self.experiment.seed)
         return self._build(backend)
 
-    def qlam(self, backend: BackendSpec | ExecutionFactory | str | None = None) -> QLAM:
+    def qlam(self, backend: AnyBackend | ExecutionFactory | None = None) -> QLAM:
         """Rebuild the model for what only circuits can do; raises ConfigurationError when it is a baseline."""
         model = self.model(backend)
         if not isinstance(model, QLAM):
@@ -169,7 +201,7 @@ class SavedRun:
         part: Part = "test",
         limit: int | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> Predictions:
+    ) -> Predictions | Estimates:
         """Answer samples on the exact engine.
 
         Parameters
@@ -181,10 +213,32 @@ class SavedRun:
 
         Returns
         -------
-        Predictions
-            Labels and answers (N, M), with losses (nats) and confidences.
+        Predictions or Estimates
+            Labels and answers (N, M), with losses (nats) and confidences; of regression true and predicted numbers.
         """
-        return predict(self.model(), self.part(part, limit), self.data.class_names, progress)
+        return predict(self.model(), self.part(part, limit), self.data, progress)
+
+    def described(self) -> list[tuple[str, str]]:
+        """Say in labelled lines what was trained, where, how well, and what every evaluation found."""
+        description, result, model = self.folder.description(), self.result, self.experiment.model
+        kind = model.kind
+        if isinstance(model, ModelSettings):
+            kind = f"{kind}, {model.circuit.template} on {model.circuit.qubits} qubits"
+        lines = [
+            ("run", str(self.path)),
+            ("task", f"{description.get('task')}"),
+            ("model", f"{kind}, {description.get('parameters', 0):,} parameters"),
+            ("backend", f"{description.get('backend')}, seed {self.experiment.seed}"),
+            ("epochs", f"{len(self.metrics)} of {self.experiment.training.epochs}"),
+        ]
+        if result is not None:
+            lines.append(("test", f"{quality(result, 'test_')} {result['test_samples']:,} samples"))
+            lines.append(("training", f"{result['train_seconds']:.1f} s, best epoch {result['best_epoch']}"))
+        for row in self.evaluations:
+            drawn = f"{row['shots']:,} shots" if row.get("shots") else "exact"
+            samples = f"{row['samples']:,} {row.get('part', 'test')} samples"
+            lines.append(("evaluated", f"{quality(row)} {samples} on {row['backend']} ({drawn})"))
+        return lines
 
     @cached_property
     def _exact(self) -> QLAM | Baseline:

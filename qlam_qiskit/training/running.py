@@ -1,4 +1,4 @@
-"""Runs an experiment from its data to the test set's accuracy, in a new folder or one to be resumed."""
+"""Runs an experiment from its data to its figures on the test set, in a new folder or one to be resumed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from qlam_qiskit.backends import BackendSpec, load_registry
 from qlam_qiskit.baselines import Baseline, count_parameters
 from qlam_qiskit.data import SequenceData, load_data, validation_split
-from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.errors import BusyError, ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.network import BackendExecutions
@@ -29,10 +29,12 @@ from qlam_qiskit.runs import (
 )
 from qlam_qiskit.training.compiling import compile_loops
 from qlam_qiskit.training.distributed import ALONE, Ranks
-from qlam_qiskit.training.scoring import score_split
+from qlam_qiskit.training.scoring import quality_of_split
 from qlam_qiskit.training.trainer import Reporter, Trainer
 from qlam_qiskit.versions import installed_versions
+from qlam_qiskit.workspace import make_private_folder
 
+_KEPT = ("validation_accuracy", "train_accuracy", "validation_nrmse", "train_nrmse")
 _PACKAGES = ("qlam-qiskit", "qiskit", "qiskit-aer", "qiskit-machine-learning", "torch", "numpy", "numba")
 
 
@@ -48,12 +50,15 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda line: None,
     ranks: Ranks = ALONE,
+    test: bool = True,
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Train an experiment and test its best weights once; returns the run's folder and its result.
 
-    A run that is resumed after it finished is not trained again. Raises QlamError when the data, the backend or the
-    folder do not allow it, and Interrupted when ``should_stop`` said so. ``say`` hears what a reader of the numbers
-    should know. Where several ``ranks`` train together all call this alike; rank 0's registry counts, and its folder.
+    A run that is resumed after it finished is not trained again. Without ``test`` the test set is not looked at, as a
+    search must not; the result then says parameters and seconds, and is not kept: such a run is tested by resuming it.
+    Raises QlamError when the data, the backend or the folder do not allow it, and Interrupted when ``should_stop`` said
+    so. ``say`` hears what a reader of the numbers should know. Where several ``ranks`` train together all call this
+    alike; rank 0's registry counts, and its folder.
     """
     named = ranks.from_first(lambda: load_registry(backends).spec(experiment.backend))
     spec, ranks = _divided(named, ranks)
@@ -89,7 +94,25 @@ def train(
             batch = experiment.training.batch_size
             ranks.from_first(lambda: compile_loops(model, spec, len(training), sizes, batch, reporter, should_stop))
             trainer.run(reporter, should_stop)
+            if not test:
+                return folder, _cost(model, trainer)
             return folder, _test(folder, model, data, trainer, experiment, spec.name, ranks)
+
+
+def train_on(
+    experiment: Experiment, name: str, reporter: Reporter, out: Path, **options: Any
+) -> tuple[RunFolder, dict]:
+    """Train an experiment in ``out`` from wherever it was left there, if it was begun; ``options`` are those of train.
+
+    Several processes may call it at once: one trains. Raises BusyError in the others, before data are loaded, and else
+    what :func:`train` raises.
+    """
+    folder = RunFolder(out)
+    with folder.written():
+        make_private_folder(out)
+    if folder.is_busy():
+        raise BusyError(f"{out}: another process is training this run")
+    return train(experiment, name, reporter, out=out, resume=True, **options)
 
 
 def _take(folder: RunFolder, held: ExitStack) -> None:
@@ -135,7 +158,12 @@ def _choose_folder(experiment: Experiment, name: str, out: Path | None, resume: 
         begun = old.path  # nothing was begun there: a process was killed, or the disk was full
     if begun is None and out is not None and (not out.exists() or RunFolder(out).is_vacant()):
         ranks.remember_folder(out)  # before it is made, lest a process killed meanwhile leave one that is in the way
-    folder = RunFolder.create(experiment, name, begun or out)
+    try:
+        folder = RunFolder.create(experiment, name, begun or out)
+    except ConfigurationError:
+        if begun is None:
+            raise
+        raise BusyError(f"{begun}: another process has just begun a run here") from None
     ranks.remember_folder(folder.path)
     return folder
 
@@ -177,7 +205,7 @@ def _check_backend(folder: RunFolder, spec: BackendSpec) -> None:
 def _keep_circuit(folder: RunFolder, model: QLAM | Baseline) -> dict[str, str]:
     if not isinstance(model, QLAM):
         return {}
-    return {"circuit_digest": write_circuit(folder.circuit, model.layers[0].memory.neural_network.memory)}
+    return {"circuit_digest": write_circuit(folder.circuit, model.circuit)}
 
 
 def _suffer(model: QLAM | Baseline) -> MemoryCircuit | None:
@@ -218,6 +246,10 @@ def _first_difference(now: Any, then: Any, key: str = "") -> tuple[str, Any, Any
     return None if now == then else (key, now, then)
 
 
+def _cost(model: QLAM | Baseline, trainer: Trainer) -> dict[str, Any]:
+    return {"parameters": count_parameters(model), "train_seconds": round(trainer.seconds, 2)}
+
+
 def _test(
     folder: RunFolder,
     model: QLAM,
@@ -229,17 +261,16 @@ def _test(
 ) -> dict[str, Any]:
     best = ranks.from_first(lambda: load_checkpoint(folder.best))
     load_weights(model, best, folder.best)
-    loss, accuracy = score_split(model, data.test, experiment.training.batch_size, ranks)
+    loss, figures = quality_of_split(model, data, data.test, experiment.training.batch_size, ranks)
     result = {
         "task": data.task,
-        "test_accuracy": accuracy,
+        **{f"test_{name}": value for name, value in figures.items()},
         "test_loss": loss,
         "test_samples": len(data.test),
-        **{key: value for key, value in best.state.items() if key in ("validation_accuracy", "train_accuracy")},
+        **{key: value for key, value in best.state.items() if key in _KEPT},
         "best_epoch": best.state["epoch"],
         "epochs": experiment.training.epochs,
-        "parameters": count_parameters(model),
-        "train_seconds": round(trainer.seconds, 2),
+        **_cost(model, trainer),
         "backend": backend,
         "seed": experiment.seed,
     }

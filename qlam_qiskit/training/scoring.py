@@ -1,18 +1,19 @@
-"""How good a model is on some samples: mean loss and accuracy."""
+"""How good a model is on some samples: mean loss, and how well they are answered."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 
-from qlam_qiskit.data import Split
-from qlam_qiskit.runs import outputs
+from qlam_qiskit.data import SequenceData, Split
+from qlam_qiskit.runs import mean_loss, outputs, quality, scores
 from qlam_qiskit.training.distributed import ALONE, Ranks
 
 
 def score_split(model: torch.nn.Module, split: Split, batch_size: int, ranks: Ranks = ALONE) -> tuple[float, float]:
-    """Return the mean loss and the accuracy of a model on a split."""
+    """Return the mean loss of a model on a split, and its accuracy, or 1 less the loss of numbers."""
     model.eval()
     loss_sum = correct_sum = 0.0
     with ranks.together():
@@ -25,11 +26,29 @@ def score_split(model: torch.nn.Module, split: Split, batch_size: int, ranks: Ra
 
 
 def score(model: torch.nn.Module, split: Split, indices: np.ndarray) -> tuple[torch.Tensor, float]:
-    """Return the mean loss of some samples, and how many of them are right; one answer of M counts 1/M."""
+    """Return the mean loss of some samples, and how many of them are right; one answer of M counts 1/M.
+
+    Samples of like lengths stand side by side, so that blocks of short ones end early.
+    """
+    if split.lengths is not None:
+        indices = indices[np.argsort(split.lengths[indices], kind="stable")]
     return _scored(model(torch.from_numpy(split.tokens(indices))), split, indices)
 
 
+def quality_of_split(
+    model: torch.nn.Module, data: SequenceData, split: Split, batch_size: int, ranks: Ranks
+) -> tuple[float, dict[str, Any]]:
+    """Return the mean loss of a model on a split, and its figures: accuracy, or the errors of numbers."""
+    if data.targets is None:
+        loss, accuracy = score_split(model, split, batch_size, ranks)
+        return loss, {"accuracy": accuracy}
+    model.eval()
+    # Few numbers are predicted of each sample: every rank predicts them all.
+    found = torch.cat([part for _, part in outputs(model, split, batch_size)])
+    labels = torch.from_numpy(split.labels)
+    return mean_loss(found, labels).item(), quality(found, labels, data.targets, data.class_names)
+
+
 def _scored(logits: torch.Tensor, split: Split, indices: np.ndarray) -> tuple[torch.Tensor, float]:
-    labels = torch.from_numpy(split.labels[indices]).reshape(len(indices), -1)
-    loss = cross_entropy(logits.flatten(0, 1), labels.flatten())
-    return loss, (logits.argmax(-1) == labels).float().mean(1).sum().item()
+    labels = torch.from_numpy(split.labels[indices])
+    return mean_loss(logits, labels), scores(logits, labels).sum().item()

@@ -11,35 +11,39 @@ from typing import NamedTuple
 import numpy as np
 
 from qlam_qiskit.engine.arrays import AngleRows
-from qlam_qiskit.engine.simd import Rows
+from qlam_qiskit.engine.simd import Rows, Table
 
-TURN, DAMP, MAP, EMIT = 0, 1, 2, 3
-FIELDS = 8  # integers of an operation, some of them unused
+TURN, TWO_TURNS, DAMP, DAMPED_TURN, MAP, EMIT = 0, 1, 2, 3, 4, 5
+FIELDS = 10  # integers of an operation, some of them unused
+TILE = 16  # groups of four rows that a loop takes register by register, so that they stay in the first level of cache
 
 
 class OpenSteps(NamedTuple):
-    """What one step does, in order, and how its angle rows follow from the inputs. Arrays of one dimension."""
+    """What one step does, in order, and how its angle rows follow from the inputs."""
 
-    operations: np.ndarray  # FIELDS integers for each, see :mod:`.steps`
-    pairs: np.ndarray  # two rows each: the strings that a turn turns into each other
-    bases: np.ndarray  # first row of each group of 4^k rows that a map acts on
-    outputs: np.ndarray  # three integers each: a row in its group, then the bounds of its elements
-    elements: np.ndarray  # two each: a row, and the coefficient that it is multiplied with
-    transposes: np.ndarray  # four for each map: the bounds of its transpose's outputs, and of its gradients
-    gradients: np.ndarray  # three for each trained element: row of the output, row of the input, coefficient
+    operations: Table  # FIELDS integers for each, see :mod:`.steps`
+    length: int  # of them all
+    emitting: Table  # what to run instead where emissions are read
+    emitting_length: int
+    pairs: Table  # two rows each: the strings that a turn turns into each other
+    bases: Table  # first row of each group of 4^k rows that a map acts on
+    outputs: Table  # three integers each: a row in its group, then the bounds of its elements
+    elements: Table  # two each: a row, and the coefficient that it is multiplied with
+    transposes: Table  # four for each map: the bounds of its transpose's outputs, and of its gradients
+    gradients: Table  # three for each trained element: row of the output, row of the input, coefficient
     maps_in_step: int
-    row_starts: np.ndarray  # (angle rows + 1,) where the terms of each row begin
-    row_inputs: np.ndarray  # (terms,) index of an input
-    row_factors: np.ndarray  # (terms,) its factor
+    row_starts: Table  # (angle rows + 1,) where the terms of each row begin
+    row_inputs: Table  # (terms,) index of an input
+    row_factors: Table  # (terms,) its factor
 
 
 class OpenShared(NamedTuple):
     """What all steps and samples share, computed from the weights before a run."""
 
-    offsets: np.ndarray  # (angle rows,) the part of each angle that inputs do not change
+    offsets: Table  # (angle rows,) the part of each angle that inputs do not change
     cosines: Rows  # rows of shared angles: cos and sin of each
     sines: Rows
-    coefficients: np.ndarray  # of all maps, those that are trained first, and of emissions
+    coefficients: Table  # of all maps, those that are trained first, and of emissions
 
 
 class OpenSums(NamedTuple):
@@ -78,10 +82,17 @@ class OpenWork(NamedTuple):
 class Reading(NamedTuple):
     """What is read when."""
 
-    slots: np.ndarray  # (T,) which of the R readings follows each step, or -1
-    lengths: np.ndarray  # (R,) steps since the reading before it
+    slots: np.ndarray  # (1 or B, T) which of the R readings follows each step, or -1
+    lengths: np.ndarray  # (1 or B, R) steps since the reading before it
     z_rows: np.ndarray  # (2^n,) row of each Z string, by the mask of its qubits
     start_rows: np.ndarray  # rows that are 1 in |0...0>, the others being 0
     segment: int  # steps between two states kept
     mean: bool  # whether the mean state since the last reading is read, or the state itself
     emit: bool  # whether emissions are read
+
+
+class Moment(NamedTuple):
+    """A reading at work: the step that it follows, and its number; some samples of a block may not be read then."""
+
+    step: int
+    slot: int

@@ -16,8 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside
-from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks, processors
+from qlam_qiskit.engine.arguments import (
+    PRECISIONS,
+    Arguments,
+    beside,
+    check_engine,
+    check_shape,
+    check_threads,
+    slots_of,
+    spans_of,
+)
+from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks
 from qlam_qiskit.engine.compiled import EntryPoint
 from qlam_qiskit.engine.exact import Gradients, pull_back_evaluated
 from qlam_qiskit.engine.open.arrays import OpenSums, OpenWork, Reading
@@ -26,7 +35,7 @@ from qlam_qiskit.engine.open.sweep import open_backward_block, open_forward_bloc
 from qlam_qiskit.engine.open.tables import CompiledOpenSteps, SharedOfRegisters
 from qlam_qiskit.engine.simd import Rows
 from qlam_qiskit.engine.tables import numbers
-from qlam_qiskit.errors import CircuitError, ConfigurationError
+from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 MAX_QUBITS = 6  # of the memory
@@ -71,17 +80,9 @@ class OpenEngine:
     """
 
     def __init__(self, memory: MemoryCircuit, *, precision: str = "float32", threads: int | None = None) -> None:
-        if precision not in PRECISIONS:
-            raise ConfigurationError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}")
-        if memory.num_qubits > MAX_QUBITS:
-            raise CircuitError(
-                f"the open engine holds at most {MAX_QUBITS} qubits, not {memory.num_qubits}: use an Aer backend"
-            )
-        if threads is not None and threads < 1:
-            raise ConfigurationError(f"the exact engine runs on at least 1 thread, not {threads}")
-        self.dtype = PRECISIONS[precision]
+        self.dtype = check_engine(memory, precision, most=MAX_QUBITS, engine="open")
         self.memory = memory
-        self.threads = threads or processors()
+        self.threads = check_threads(threads)
         update = compile_open_plan(memory.update, memory.inputs, memory.weights, memory.ancillas, memory.emissions)
         if update.num_qubits > MAX_REGISTER:
             raise CircuitError(
@@ -113,23 +114,25 @@ class OpenEngine:
         weights: np.ndarray,
         queries: np.ndarray,
         *,
-        readout_steps: Sequence[int] | None = None,
+        readout_steps: Sequence[int] | np.ndarray | None = None,
         mean: bool = False,
         emissions: bool = False,
     ) -> tuple[np.ndarray, OpenTape]:
         """Return the bitstring probabilities (B, R, H, Q, D) and a tape for :meth:`backward`.
 
         inputs (B, T, H, P); weights (H, W); queries (B or 1, R or 1, H, Q, A). ``readout_steps`` lists the R steps
-        after which the memory is read, by default the last one. With ``mean``, what is read is the mean state over the
+        after which the memory is read, by default the last one, or those of each sample (B, R), as for
+        :meth:`~qlam_qiskit.engine.ExactEngine.forward`. With ``mean``, what is read is the mean state over the
         steps since the reading before. With ``emissions``, the tape holds their means over the same steps
         (B, R, H, E). Raises CircuitError if shapes do not fit.
         """
         checked = Arguments.check(self.memory, inputs, weights, queries, readout_steps)
         inputs = np.ascontiguousarray(checked.inputs, self.dtype)
         queries = np.array(checked.queries, self.dtype, order="C")
-        reading = self._reading(checked.read, inputs.shape[1], mean, emissions)
-        probabilities = np.empty((*queries.shape[:4], self.dimension), self.dtype)
-        emitted = np.empty((*queries.shape[:3], self.memory.num_emissions if emissions else 0), self.dtype)
+        reading = self._reading(checked.times, inputs.shape[1], mean, emissions)
+        room = np.empty if checked.times.min() >= 0 else np.zeros
+        probabilities = room((*queries.shape[:4], self.dimension), self.dtype)
+        emitted = room((*queries.shape[:3], self.memory.num_emissions if emissions else 0), self.dtype)
         tape = self._tape(inputs, checked.weights, queries, reading, emitted if emissions else None)
 
         def run(register: int, index: int) -> None:
@@ -152,12 +155,12 @@ class OpenEngine:
         input gradients take the place of the inputs, which saves an array of their size.
         """
         cotangent = np.ascontiguousarray(cotangent, self.dtype)
-        _check_shape("cotangent", cotangent, "probabilities", (*tape.queries.shape[:4], self.dimension))
+        check_shape("cotangent", cotangent, "probabilities", (*tape.queries.shape[:4], self.dimension))
         if tape.emissions is None and emissions is not None:
             raise CircuitError("emissions have a cotangent, but the forward pass was not asked for emissions")
         expected = (*tape.queries.shape[:3], 0 if tape.emissions is None else tape.emissions.shape[3])
         received = np.zeros(expected, self.dtype) if emissions is None else np.ascontiguousarray(emissions, self.dtype)
-        _check_shape("cotangent of emissions", received, "emissions", expected)
+        check_shape("cotangent of emissions", received, "emissions", expected)
         angles = tape.angles
         angle_gradient = angles if overwrite_inputs and angles.flags.writeable else np.empty(angles.shape, self.dtype)
         query_gradient = np.zeros(tape.query_angles.shape, self.dtype)
@@ -184,11 +187,7 @@ class OpenEngine:
         """Bitstrings of the memory, D = 2^n."""
         return 1 << self.memory.num_qubits
 
-    def _reading(self, read: Sequence[int], steps: int, mean: bool, emit: bool) -> Reading:
-        slots = np.full(steps, -1, np.int64)
-        slots[list(read)] = np.arange(len(read))
-        ordered = sorted(read)
-        before = dict(zip(ordered, [-1, *ordered[:-1]], strict=True))
+    def _reading(self, times: np.ndarray, steps: int, mean: bool, emit: bool) -> Reading:
         strings = np.arange(self.dimension)
         z_rows = sum((strings >> qubit & 1) << 2 * qubit + 1 for qubit in range(self.memory.num_qubits))
         register = np.arange(1 << self._update.plan.num_qubits)
@@ -197,8 +196,8 @@ class OpenEngine:
         # large states the tape is kept shorter, nearer to the second level of cache.
         segment = ceil(sqrt(steps / max(1, self._update.steps.maps_in_step)) / (1 if self.dimension <= 8 else 2))
         return Reading(
-            slots=slots,
-            lengths=np.array([float(step - before[step]) for step in read]),
+            slots=slots_of(times, steps),
+            lengths=spans_of(times),
             z_rows=z_rows,
             start_rows=start_rows,
             segment=min(steps, max(4, segment)),
@@ -220,7 +219,7 @@ class OpenEngine:
         if self._query.evaluated is not None:
             query_angles = self._query.evaluated(queries).astype(self.dtype)
         segments = -(-inputs.shape[1] // reading.segment)
-        means = len(reading.lengths) if reading.mean else 0
+        means = reading.lengths.shape[1] if reading.mean else 0
         kept = _Kept(self._spare, cut, segments << 2 * register, means << 2 * register, self.dtype)
         return OpenTape(
             inputs,
@@ -306,8 +305,3 @@ class _Kept:
     def of_block(self, register: int, index: int) -> tuple[Rows, Rows]:
         """Return the states before each segment, and the mean states read, of one block."""
         return self.rows[register * self.cut.blocks + index]
-
-
-def _check_shape(name: str, array: np.ndarray, of: str, expected: tuple[int, ...]) -> None:
-    if array.shape != expected:
-        raise CircuitError(f"the {name} has shape {array.shape}, the {of} {expected}")

@@ -17,16 +17,17 @@ from math import ceil, sqrt
 import numpy as np
 import torch
 
-from qlam_qiskit.engine.arguments import PRECISIONS, Arguments
+from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, check_engine, check_shape
 from qlam_qiskit.engine.exact import Gradients
 from qlam_qiskit.engine.gates import naming_gates
 from qlam_qiskit.engine.open.open_engine import MAX_QUBITS
 from qlam_qiskit.engine.open.plan import compile_open_plan
 from qlam_qiskit.engine.torch.angle_columns import AngleColumns
 from qlam_qiskit.engine.torch.device import full_precision, open_device
+from qlam_qiskit.engine.torch.moments import Moments
 from qlam_qiskit.engine.torch.open_steps import OpenSteps
 from qlam_qiskit.engine.torch.shared_matrix import SharedValues
-from qlam_qiskit.errors import CircuitError, ConfigurationError
+from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 CHUNK_BYTES = 1 << 30
@@ -103,13 +104,8 @@ class TorchOpenEngine:
         chunk_bytes: int = CHUNK_BYTES,
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ConfigurationError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}")
-        if memory.num_qubits > MAX_QUBITS:
-            raise CircuitError(
-                f"the open engine holds at most {MAX_QUBITS} qubits, not {memory.num_qubits}: use an Aer backend"
-            )
-        self.dtype, self.memory, self.device = PRECISIONS[precision], memory, open_device(device)
+        self.dtype = check_engine(memory, precision, most=MAX_QUBITS, engine="open")
+        self.memory, self.device = memory, open_device(device)
         self._chunk_bytes, self._kept_bytes = chunk_bytes, kept_bytes
         self._real: torch.dtype = getattr(torch, precision)
         update = compile_open_plan(memory.update, memory.inputs, memory.weights, memory.ancillas, memory.emissions)
@@ -155,15 +151,18 @@ class TorchOpenEngine:
         weights: np.ndarray,
         queries: np.ndarray,
         *,
-        readout_steps: Sequence[int] | None = None,
+        readout_steps: Sequence[int] | np.ndarray | None = None,
         mean: bool = False,
         emissions: bool = False,
     ) -> tuple[np.ndarray, TorchOpenTape]:
         """Return the bitstring probabilities (B, R, H, Q, D) and a tape for :meth:`backward`.
 
-        Arguments as in :meth:`qlam_qiskit.engine.open.OpenEngine.forward`. Raises CircuitError if shapes do not fit.
+        Arguments as in :meth:`qlam_qiskit.engine.open.OpenEngine.forward`, but that means and emissions have the same
+        times for all samples. Raises CircuitError if shapes do not fit.
         """
         arguments = Arguments.check(self.memory, inputs, weights, queries, readout_steps)
+        if arguments.own_times and (mean or emissions):
+            raise CircuitError("on this device means and emissions are read at the same steps of all samples")
         with torch.no_grad(), full_precision(), naming_gates(self.memory.update, self.memory.query):
             tape = self._walk(arguments, mean, emissions)
             matrices = self._query.matrices(self._query.share(np.empty((1, 0))))
@@ -173,7 +172,10 @@ class TorchOpenEngine:
                 states = self._query.forward(asked, angles, matrices)[0][-1]
                 parts.append(states[0, :, self._z] @ self._from_z)
             shape = (*tape.query_angles.shape[:4], self.dimension)
-            return torch.cat(parts).view(shape).permute(2, 0, 1, 3, 4).contiguous().cpu().numpy(), tape
+            found = torch.cat(parts).view(shape).permute(2, 0, 1, 3, 4).contiguous().cpu().numpy()
+            if arguments.own_times:
+                found[arguments.times < 0] = 0
+            return found, tape
 
     def backward(
         self,
@@ -190,13 +192,16 @@ class TorchOpenEngine:
         """
         arguments = tape.arguments
         lead = arguments.queries.shape[:4]
-        _check_shape("cotangent", cotangent, "probabilities", (*lead, self.dimension))
+        check_shape("cotangent", cotangent, "probabilities", (*lead, self.dimension))
         if tape.emissions is None and emissions is not None:
             raise CircuitError("emissions have a cotangent, but the forward pass was not asked for emissions")
         if emissions is not None:
-            _check_shape("cotangent of emissions", emissions, "emissions", tape.emissions.shape)
+            check_shape("cotangent of emissions", emissions, "emissions", tape.emissions.shape)
         with torch.no_grad(), full_precision(), naming_gates(self.memory.update, self.memory.query):
-            adjoints, of_query_angles = self._readouts_back(tape, self._to_device(cotangent).permute(1, 2, 0, 3, 4))
+            on_device = self._to_device(cotangent)
+            if arguments.own_times:
+                on_device[torch.from_numpy(arguments.times < 0).to(self.device)] = 0
+            adjoints, of_query_angles = self._readouts_back(tape, on_device.permute(1, 2, 0, 3, 4))
             of_queries, _ = self._query_angles.pull_back(
                 arguments.queries, np.empty(0), of_query_angles.permute(2, 0, 1, 3, 4)
             )
@@ -214,13 +219,15 @@ class TorchOpenEngine:
         angles = self._update_angles.values(arguments.inputs, arguments.weights).permute(1, 2, 0, 3).contiguous()
         query_angles = self._query_angles.values(arguments.queries, np.empty(0)).permute(1, 2, 0, 3, 4).contiguous()
         steps, registers, samples, _ = angles.shape
-        spans = _spans(arguments.read)
+        spans = [] if arguments.own_times else _spans(arguments.times[0].tolist())
+        moments = Moments(arguments, 1, self.device) if arguments.own_times else None
+        readings = arguments.times.shape[1]
         shared = self._step.share(arguments.weights)
         matrices = self._step.matrices(shared)
         states = self._start.expand(registers, samples, -1)
-        read = states.new_zeros(len(spans), registers, samples, 4**self.memory.num_qubits)
+        read = states.new_zeros(readings, registers, samples, 4**self.memory.num_qubits)
         emitting = [number for number, matrix in self._step.shared.items() if emissions and matrix.emissions]
-        before = {number: states.new_zeros(len(spans), *states.shape) for number in emitting}
+        before = {number: states.new_zeros(readings, *states.shape) for number in emitting}
         length = self._chunk_length(steps, registers * samples)
         keep = steps * len(self._step) * states.numel() * self._real.itemsize <= self._kept_bytes
         starts, kept_states = [], []
@@ -230,6 +237,9 @@ class TorchOpenEngine:
             if keep:
                 kept_states.append(kept)
             states = kept[-1][-1]
+            for k, step in enumerate(chunk) if moments is not None else ():
+                for slot, rows in moments.after(step):
+                    read[slot][:, rows] = kept[k][-1][:, rows, : read.shape[-1]]
             for span in spans:
                 own = span.within(chunk)
                 if not own:
@@ -265,7 +275,7 @@ class TorchOpenEngine:
         matrices = self._step.matrices(tape.shared)
         gradients = {number: torch.zeros_like(values.matrix) for number, values in tape.shared.items()}
         of_functions = {number: torch.zeros_like(values.emissions) for number, values in tape.shared.items()}
-        lengths = torch.tensor([len(span) for span in sorted(tape.spans, key=lambda span: span.slot)])
+        lengths = torch.tensor([len(span) for span in sorted(tape.spans, key=lambda span: span.slot)], dtype=self._real)
         lengths = lengths.to(adjoints)[:, None, None, None]
         if tape.mean:
             adjoints = adjoints / lengths
@@ -276,6 +286,7 @@ class TorchOpenEngine:
             of_functions[number] += torch.einsum("rhbe,rhbn->hen", own.double(), states.double())
         slots = {step: span.slot for span in tape.spans for step in range(span.first, span.last + 1)}
         ends = {span.last: span.slot for span in tape.spans}
+        moments = Moments(tape.arguments, 1, self.device) if tape.arguments.own_times else None
         whole, end = adjoints.shape[-1] == self._step.size, len(self._step)
         lam = torch.zeros_like(tape.starts[0], memory_format=torch.contiguous_format)
         gradient = torch.zeros_like(tape.angles)
@@ -283,6 +294,12 @@ class TorchOpenEngine:
         for index, chunk in reversed(list(enumerate(chunks))):
 
             def receive(step: int, layer: int, adjoint: torch.Tensor, first: int = chunk.start) -> torch.Tensor:
+                if moments is not None:
+                    found = moments.after(first + step) if layer == end else ()
+                    adjoint = adjoint.clone() if found else adjoint
+                    for slot, rows in found:
+                        adjoint[:, rows, : adjoints.shape[-1]] += adjoints[slot][:, rows]
+                    return adjoint
                 if layer in entering:
                     slot = slots.get(first + step)
                     return adjoint if slot is None else adjoint + entering[layer][slot]
@@ -358,8 +375,3 @@ def _spans(read: Sequence[int]) -> list[Span]:
 
 def _chunks(count: int, length: int) -> Iterator[range]:
     return (range(first, min(first + length, count)) for first in range(0, count, length))
-
-
-def _check_shape(name: str, array: np.ndarray, of: str, expected: tuple[int, ...]) -> None:
-    if np.shape(array) != expected:
-        raise CircuitError(f"the {name} has shape {np.shape(array)}, the {of} {expected}")
