@@ -43,7 +43,8 @@ def estimate_command(
 
     prepared = Run.open(run, data_dir).plan(backend, part=part, limit=limit, shots=shots, backends=backends_file)
     with prepared.backend:
-        plan = {**prepared.plan.to_json(), "samples": prepared.samples}
+        per_sample = {"samples": prepared.samples, "circuits_per_sample": prepared.circuits_per_sample}
+        plan = {**prepared.plan.to_json(), **per_sample}
     if as_json:
         click.echo(json.dumps(plan))
         context.exit(0 if prepared.plan.fits else 1)

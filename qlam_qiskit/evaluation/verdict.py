@@ -18,11 +18,14 @@ def described(prepared: Prepared) -> Iterator[tuple[str, str]]:
     yield "device", plan.device if plan.device == plan.backend else f"{plan.device} (backend {plan.backend})"
     if plan.calibrated:
         yield "calibrated", plan.calibrated.replace("T", " ")[:16]
-    yield "circuit", f"{plan.two_qubit_gates:,} two-qubit gates, depth {plan.two_qubit_depth:,}"
+    yield "circuits", f"{prepared.circuits_per_sample:,.6g} for each sample: {prepared.readings}"
+    yield "longest circuit", f"{plan.two_qubit_gates:,} two-qubit gates, depth {plan.two_qubit_depth:,}"
     if plan.duration_us:
         lives = "" if None in (plan.t1_us, plan.t2_us) else f" (T1 {plan.t1_us:.0f}, T2 {plan.t2_us:.0f} us)"
         yield "duration", f"{plan.duration_us:.1f} us{lives}"
-    if plan.contrast is None:
+    if plan.no_contrast is not None:
+        yield "contrast", f"cannot be predicted: {plan.no_contrast}"
+    elif plan.contrast is None:
         yield "fidelity", f"{plan.estimated_fidelity:.2f}{_range(*plan.fidelity_range)}"
     else:
         seen = plan.contrast
@@ -50,6 +53,8 @@ def _verdict(plan: Plan, shots: int | None) -> str:
         if shots is not None and shots < plan.contrast.shots:
             return f"fits, but {shots:,} shots are few: readouts would scatter more than half as far as samples differ"
         return "fits"
+    if plan.no_contrast is not None:
+        return "fits, but what survives is unknown"
     if plan.estimated_fidelity < _FAINT:
         return f"fits, but hardly any signal would survive (fidelity {plan.estimated_fidelity:.2f})"
     return "fits"

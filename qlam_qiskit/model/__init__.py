@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.model.qlam import QLAM as QLAM
     from qlam_qiskit.model.sampling import engine_arguments as engine_arguments
     from qlam_qiskit.model.sampling import estimator_pubs as estimator_pubs
+    from qlam_qiskit.model.sampling import readouts_from_emissions as readouts_from_emissions
     from qlam_qiskit.model.sampling import readouts_from_expectations as readouts_from_expectations
     from qlam_qiskit.model.sampling import readouts_from_probabilities as readouts_from_probabilities
     from qlam_qiskit.model.sampling import sampler_pubs as sampler_pubs
@@ -29,8 +30,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "embedding": "make_embedding",
         "padding": "at_steps reading_times reversed_within without_padding",
         "qlam": "QLAM",
-        "sampling": "engine_arguments estimator_pubs readouts_from_expectations readouts_from_probabilities "
-        "sampler_pubs sequence_pubs",
+        "sampling": "engine_arguments estimator_pubs readouts_from_emissions readouts_from_expectations "
+        "readouts_from_probabilities sampler_pubs sequence_pubs",
         "settings": "EmbeddingSettings ModelSettings readout_steps",
     },
 )

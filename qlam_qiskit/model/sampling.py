@@ -64,6 +64,11 @@ def estimator_pubs(
     strings = memory_observables(network.memory, network.readout)
     pubs = []
     for pub in _sequence_pubs(model, tokens, query, shots, measure=False):
+        if pub.sequence.step.num_clbits:
+            raise ConfigurationError(
+                f"circuit {pub.sequence.step.name!r} measures a qubit that it goes on with, which no estimator "
+                "takes: set primitive: sampler in backends.yaml"
+            )
         ready = isa(pub.circuit)
         observables = [string.apply_layout(ready.layout) for string in strings]
         values = pub.parameter_values.reshape(pub.size, 1)
