@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.plain_yaml import MOST_CHARACTERS, Section, YAMLFault, parse_yaml
+from qlam_qiskit.workspace import open_regular
 
 
 class Settings(BaseModel):
@@ -29,7 +30,7 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 def read_yaml(path: Path) -> Section:
     """Read a YAML mapping; raises ConfigurationError when the file is missing, not YAML, or not a mapping."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(4 * MOST_CHARACTERS + 1)
         loaded = parse_yaml(content.decode("utf-8-sig"))
     except FileNotFoundError:
@@ -41,7 +42,8 @@ def read_yaml(path: Path) -> Section:
     except (OSError, ValueError) as error:
         if isinstance(error, YAMLFault):
             raise ConfigurationError(f"{path}: not valid YAML: {error}") from None
-        raise ConfigurationError(f"{str(path)!r}: cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"{str(path)!r}: cannot be read: {reason}") from None
     if not isinstance(loaded, Section):
         raise ConfigurationError(f"{path}: expected a mapping of keys to values at the top level")
     return loaded

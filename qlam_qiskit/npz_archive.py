@@ -19,6 +19,7 @@ from numpy.lib import format as npy
 
 from qlam_qiskit.errors import DataError
 from qlam_qiskit.machine_memory import check_memory
+from qlam_qiskit.workspace import open_regular
 
 _MOST_MEMBERS = 100_000
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -48,7 +49,7 @@ def read_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, np.nda
     more than this machine has memory for.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             if stream.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
                 needed = f" with {', '.join(names)}" if names else ""
                 raise DataError(f"{path}: holds one array; an .npz file{needed} is needed")
@@ -57,7 +58,7 @@ def read_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, np.nda
     except FileNotFoundError:
         raise
     except _FAULTS as error:
-        said = " ".join(str(error).split())[:200] or type(error).__name__
+        said = " ".join(str(getattr(error, "strerror", None) or error).split())[:200] or type(error).__name__
         raise DataError(f"{path}: not a sound .npz file of numbers: {said}") from None
 
 

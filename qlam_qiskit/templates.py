@@ -23,8 +23,8 @@ from qlam_qiskit.errors import CircuitError, ConfigurationError, kind_and_reason
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.suggestions import did_you_mean
 
-# What a template may raise to leave with; it must not take the program along.
-_LEAVING = (Exception, SystemExit, KeyboardInterrupt)
+# Whatever a template raises to leave with, it must not take the program along.
+_LEAVING = BaseException
 _LONGEST_FILE = 1_000_000  # bytes
 
 

@@ -11,6 +11,7 @@ import os
 import stat
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 from qlam_qiskit.errors import QlamError
 
@@ -92,6 +93,17 @@ def write_file(path: Path, content: bytes | str, *, private: bool = False, paren
         raise QlamError(f"{path}: cannot be written: {_reason(error)}") from None
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to read its bytes; raises OSError also for a device or a pipe, which may never end or never begin."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _regular_mode(path, os.fstat(descriptor))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
 def append_line(path: Path, line: str) -> None:
     """Add a line to a file that is its owner's alone to read; raises QlamError naming the file.
 
@@ -110,10 +122,10 @@ def append_line(path: Path, line: str) -> None:
         raise QlamError(f"{path}: cannot be written: {_reason(error)}") from None
 
 
-def _regular_mode(path: Path) -> int | None:
+def _regular_mode(path: Path, found: os.stat_result | None = None) -> int | None:
     """Return the mode of the file at ``path``, None where there is nothing; raises OSError when it is no file."""
     try:
-        found = path.stat()
+        found = found or path.stat()
     except FileNotFoundError:
         return None
     if stat.S_ISREG(found.st_mode):

@@ -19,6 +19,7 @@ from qlam_qiskit.backends.specs import BackendSpec, make_spec
 from qlam_qiskit.configuration import at_line, read_yaml
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.suggestions import did_you_mean
+from qlam_qiskit.workspace import open_regular
 
 _SECRET_KEY = re.compile(r"token|api_?key|password|passwd|secret|credential|authorization|bearer", re.IGNORECASE)
 # An IBM Cloud API key, a JSON web token, an Authorization header.
@@ -120,7 +121,8 @@ def _read(source: Path) -> dict[str, Any]:
 
 
 def _may_hold_secrets(source: Path) -> bool:
-    text = source.read_bytes().decode("utf-8", "replace")
+    with open_regular(source) as file:
+        text = file.read().decode("utf-8", "replace")
     return bool(_SECRET_KEY.search(text)) or any(map(_SECRET_VALUE.match, re.split(r"[\s,:'\"{}\[\]]+", text)))
 
 

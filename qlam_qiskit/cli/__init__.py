@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -15,6 +17,7 @@ from qlam_qiskit.errors import QlamError
 from qlam_qiskit.extras import missing_extra
 from qlam_qiskit.redaction import one_line
 
+_OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 # Command -> where it is defined.
 _COMMANDS = {
     "train": "train:train_command",
@@ -47,6 +50,16 @@ class _LazyGroup(Group):
             return None
         module, attribute = _COMMANDS[name].split(":")
         return getattr(import_module(f"qlam_qiskit.cli.{module}"), attribute)
+
+    def main(self, *arguments: Any, **keywords: Any) -> Any:
+        """Run a command line; what the system says of a file or a disk is one line, wherever it says it."""
+        try:
+            return super().main(*arguments, **keywords)
+        except OSError as error:
+            if error.filename is None and error.errno not in _OF_A_DISK:
+                raise
+            about = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+            raise QlamError(f"{about}{error.strerror}") from error
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

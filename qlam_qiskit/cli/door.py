@@ -49,10 +49,13 @@ class Door:
 
 
 def open_door() -> None:
-    """Have standard output, standard error and all log records pass from now on, until the process ends."""
-    if not isinstance(sys.stdout, Door):
+    """Have standard output, standard error and all log records pass from now on, until the process ends.
+
+    A stream that was closed when the process began is None, and stays it.
+    """
+    if sys.stdout is not None and not isinstance(sys.stdout, Door):
         sys.stdout = Door(sys.stdout)
-    if not isinstance(sys.stderr, Door):
+    if sys.stderr is not None and not isinstance(sys.stderr, Door):
         sys.stderr = Door(sys.stderr)
     factory = logging.getLogRecordFactory()
     if not getattr(factory, "redacts", False):

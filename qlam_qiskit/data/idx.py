@@ -15,6 +15,7 @@ from qlam_qiskit.data.catalogue import ImageSet, PublishedFile
 from qlam_qiskit.data.labels import check_labels
 from qlam_qiskit.errors import DataError
 from qlam_qiskit.machine_memory import check_memory
+from qlam_qiskit.workspace import open_regular
 
 _UNSIGNED_BYTES = 0x08
 _BEST_PACKING = 1032  # bytes that one byte of a gzip file can stand for
@@ -86,10 +87,11 @@ def _existing(folder: Path, published: PublishedFile) -> Path:
 def _unpacked(path: Path, limit: int) -> bytes:
     """Read the first bytes of a file, unpacked where it is gzipped."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with open_regular(path) as stored, gzip.open(stored) if path.suffix == ".gz" else stored as file:
             return file.read(limit)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read, or is damaged: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read, or is damaged: {reason}") from None
 
 
 def _read_header(path: Path, content: bytes, dimensions: int) -> tuple[tuple[int, ...], int]:

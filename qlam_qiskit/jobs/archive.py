@@ -23,7 +23,7 @@ from qiskit import QuantumCircuit, qpy
 
 from qlam_qiskit.jobs.errors import JobError
 from qlam_qiskit.npz_archive import read_member
-from qlam_qiskit.workspace import write_atomically
+from qlam_qiskit.workspace import open_regular, write_atomically
 
 _MANIFEST = "manifest"
 
@@ -43,7 +43,7 @@ def write_archive(path: Path, manifest: dict[str, Any], arrays: Mapping[str, np.
 def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read what :func:`write_archive` wrote, every byte of it checked; raises DamagedFileError."""
     with naming_damage(path):
-        with zipfile.ZipFile(path) as stored:
+        with open_regular(path) as file, zipfile.ZipFile(file) as stored:
             arrays = {info.filename.removesuffix(".npy"): _read_array(stored, info) for info in stored.infolist()}
         manifest = json.loads(arrays.pop(_MANIFEST).tobytes())
         if not isinstance(manifest, dict):
@@ -62,7 +62,8 @@ def write_circuits(path: Path, circuits: list[QuantumCircuit]) -> str:
 def read_circuits(path: Path, digest: str | None) -> list[QuantumCircuit]:
     """Read QPY back; raises DamagedFileError, also when ``digest`` is known and not the file's."""
     with naming_damage(path):
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read()
         if not data:
             raise ValueError("it is empty")
         if digest is not None and _digest(data) != digest:

@@ -27,6 +27,8 @@ from qlam_qiskit.jobs.sender import Sender
 _UNDER_WAY = (JobState.SENT, JobState.FINISHED, JobState.CANCELLING)
 # A refused job is among them: what refused it may not have been what accepted it.
 _AT_THE_SERVICE = (JobState.UNKNOWN, JobState.SAVED, JobState.REFUSED, *_UNDER_WAY)
+# Why a job failed of which the service said nothing: it may be there after all.
+_ABSENCES = (_NOT_KNOWN, _NOT_KEPT) = ("the service no longer knows it", "its result is no longer kept")
 # Troubles that say nothing of other jobs.
 _OF_ONE_JOB = (Meaning.REFUSED, Meaning.MISSING, Meaning.DAMAGED)
 
@@ -232,7 +234,7 @@ class Courier:
         if job.state not in (JobState.REFUSED, JobState.FAILED):
             return
         if job.state is JobState.FAILED and job.remote_id is not None and self.connection.remembers:
-            if self._is_there_after_all(job):
+            if (job.message or "").startswith(_ABSENCES) and self._is_there_after_all(job):
                 self._advance(self.ledger.move(job, JobState.SENT, message="the service has its result after all"))
                 return
             charged = job.qpu_seconds if job.qpu_seconds is not None else self._finder.charged(job, job.remote_id)
@@ -269,7 +271,7 @@ class Courier:
             if self._is_recent(job):
                 return job
             remedy = "`qlam jobs resume --failed` sends it again"
-            return self._fail(job, f"the service no longer knows it ({stop.trouble.message}); {remedy}")
+            return self._fail(job, f"{_NOT_KNOWN} ({stop.trouble.message}); {remedy}")
         if status.state is RemoteState.DONE:
             return self.ledger.move(job, JobState.FINISHED)
         if status.state is RemoteState.FAILED:
@@ -293,7 +295,7 @@ class Courier:
         """Record why a finished job's result could not be had."""
         if trouble.meaning is Meaning.MISSING:
             remedy = "`qlam jobs resume --failed` sends it again"
-            self._fail(job, f"its result is no longer kept ({trouble.message}); {remedy}")
+            self._fail(job, f"{_NOT_KEPT} ({trouble.message}); {remedy}")
             return
         if trouble.meaning not in _OF_ONE_JOB:
             self._out_of_reach.add(job.id)
@@ -346,7 +348,7 @@ class Courier:
         except GivenUpError as stop:
             if stop.trouble.meaning is not Meaning.MISSING or self._is_recent(job):
                 raise
-            return self.ledger.move(job, JobState.CANCELLED, message="the service no longer knows it")
+            return self.ledger.move(job, JobState.CANCELLED, message=_NOT_KNOWN)
         if state is RemoteState.CANCELLED:
             return self.ledger.move(job, JobState.CANCELLED)
         if state is RemoteState.PENDING and refusal is not None:

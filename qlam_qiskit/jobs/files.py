@@ -34,7 +34,7 @@ from qlam_qiskit.jobs.archive import (
 from qlam_qiskit.jobs.errors import JobError
 from qlam_qiskit.jobs.expected import ExpectedPub, expect
 from qlam_qiskit.planning import Pub
-from qlam_qiskit.workspace import close_to_others
+from qlam_qiskit.workspace import close_to_others, open_regular
 
 _PREPARING = ".preparing-"
 _STRAY_SECONDS = 86_400.0
@@ -169,7 +169,12 @@ def put_aside(home: Path, submission: str, number: int) -> Path | None:
     path = result_file(home, submission, number)
     if not path.exists():
         return None
-    aside = path.with_name(f"{_ASIDE}{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.npz")
+    try:
+        with open_regular(path) as file:
+            content = file.read()
+    except OSError:
+        content = b""  # no file at all
+    aside = path.with_name(f"{_ASIDE}{hashlib.sha256(content).hexdigest()[:8]}.npz")
     path.replace(aside)
     flush_folder(path.parent)
     return aside

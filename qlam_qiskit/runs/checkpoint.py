@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 
 from qlam_qiskit.errors import RunError
-from qlam_qiskit.workspace import write_file
+from qlam_qiskit.workspace import open_regular, write_file
 
 _FORMAT = "qlam-checkpoint-1"
 
@@ -48,13 +48,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     from safetensors import safe_open
 
     try:
+        with open_regular(path):
+            pass  # a pipe would be waited for
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
     except FileNotFoundError:
         raise RunError(f"{path}: no such checkpoint") from None
     except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
-        raise RunError(f"{path}: the checkpoint is damaged: {' '.join(str(error).split())}") from None
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise RunError(f"{path}: the checkpoint is damaged: {reason}") from None
     if metadata.get("format") != _FORMAT:
         raise RunError(f"{path}: not a checkpoint of this package (format {metadata.get('format')!r})")
     try:

@@ -22,7 +22,7 @@ from qiskit.circuit import Operation, Parameter, controlflow, library
 from qlam_qiskit.errors import CircuitError, RunError, kind_and_reason
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.rate import Rate
-from qlam_qiskit.workspace import write_atomically
+from qlam_qiskit.workspace import open_regular, write_atomically
 
 # From version 13 on expressions are data and not text; from 16 on a table says where each circuit begins.
 VERSION = 16
@@ -66,7 +66,7 @@ def read_circuit(path: Path, expected: str | None) -> MemoryCircuit:
     if not path.is_file():
         raise RunError(f"{path}: cannot be read: not a file")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(_MOST_BYTES)
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from None

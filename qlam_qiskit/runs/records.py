@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from qlam_qiskit.configuration import one_line
 from qlam_qiskit.errors import RunError
-from qlam_qiskit.workspace import append_line
+from qlam_qiskit.workspace import append_line, open_regular
 
 _MOST_BYTES = 2**26
 
@@ -215,7 +215,7 @@ def append_record(path: Path, values: dict[str, Any]) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         raise

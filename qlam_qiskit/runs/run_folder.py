@@ -36,7 +36,7 @@ from qlam_qiskit.runs.records import (
     read_lines,
 )
 from qlam_qiskit.suggestions import did_you_mean
-from qlam_qiskit.workspace import make_private_folder, run_names, workspace, write_atomically, write_file
+from qlam_qiskit.workspace import make_private_folder, open_regular, run_names, workspace, write_atomically, write_file
 
 _LOCK = ".lock"
 
@@ -75,7 +75,8 @@ class RunFolder:
     def weights_digest(self) -> str:
         """Hash the checkpoint that is evaluated, so that results can be matched to it wherever the folder lies."""
         try:
-            return hashlib.sha256(self.best.read_bytes()).hexdigest()[:16]
+            with open_regular(self.best) as file:
+                return hashlib.sha256(file.read()).hexdigest()[:16]
         except OSError as error:
             raise RunError(f"{self.best}: cannot be read: {error.strerror}") from None
 

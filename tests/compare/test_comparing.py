@@ -171,13 +171,16 @@ def test_a_killed_comparison_goes_on_to_the_same_numbers(small, run):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 120
-    while not list(Path("runs/compare/small").glob("gru-seed0-*/checkpoints/last.safetensors")):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    try:
+        deadline = time.monotonic() + 900
+        while not list(Path("runs/compare/small").glob("gru-seed0-*/checkpoints/last.safetensors")):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        ended = process.wait()
+    assert ended == -signal.SIGKILL
     assert not (OUT / "gru-seed0.json").exists()
     assert run() == ["gru-seed0"]
     assert numbers("gru-seed0") == numbers("../../whole/gru-seed0")
@@ -309,7 +312,7 @@ def test_two_comparisons_at_once_share_the_runs(small, run):
         assert process.poll() is None
         time.sleep(0.01)
     started = run()
-    said = process.communicate(timeout=300)[1]
+    said = process.communicate(timeout=900)[1]
     assert process.returncode == 0, said
     for name in ("gru-seed0", "rnn-seed0", "gru-seed1", "rnn-seed1"):
         (folder,) = (RunFolder.open(path) for path in Path("runs/compare/small").glob(f"{name}-*"))

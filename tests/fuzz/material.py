@@ -27,6 +27,18 @@ SMALL = {
     "model": {"circuit": {"template": "line", "qubits": 2}, "embedding": {"kind": "linear", "width": 2}},
     "training": {"epochs": 1, "batch_size": 16, "validation_fraction": 0.2},
 }
+# A memory that forgets, read as means in both directions, with noise.
+FORGETFUL = {
+    **SMALL,
+    "model": {
+        **SMALL["model"],
+        "circuit": {"template": "damped_line", "qubits": 2},
+        "registers": 2,
+        "directions": "both",
+        "readout": {"kind": "z_strings", "max_weight": 1, "times": 2, "pooling": "mean"},
+        "noise": {"shots": 100},
+    },
+}
 
 
 @cache

@@ -117,6 +117,7 @@ def _write_ledger(case: Case) -> None:
 
     with Ledger() as ledger:
         ledger.add_submission("s", "heron", {"device": "ibm_heron", "shots": 5, "metadata": {"samples": 3}}, 2)
+        ledger.add_duplicate(ledger.jobs("s")[0], "d1", "done", 2.0)
         path = ledger.path
     with contextlib.closing(sqlite3.connect(path)) as database:
         for table, column, value in case.cells or ():

@@ -148,7 +148,7 @@ def _settings(draw: st.DrawFn) -> Case:
 @st.composite
 def _models(draw: st.DrawFn) -> Case:
     """Draw settings on a small data set, and build the model as training does."""
-    experiment = draw(mutated_yaml(dump_yaml(material.SMALL).encode()))
+    experiment = draw(mutated_yaml(dump_yaml(draw(st.sampled_from([material.SMALL, material.FORGETFUL]))).encode()))
     assignments = draw(st.lists(_assignments(), max_size=2))
     sets = [part for assignment in assignments for part in ("--set", assignment)]
     files = {"x.yaml": experiment, "small.npz": material.small_data()}
@@ -213,9 +213,10 @@ def _ledgers(draw: st.DrawFn) -> Case:
     columns = {
         "submissions": ["id", "created", "backend", "session", "details"],
         "jobs": ["id", "submission", "number", "tag", "state", "remote_id", "message", "qpu_seconds", "updated",
-                 "owner", "lease"],
+                 "estimated_seconds", "doubtful"],
         "events": ["at", "job", "source", "target", "note"],
         "posts": ["at"],
+        "duplicates": ["remote_id", "job", "state", "qpu_seconds", "found"],
     }  # fmt: skip
     whole = st.integers(-(2**63), 2**63 - 1)
     json_text = mutated_tree({"device": "heron", "shots": 5, "metadata": {"samples": 3}}).map(json.dumps)

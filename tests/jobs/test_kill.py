@@ -147,7 +147,7 @@ def _refuse_and_accept(state):
 
 def _fail(state):
     broken = {"state": {"status": "Failed", "reason": "an internal error"}}
-    state.faults.add(Fault("GET /jobs/{id}", "merge", times=None, payload=broken))
+    state.faults.add(Fault("GET /jobs/{id}", "merge", times=2, payload=broken))
 
 
 def _expire(state):

@@ -1,5 +1,7 @@
 """A model's circuits as PUBs: exact probabilities of them give the model's own logits."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from qiskit.primitives import StatevectorEstimator
 from qiskit.quantum_info import Statevector
 
 from qlam_qiskit.configuration import check
+from qlam_qiskit.engine import Readout
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import QLAM, ModelSettings
 from qlam_qiskit.model.sampling import (
@@ -15,6 +18,7 @@ from qlam_qiskit.model.sampling import (
     readouts_from_probabilities,
     sampler_pubs,
 )
+from qlam_qiskit.model.settings import ReadoutSettings
 
 
 def make(**sections):
@@ -69,3 +73,15 @@ def test_exact_expectations_give_the_models_logits(kind):
 def test_several_layers_are_not_one_circuit():
     with pytest.raises(ConfigurationError, match="a model of 2 layers is not one circuit"):
         sampler_pubs(make(layers=2), torch.randn(1, 5, 2))
+
+
+def test_a_reading_of_probabilities_is_what_the_documents_say_it_is():
+    """y_j = 2^n p_j - 1 of Qiskit's own probabilities p_j of the sample's circuit, and not p_j."""
+    model = make()
+    tokens = torch.randn(3, 5, 2)
+    [pub] = sampler_pubs(model, tokens, shots=100)
+    expected = 2**3 * exact_probabilities(pub) - 1
+    assert torch.allclose(model.read(tokens).double(), torch.from_numpy(expected).reshape(3, 1, 8), atol=1e-5)
+    documents = [Path(__file__).parents[2] / "docs" / name for name in ("index.md", "tutorial.md")]
+    for text in (Readout.__doc__, ReadoutSettings.__doc__, *(path.read_text() for path in documents)):
+        assert "2^n p_j" in text and "- 1" in text

@@ -202,7 +202,7 @@ def open_page(page, folder, *flags):
     done = subprocess.run(
         [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, page.as_uri()],
         capture_output=True,
-        timeout=120,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()

@@ -115,7 +115,7 @@ def test_two_processes_do_not_train_one_run_and_a_dead_one_does_not_count(small_
     arguments = ["train", small_experiment, "--out", "out", *(part for text in settings for part in ("--set", text))]
     process = subprocess.Popen([sys.executable, "-m", "qlam_qiskit", *arguments], stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 900
         while not Path("out/checkpoints/best.safetensors").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         status, out, err = run(*arguments, "--resume")

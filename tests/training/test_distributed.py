@@ -47,7 +47,7 @@ def train_alone(quiet, out, **options):
 
 
 def wait_until(condition, process):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 900
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -75,7 +75,7 @@ def assert_same(one, other, tolerance):
 def test_two_ranks_train_like_one_and_killing_them_changes_nothing(small_experiment, quiet):
     alone = train_alone(quiet, "alone")
     with train_by_two("--json") as process:
-        stdout, stderr = process.communicate(timeout=200)
+        stdout, stderr = process.communicate(timeout=900)
     assert process.returncode == 0, stderr
     two = RunFolder.open(Path("runs/small"))
     assert json.loads(stdout) == {"run": "runs/small", **two.result()}
@@ -92,7 +92,7 @@ def test_two_ranks_train_like_one_and_killing_them_changes_nothing(small_experim
         for worker in psutil.Process(process.pid).children():
             if worker.environ()["RANK"] == "1":
                 worker.kill()
-        _, stderr = process.communicate(timeout=200)
+        _, stderr = process.communicate(timeout=900)
     assert process.returncode == 0, stderr
     assert "exitcode: -9) local_rank: 1" in stderr
     assert stderr.count("Error: rank 0 lost the connection") == stderr.count("Error: ") <= 1
@@ -104,7 +104,7 @@ def test_two_ranks_normalize_readouts_by_the_whole_batch(small_experiment, quiet
     normalized = ("model.readout.normalize=batch", "model.readout.spread=0.5", "training.epochs=10")
     alone = train(load_experiment("small.yaml", (*OVERRIDES, *normalized)), "small", quiet, out=Path("alone"))[0]
     with train_by_two(*(part for text in normalized for part in ("--set", text))) as process:
-        _, stderr = process.communicate(timeout=200)
+        _, stderr = process.communicate(timeout=900)
     assert process.returncode == 0, stderr
     assert_same(alone, RunFolder.open(Path("runs/small")), TOLERANCE)
 
@@ -113,7 +113,7 @@ def test_ctrl_c_stops_both_ranks_with_one_line_and_one_process_goes_on(small_exp
     with train_by_two("--out", "stopped") as process:
         wait_until(lambda: lines(Path("stopped/metrics.jsonl")) >= 2, process)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=900)
     assert process.returncode == 1
     assert "qlam_qiskit/" not in stderr  # the only traceback is torchrun's own
     (line,) = (line for line in stderr.splitlines() if line.startswith("Error: "))
@@ -161,7 +161,7 @@ def test_a_restart_takes_up_a_folder_that_was_being_made_and_no_other(small_expe
 
 def test_what_one_rank_learns_all_know(small_experiment):
     with torchrun(SCRIPT) as process:
-        _, stderr = process.communicate(timeout=200)
+        _, stderr = process.communicate(timeout=900)
     assert process.returncode == 0, stderr
     first, second = (json.loads(Path(f"rank-{rank}.json").read_text()) for rank in (0, 1))
     assert [*zip(first.pop("shares"), second.pop("shares"), strict=True)] == [(1, 0), (3, 2), (3, 3)]
