@@ -94,7 +94,8 @@ def noisy_memory(
     """
     chain = tuple(chain) if chain is not None else best_chain(memory, device.target)
     memory = replace(memory, emissions=memory.emissions if emissions else ())
-    memory = replace(memory, update=write_step(memory.update, memory.ancillas, memory.emissions))
+    step = write_step(memory.update, memory.ancillas, memory.emissions)
+    memory = replace(memory, update=step, emissions=range(memory.num_emissions))
     calibration = Calibration.of(part_of_target(device.target, chain))
     whole = QuantumCircuit(memory.update.num_qubits, name=memory.query.name)
     whole.compose(memory.query, memory.memory_qubits, inplace=True)
