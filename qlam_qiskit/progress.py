@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,6 +20,15 @@ from rich.progress import (
 )
 
 
+def console_of_bars(**options: Any) -> Console:
+    """Make rich's console on stderr for a bar, which is redrawn in place; ``options`` are Console's.
+
+    While a bar is shown, rich puts a stream of its own in stderr's place and would write to the one behind it, where
+    the command line lets no control sequence pass. A console that is given its file keeps that.
+    """
+    return Console(file=getattr(sys.stderr, "rich_proxied_file", sys.stderr), **options)
+
+
 class TrainingBar:
     """Reports training, unless ``quiet``: a bar while it runs, a line for each epoch that has finished.
 
@@ -26,19 +36,19 @@ class TrainingBar:
     """
 
     def __init__(self, epochs: int, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=quiet)
+        self._console = console_of_bars(soft_wrap=True, highlight=False, markup=False, quiet=quiet)
         self._epochs = epochs
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[figures]}"),
-            TextColumn("left"),
+            TextColumn("{task.fields[left]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
             console=self._console,
             disable=quiet or not self._console.is_terminal,
             transient=True,
         )
-        self._task = self._progress.add_task("starting", total=None, figures="")
+        self._task = self._progress.add_task("starting", total=None, figures="", left="")
         self._said = False
 
     def __enter__(self) -> TrainingBar:
@@ -53,8 +63,10 @@ class TrainingBar:
         if not self._said:
             self._console.print(f"compiling the exact engine for this machine: once, about {seconds} s")
             self._said = True
-        figures = f"{done} of {total} loops"
-        self._progress.update(self._task, completed=done, total=total, description="compiling", figures=figures)
+        figures = f"{done} of {total} loops done"
+        self._progress.update(
+            self._task, completed=done, total=total, description="compiling", figures=figures, left="left"
+        )
 
     def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float | None) -> None:
         """Move the bar."""
@@ -63,7 +75,7 @@ class TrainingBar:
             self._said = False
         label, figures = f"epoch {epoch}/{self._epochs}", f"loss {loss:.4f}"
         figures += "" if accuracy is None else f"  accuracy {accuracy:.2%}"
-        self._progress.update(self._task, completed=done, total=total, description=label, figures=figures)
+        self._progress.update(self._task, completed=done, total=total, description=label, figures=figures, left="left")
 
     def say(self, line: str) -> None:
         """Print a line beside the bar."""
@@ -117,7 +129,7 @@ class SampleBar:
     """Shows how many samples, or jobs of a device, are done, and lines beside it; a context manager."""
 
     def __init__(self, label: str) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._console = console_of_bars(soft_wrap=True, highlight=False)
         columns = (
             TextColumn(label, markup=False),
             BarColumn(),

@@ -16,7 +16,15 @@ from qlam_qiskit.words import html_table
 
 @dataclass(frozen=True, repr=False)
 class Submission(Sent):
-    """What ``plan.submit()`` sent: an ``id`` by which any process finds it again, and ``wait()``."""
+    """What ``plan.submit()`` sent.
+
+    Attributes
+    ----------
+    id
+        Of the submission, by which any process finds it again, and `qlam jobs` too.
+    backend
+        Where it was sent, open.
+    """
 
     def __repr__(self) -> str:
         return f"<Submission {self.id} on {self.backend.name}>"
@@ -24,7 +32,19 @@ class Submission(Sent):
 
 @dataclass(frozen=True, repr=False)
 class Plan(Prepared):
-    """Samples of a run, planned for a backend: ``print`` says what they cost there, ``submit()`` sends them."""
+    """Samples of a run, planned for a backend: ``print`` says what they cost there, ``submit()`` sends them.
+
+    Attributes
+    ----------
+    run
+        Whose samples and circuits they are.
+    backend
+        Open, with its shots.
+    plan
+        The jobs, with circuit executions, QPU seconds, predicted fidelity, and the reasons why it does not fit.
+    part, samples
+        Which samples, and how many.
+    """
 
     def __str__(self) -> str:
         cost = summary(self)
@@ -70,7 +90,17 @@ class Plan(Prepared):
 
 @dataclass(frozen=True, repr=False)
 class Run(SavedRun):
-    """A trained run: ``Run.open("digits")``; data and model are loaded once, when they are first needed."""
+    """A trained run: ``Run.open("digits")``; data and model are loaded once, when they are first needed.
+
+    Attributes
+    ----------
+    folder
+        Its files; a path or a name will do.
+    data_dir
+        Holds a folder for each data set; by default ``QLAM_DATA`` or the user's cache.
+    loaded
+        The task's sequences, where they have been read already.
+    """
 
     def evaluate(
         self,

@@ -128,7 +128,7 @@ def test_wrong_guesses_are_one_line_and_leave_nothing_behind(finished):
 
 def test_a_run_a_plan_and_a_submission_say_what_they_are(finished):
     accuracy = f"{finished.result['test_accuracy']:.2%}"
-    assert repr(finished) == f"<Run runs/small: {finished.data.task}, accuracy {accuracy}>"
+    assert repr(finished) == f"<Run runs/small: {finished.data.task}, {accuracy}>"
     assert f"<th>test</th><td>{accuracy} of" in finished._repr_html_()
     plan = finished.plan("device", limit=2)
     assert repr(plan) == f"<Plan: {plan}>"

@@ -55,7 +55,23 @@ class Registry:
 
 
 def load_registry(path: Path | None = None) -> Registry:
-    """Read the registry from ``path`` or the first place that has one; raises ConfigurationError."""
+    """Read the registry of backends.
+
+    Parameters
+    ----------
+    path
+        Its YAML file; by default the one that ``QLAM_BACKENDS`` names, ``./backends.yaml``, or the built-in one.
+
+    Returns
+    -------
+    Registry
+        Entries by name; ``.spec(name)`` returns one.
+
+    Raises
+    ------
+    ConfigurationError
+        When the file is missing or not valid.
+    """
     source = _locate(path)
     raw = _read(source)
     for key in raw:

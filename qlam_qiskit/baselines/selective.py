@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.functional import silu, softplus
 
 from qlam_qiskit.baselines.recurrence import linear_recurrence
+from qlam_qiskit.baselines.residual import ResidualLayers
 from qlam_qiskit.baselines.settings import SelectiveSettings
 from qlam_qiskit.baselines.steps import Steps, take
 
@@ -20,27 +21,12 @@ _EXPANSION = 2  # channels inside a layer for each of its width
 _KERNEL = 4  # tokens that the convolution before the recurrence sees
 
 
-class SelectiveMemory(nn.Module):
-    """Maps embeddings (B, T, E) to outputs (B, T, width) of layers of S6, each causal and around a residual."""
+class SelectiveMemory(ResidualLayers):
+    """Layers of S6, each causal and around a residual: embeddings (B, T, E) to outputs (B, T, width)."""
 
     def __init__(self, settings: SelectiveSettings) -> None:
-        super().__init__()
-        self.encoder = nn.Linear(settings.embedding.width, settings.width)
-        self.layers = nn.ModuleList(_Block(settings) for _ in range(settings.layers))
-        self.norm = nn.RMSNorm(settings.width)
-
-    def forward(
-        self, embedded: torch.Tensor, at: Steps | None = None, lengths: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return the outputs after the last layer, normalized; all of them, or those of the steps ``at``.
-
-        They depend on nothing behind them, so that ``lengths`` change nothing.
-        """
-        outputs = self.encoder(embedded)
-        *inner, last = self.layers
-        for layer in inner:
-            outputs = layer(outputs)
-        return self.norm(last(outputs, at))
+        layers = (_Block(settings) for _ in range(settings.layers))  # made after the encoder
+        super().__init__(settings.embedding.width, settings.width, layers, nn.RMSNorm(settings.width))
 
 
 class _Block(nn.Module):

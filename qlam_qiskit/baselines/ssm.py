@@ -14,34 +14,17 @@ from torch import nn
 from torch.nn.functional import gelu, glu
 
 from qlam_qiskit.baselines.lru import LinearRecurrentUnit
+from qlam_qiskit.baselines.residual import ResidualLayers
 from qlam_qiskit.baselines.settings import LinearRecurrentSettings, StateSpaceSettings
 from qlam_qiskit.baselines.steps import Steps, take
 
 
-class StateSpaceMemory(nn.Module):
-    """Maps embeddings (B, T, E) to outputs (B, T, width) of layers of S4D or LRU, causal, gated, around a residual.
-
-    Where only the outputs at R steps are wanted, (B, R, width), the last layer gates only these.
-    """
+class StateSpaceMemory(ResidualLayers):
+    """Layers of S4D or LRU, causal, gated, around a residual: embeddings (B, T, E) to outputs (B, T, width)."""
 
     def __init__(self, settings: StateSpaceSettings | LinearRecurrentSettings) -> None:
-        super().__init__()
-        self.encoder = nn.Linear(settings.embedding.width, settings.width)
-        self.layers = nn.ModuleList(_Block(settings) for _ in range(settings.layers))
-        self.norm = nn.LayerNorm(settings.width)
-
-    def forward(
-        self, embedded: torch.Tensor, at: Steps | None = None, lengths: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return the outputs after the last layer, normalized; all of them, or those of the steps ``at``.
-
-        They depend on nothing behind them, so that ``lengths`` change nothing.
-        """
-        outputs = self.encoder(embedded)
-        *inner, last = self.layers
-        for layer in inner:
-            outputs = layer(outputs)
-        return self.norm(last(outputs, at))
+        layers = (_Block(settings) for _ in range(settings.layers))  # made after the encoder
+        super().__init__(settings.embedding.width, settings.width, layers, nn.LayerNorm(settings.width))
 
 
 class _Block(nn.Module):

@@ -12,6 +12,7 @@ from qlam_qiskit import __version__
 from qlam_qiskit.cli.door import open_door
 from qlam_qiskit.cli.group import Group
 from qlam_qiskit.errors import QlamError
+from qlam_qiskit.extras import missing_extra
 from qlam_qiskit.redaction import one_line
 
 # Command -> where it is defined.
@@ -33,9 +34,6 @@ _COMMANDS = {
     "data": "data:data",
     "bench": "bench:bench_command",
 }
-
-# Package that only some commands need -> the extra that brings it.
-_EXTRAS = {"matplotlib": "plot", "pylatexenc": "plot"}
 
 
 class _LazyGroup(Group):
@@ -71,12 +69,11 @@ def main() -> None:
         click.echo(f"Error: {one_line(error)}", err=True)
         sys.exit(error.exit_status)
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in _EXTRAS:
+        missing = missing_extra(error)
+        if missing is None:
             raise
-        extra = _EXTRAS[package]
-        click.echo(f"Error: {package} is not installed; pip install 'qlam-qiskit[{extra}]' brings it", err=True)
-        sys.exit(1)
+        click.echo(f"Error: {missing}", err=True)
+        sys.exit(missing.exit_status)
     except Exception as error:
         # The service's client asks the service at unexpected places too; its errors are no defects of this package.
         if not _from_client(error):

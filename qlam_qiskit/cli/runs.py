@@ -54,7 +54,7 @@ def list_command(as_json: bool) -> None:
     for run in found:
         task = run.task or run.problem or ""
         parameters = "" if run.parameters is None else f"{run.parameters:,}"
-        table.add_row(Text(run.name), Text(task), _accuracy(run), parameters, str(run.evaluations or ""), span(run.age))
+        table.add_row(Text(run.name), Text(task), run.reached, parameters, str(run.evaluations or ""), span(run.age))
     Console(highlight=False).print(table)
 
 
@@ -135,11 +135,3 @@ def _as_dict(run: Overview) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {**asdict(run), "path": str(run.path), "age": round(run.age)}
-
-
-def _accuracy(run: Overview) -> str:
-    if run.accuracy is not None:
-        return f"{run.accuracy:.2%}"
-    if run.nrmse is not None:
-        return f"NRMSE {run.nrmse:.3f}"
-    return "damaged" if run.problem else f"epoch {run.epochs}"

@@ -75,6 +75,8 @@ class SequenceData:
     ----------
     task
         The name to report results under, such as "sMNIST", "psMNIST", "MNIST rows" or "copying".
+    train, test
+        The samples to train on, and those to test on.
     steps, token_size
         T and c: every sample is T tokens of c numbers.
     num_classes, num_answers

@@ -45,7 +45,19 @@ _CONTRAST_SAMPLES = 64
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run's first samples of one part of its data, planned for a backend."""
+    """A run's first samples of one part of its data, planned for a backend.
+
+    Attributes
+    ----------
+    run
+        Whose samples and circuits they are.
+    backend
+        Open, with its shots.
+    plan
+        The jobs, and what they cost and leave of the signal.
+    part, samples
+        Which samples, and how many.
+    """
 
     run: SavedRun
     backend: OpenBackend
@@ -95,6 +107,11 @@ class Prepared:
         report
             Hears what happens meanwhile.
 
+        Returns
+        -------
+        Sent
+            The submission's id, and the backend.
+
         Raises
         ------
         QlamError
@@ -106,7 +123,15 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Sent:
-    """What was sent: the submission's id, by which any process finds it again, and the backend, which is open."""
+    """What was sent.
+
+    Attributes
+    ----------
+    id
+        Of the submission, by which any process finds it again.
+    backend
+        Open.
+    """
 
     id: str
     backend: OpenBackend
@@ -127,6 +152,11 @@ class Sent:
             Hears how many jobs of how many have ended.
         report
             Hears what happens meanwhile.
+
+        Returns
+        -------
+        Sent
+            Itself.
 
         Raises
         ------

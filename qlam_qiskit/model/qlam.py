@@ -42,7 +42,8 @@ from qlam_qiskit.network import AnyBackend, ExactExecution, ExecutionFactory, ex
 class QLAM(nn.Module):
     """Maps tokens (B, T, c) to outputs (B, M, C): M answers, each the logits of C classes or C real numbers.
 
-    Samples shorter than T end in tokens of NaN: their memory is read after their own last step.
+    Samples shorter than T end in tokens of NaN: their memory is read after their own last step. Source: arXiv
+    2605.13833.
 
     Parameters
     ----------
@@ -125,11 +126,39 @@ class QLAM(nn.Module):
         self.head = nn.Linear(times * token_size, answers * classes)
 
     def forward(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
-        """Return outputs (B, M, C)."""
+        """Answer sequences.
+
+        Parameters
+        ----------
+        tokens, query
+            Tokens (B, T, c) of any real dtype, taken in the model's, padding NaN; with queries from outside, one
+            (B, size) for each sample.
+
+        Returns
+        -------
+        torch.Tensor
+            Outputs (B, M, C): logits of classes, or numbers.
+        """
         return self.classify(self.read(tokens, query))
 
     def read(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
-        """Return what the last layer reads, (B, R, H * Q * K); tokens of any real dtype are taken in the model's."""
+        """Return what the last layer reads.
+
+        Parameters
+        ----------
+        tokens, query
+            As in :meth:`forward`.
+
+        Returns
+        -------
+        torch.Tensor
+            Readouts (B, R, H * Q * K).
+
+        Raises
+        ------
+        ConfigurationError
+            For tokens of another shape.
+        """
         check_tokens(tokens, *self._sizes)
         tokens = tokens.to(self.head.weight.dtype)
         query = None if query is None else query.to(self.head.weight.dtype)
@@ -143,8 +172,15 @@ class QLAM(nn.Module):
     def device_circuit(self) -> MemoryCircuit | None:
         """Write the errors of the device that the model is trained for (``noise.device``) into its memory's circuit.
 
-        Returns None where it is trained for none. Raises QlamError for a device that there is not, or that does not
-        take the circuit.
+        Returns
+        -------
+        MemoryCircuit
+            None where the model is trained for no device.
+
+        Raises
+        ------
+        QlamError
+            For a device that there is not, or that does not take the circuit.
         """
         if self._noise_device is None:
             return None
@@ -152,38 +188,87 @@ class QLAM(nn.Module):
         return device_circuit(network.memory, self._noise_device, network.readout)
 
     def suffer(self, noisy: MemoryCircuit) -> None:
-        """Train on ``noisy`` from now on, the memory's circuit with errors in it; evaluation is as before.
+        """Train under errors from now on; evaluation is as before.
 
-        Without this call a model with ``noise.device`` asks the device when its training begins. Raises
-        ConfigurationError where the memories do not run on the exact engine.
+        Without this call a model with ``noise.device`` asks the device when its training begins.
+
+        Parameters
+        ----------
+        noisy
+            The memory's circuit with errors in it.
+
+        Raises
+        ------
+        ConfigurationError
+            Where the memories do not run on the exact engine.
         """
         for layer in self.layers:
             layer.suffer(noisy)
 
     def features(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
-        """Return what the head sees of readouts (B, R, H * Q * K): all of them in a row, normalized if the model does.
+        """Return what the head sees: all readouts of a sample in a row, normalized if the model does.
 
-        That of a model that answers at every step is (B, T, H * Q * K). ``own_statistics`` normalizes with those of the
-        readouts given, as for readouts from anywhere but the exact engine; raises ConfigurationError when they are too
-        few for that.
+        Parameters
+        ----------
+        readouts
+            (B, R, H * Q * K).
+        own_statistics
+            Normalize with the statistics of these readouts, as for those from anywhere but the exact engine.
+
+        Returns
+        -------
+        torch.Tensor
+            (B, R * H * Q * K), or (B, T, H * Q * K) of a model that answers at every step.
+
+        Raises
+        ------
+        ConfigurationError
+            When they are too few for statistics of their own.
         """
         flat = readouts if self.every_step else readouts.flatten(1)
         return flat if self.normalization is None else self.normalization(flat, own_statistics=own_statistics)
 
     def classify(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
-        """Map readouts (B, R, H * Q * K) to outputs (B, M, C); ``own_statistics`` as in :meth:`features`."""
+        """Answer from readouts, wherever they were taken.
+
+        Parameters
+        ----------
+        readouts, own_statistics
+            As in :meth:`features`.
+
+        Returns
+        -------
+        torch.Tensor
+            Outputs (B, M, C): logits of classes, or numbers.
+        """
         features = self.features(readouts, own_statistics=own_statistics)
         return self.head(features).reshape(-1, self.answers, self.classes)
 
     def check_samples(self, count: int) -> None:
-        """Raise ConfigurationError when ``count`` samples are too few to be normalized with their own statistics."""
+        """Check that so many samples can be normalized with their own statistics.
+
+        Parameters
+        ----------
+        count
+            Samples of one measurement.
+
+        Raises
+        ------
+        ConfigurationError
+            When they are too few.
+        """
         if self.normalization is not None:
             self.normalization.check_samples(count)
 
     def settle(self, batches: Iterable[torch.Tensor]) -> None:
-        """Save the statistics that normalize exact readouts, those of all these tokens (B, T, c), read without noise.
+        """Save the statistics that normalize exact readouts.
 
         To be called before a model that normalizes is evaluated; otherwise it does nothing.
+
+        Parameters
+        ----------
+        batches
+            Tokens (B, T, c) of all training samples, batch by batch; they are read without noise.
         """
         if self.normalization is None:
             return

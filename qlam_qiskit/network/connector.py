@@ -78,6 +78,15 @@ class MemoryConnector(TorchConnector):
     (``.double()``); the readouts' dtype is the one that torch promotes inputs and weights to.
 
     In training mode ``in_training``, if it is set, runs in place of the network: the same circuit with errors in it.
+
+    Parameters
+    ----------
+    network
+        The memory, with its readout and where it runs.
+    initial_weights
+        theta', flat (H * W,); by default drawn as TorchConnector does.
+    weight_scale
+        Radians that a weight of 1 turns by.
     """
 
     in_training: MemoryNetwork | None = None
@@ -98,7 +107,18 @@ class MemoryConnector(TorchConnector):
         self.register_buffer("_is_rate", rates if memory.rates else None, persistent=False)
 
     def angles(self, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """Return theta, the angles (H, W) that the circuit turns by; ``dtype`` is by default that of the weights."""
+        """Return theta, the angles that the circuit turns by.
+
+        Parameters
+        ----------
+        dtype
+            In which they are computed; by default that of the weights.
+
+        Returns
+        -------
+        torch.Tensor
+            (H, W), in radians.
+        """
         trained = self.neural_network.split_weights(self._weights).to(dtype or self._weights.dtype)
         angles = trained * self.weight_scale
         if self._is_rate is None:
@@ -113,9 +133,26 @@ class MemoryConnector(TorchConnector):
         queries: torch.Tensor | None = None,
         times: np.ndarray | None = None,
     ) -> torch.Tensor:
-        """Run the memory; see the class for shapes.
+        """Run the memory.
 
-        Raises CircuitError for complex inputs, and for shapes that do not fit.
+        Parameters
+        ----------
+        input_data
+            Angles (B, T, H, P) in radians, or flat inputs (B, num_inputs), the angles and then the query angles.
+        queries
+            Query angles (B or 1, R or 1, H, Q, A) in radians, beside angles that are not flat.
+        times
+            (B, R), the steps after which each sample is read, as :meth:`MemoryNetwork.run` takes them.
+
+        Returns
+        -------
+        torch.Tensor
+            Readouts (B, R, H, Q, K), or flat ones (B, R*H*Q*K) from flat inputs.
+
+        Raises
+        ------
+        CircuitError
+            For complex inputs, and for shapes that do not fit.
         """
         network: MemoryNetwork = self.neural_network
         if input_data is None:

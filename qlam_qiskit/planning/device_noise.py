@@ -92,6 +92,8 @@ def noisy_memory(
     PlanningError
         If the device has no such chain, or the circuit holds channels of its own.
     """
+    _check_channels(memory.update)
+    _check_channels(memory.query)
     chain = tuple(chain) if chain is not None else best_chain(memory, device.target)
     memory = replace(memory, emissions=memory.emissions if emissions else ())
     step = write_step(memory.update, memory.ancillas, memory.emissions)
@@ -122,11 +124,6 @@ def _query_of(memory: MemoryCircuit, measured: list[_Placed]) -> QuantumCircuit:
 
 def _written(circuit: QuantumCircuit, target: Target) -> list[_Placed]:
     """Write a circuit in rotations and the chain's entangling gates, every qubit ending where it began."""
-    for instruction in circuit.data:
-        if not isinstance(instruction.operation, Gate) and instruction.operation.name not in _KNOWN:
-            raise PlanningError(
-                f"circuit {circuit.name!r} holds a channel of its own ({instruction.operation.name!r}), as no device"
-            )
     written = read_in_rotations(circuit, target, keep_places=True)
     return [
         _Placed(
@@ -137,6 +134,14 @@ def _written(circuit: QuantumCircuit, target: Target) -> list[_Placed]:
         for instruction in written.data
         if instruction.operation.name not in ("barrier", "delay")
     ]
+
+
+def _check_channels(circuit: QuantumCircuit) -> None:
+    for instruction in circuit.data:
+        if not isinstance(instruction.operation, Gate) and instruction.operation.name not in _KNOWN:
+            raise PlanningError(
+                f"circuit {circuit.name!r} holds a channel of its own ({instruction.operation.name!r}), as no device"
+            )
 
 
 _KNOWN = {"barrier", "delay", "measure", "reset"}

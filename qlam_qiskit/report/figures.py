@@ -53,7 +53,8 @@ def draw_training(curves: TrainingCurves) -> Figure:
         axes[1].set_xlabel("epoch")
         axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
         if curves.validation_loss is not None:
-            axes[0].legend(loc="upper center")
+            # Beside the title: within the axes it may lie on the curves.
+            axes[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
         return figure
 
 

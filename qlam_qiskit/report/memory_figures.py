@@ -25,7 +25,9 @@ def draw_memory(sample: Sample, traces: Sequence[MemoryTrace], readout_steps: Se
     tokens = 0.35 if sample.shown.image is None or len(sample.shown.strip) == 1 else 0.55
     heights = [tokens, *(0.13 * traces[0].entropies.shape[1] + 0.35 for _ in traces), 1.1, *([1.1] if purities else [])]
     with drawing():
-        figure = Figure((WIDTH, sum(heights) + 0.28 * len(heights) + 0.2), layout="constrained")
+        figure = Figure(
+            (WIDTH, sum(heights) + 0.28 * len(heights) + 0.2 + 0.2 * (len(traces) > 2)), layout="constrained"
+        )
         axes = figure.subplots(len(heights), sharex=True, height_ratios=heights)
         draw_strip(axes[0], sample.shown)
         axes[0].set_title("tokens")
@@ -40,7 +42,7 @@ def draw_memory(sample: Sample, traces: Sequence[MemoryTrace], readout_steps: Se
         overlap.set_ylim(0, 1.02)
         if len(traces) > 1:
             # Below everything: within the axes it would hide what it names.
-            figure.legend(*overlap.get_legend_handles_labels(), loc="outside lower center", ncols=len(traces))
+            figure.legend(*overlap.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         if purities:
             _draw_purities(axes[-1], traces)
         axes[-1].set_xlabel(steps_label(traces))

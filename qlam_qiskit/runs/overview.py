@@ -73,6 +73,15 @@ class Overview:
             return cls(path.name, path, changed=changed, problem=str(error))
 
     @property
+    def reached(self) -> str:
+        """How well it did: the test set's accuracy or NRMSE, or the epoch that training has come to."""
+        if self.accuracy is not None:
+            return f"{self.accuracy:.2%}"
+        if self.nrmse is not None:
+            return f"NRMSE {self.nrmse:.3f}"
+        return "damaged" if self.problem else f"epoch {self.epochs}"
+
+    @property
     def age(self) -> float:
         """Seconds since training last wrote to it."""
         return max(0.0, time.time() - self.changed)

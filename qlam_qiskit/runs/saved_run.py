@@ -55,8 +55,7 @@ class SavedRun:
 
     def __repr__(self) -> str:
         seen = Overview.of(self.folder)
-        reached = f"epoch {seen.epochs}" if seen.accuracy is None else f"accuracy {seen.accuracy:.2%}"
-        return f"<{type(self).__name__} {self.path}: {seen.problem or f'{seen.task}, {reached}'}>"
+        return f"<{type(self).__name__} {self.path}: {seen.problem or f'{seen.task}, {seen.reached}'}>"
 
     def _repr_html_(self) -> str:
         try:
@@ -74,6 +73,11 @@ class SavedRun:
             The folder or the name; a run that is open already comes back as it is.
         data_dir
             Where the data sets lie.
+
+        Returns
+        -------
+        SavedRun
+            Of the class that was asked.
 
         Raises
         ------
@@ -156,9 +160,24 @@ class SavedRun:
         return self.loaded or load_data(self.experiment.data, self.data_dir)
 
     def part(self, part: Part, limit: int | None = None) -> Split:
-        """Return the first ``limit`` samples that a run was trained on, chose its best epoch by, or is tested on.
+        """Return samples that a run was trained on, chose its best epoch by, or is tested on.
 
-        Raises ConfigurationError for another part, a limit below 1, and where the run held none out for validation.
+        Parameters
+        ----------
+        part
+            "train", "validation" or "test".
+        limit
+            Keep the first so many.
+
+        Returns
+        -------
+        Split
+            Their tokens and labels.
+
+        Raises
+        ------
+        ConfigurationError
+            For another part, a limit below 1, and where the run held none out for validation.
         """
         if part not in get_args(Part):
             raise ConfigurationError(f"a part of the samples is one of {', '.join(get_args(Part))}, not {part!r}")
@@ -175,6 +194,11 @@ class SavedRun:
             Where its memories run: a name in the backend registry, an entry of it, a Qiskit ``BackendV2``, a V2
             sampler or estimator, or a factory of executions; by default the exact engine, whose model is kept.
 
+        Returns
+        -------
+        QLAM or Baseline
+            In evaluation mode.
+
         Raises
         ------
         RunError
@@ -187,7 +211,23 @@ class SavedRun:
         return self._build(backend)
 
     def qlam(self, backend: AnyBackend | ExecutionFactory | None = None) -> QLAM:
-        """Rebuild the model for what only circuits can do; raises ConfigurationError when it is a baseline."""
+        """Rebuild the model for what only circuits can do.
+
+        Parameters
+        ----------
+        backend
+            As in :meth:`model`.
+
+        Returns
+        -------
+        QLAM
+            In evaluation mode.
+
+        Raises
+        ------
+        ConfigurationError
+            When the model is a baseline.
+        """
         model = self.model(backend)
         if not isinstance(model, QLAM):
             kind = self.experiment.model.kind
@@ -219,7 +259,13 @@ class SavedRun:
         return predict(self.model(), self.part(part, limit), self.data, progress)
 
     def described(self) -> list[tuple[str, str]]:
-        """Say in labelled lines what was trained, where, how well, and what every evaluation found."""
+        """Say what was trained, where, how well, and what every evaluation found.
+
+        Returns
+        -------
+        list
+            Pairs of a label and a text.
+        """
         description, result, model = self.folder.description(), self.result, self.experiment.model
         kind = model.kind
         if isinstance(model, ModelSettings):

@@ -194,7 +194,7 @@ class OpenEngine:
         start_rows = sum((register >> qubit & 1) << 2 * qubit + 1 for qubit in range(self._update.plan.num_qubits))
         # The states before the maps of a segment, and those before each segment, are together fewest like this. Of
         # large states the tape is kept shorter, nearer to the second level of cache.
-        segment = ceil(sqrt(steps / max(1, self._update.steps.maps_in_step)) / (1 if self.dimension <= 8 else 2))
+        segment = ceil(sqrt(steps / max(1, self._update.steps.maps_in_step)) / (1 if self.dimension <= 8 else 4))
         return Reading(
             slots=slots_of(times, steps),
             lengths=spans_of(times),
