@@ -82,7 +82,8 @@ def measured_steps(readout: Readout, read: Sequence[int]) -> tuple[tuple[int, ..
     if len(spans.steps) > MOST_AVERAGED_STEPS:
         raise ConfigurationError(
             f"means over the memory's qubits (readout.pooling: mean) take a circuit for each of {len(spans.steps)} "
-            f"steps, more than {MOST_AVERAGED_STEPS}: read emissions or pooling: last, or use a backend of kind exact"
+            f"steps, more than {MOST_AVERAGED_STEPS}: read emissions (readout.kind: emissions) or chosen steps "
+            "(pooling: last), or use a backend of kind exact"
         )
     return spans.steps, spans.slots
 

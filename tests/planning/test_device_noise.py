@@ -14,6 +14,7 @@ from qiskit_ibm_runtime.fake_provider import FakeBoston, FakeTorino
 
 from qlam_qiskit.backends.simulation import Described
 from qlam_qiskit.backends.targets import part_of_target
+from qlam_qiskit.engine import make_engine
 from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.planning.device_noise import Calibration, best_chain, noisy_memory
@@ -152,15 +153,42 @@ def test_roles_and_parameters_stay(device):
     assert noisy_memory(memory, device, _chain(device, 3)).num_emissions == 0
 
 
-def test_a_ring_is_routed_and_brought_back():
-    """Without errors the routed update is the ring itself."""
+def _errorless():
     target = part_of_target(FakeTorino().target, CHAINS["FakeTorino"])
     for name in target.operation_names:
         for qubits, properties in target[name].items():
             if qubits is not None and properties is not None:
                 target.update_instruction_properties(name, qubits, InstructionProperties(duration=0.0, error=0.0))
+    return Described(target)
+
+
+def test_emissions_keep_their_order_and_those_that_are_none_are_left_out():
+    """Without errors they are the memory's own."""
+    (x,) = phi = ParameterVector("phi", 1)
+    update = QuantumCircuit(2, 3)
+    update.ry(x, 0)
+    update.cry(0.8, 0, 1)
+    update.measure(1, 2)
+    update.reset(1)
+    update.ry(2.5, 1)
+    update.measure(1, 1)
+    update.cx(0, 1)
+    update.measure(1, 0)
+    memory = MemoryCircuit(update, phi, (), ancillas=[1], emissions=[2, 0])
+    noisy = noisy_memory(memory, _errorless(), (0, 1), emissions=True)
+    arguments = np.full((1, 3, 1, 1), 0.7), np.zeros((1, 0)), np.zeros((1, 1, 1, 1, 2))
+    found, expected = (
+        make_engine(each, precision="float64").forward(*arguments, emissions=True)[1].emissions
+        for each in (noisy, memory)
+    )
+    assert np.ptp(expected) > 0.1
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+
+
+def test_a_ring_is_routed_and_brought_back():
+    """Without errors the routed update is the ring itself."""
     memory = load_template("ring", 4)
-    noisy = noisy_memory(memory, Described(target), (0, 1, 2, 3))
+    noisy = noisy_memory(memory, _errorless(), (0, 1, 2, 3))
     first, second = _bound(noisy, np.random.default_rng(1)), _bound(memory, np.random.default_rng(1))
     outcomes, expected = _outcomes(_density(first), noisy), _outcomes(_density(second), memory)
     np.testing.assert_allclose(outcomes, expected, rtol=0, atol=1e-9)
