@@ -76,6 +76,8 @@ class TrainingBar:
         )
         if "validation_accuracy" in metrics:
             line += f"  validation {metrics['validation_accuracy']:.2%}"
+            if "validation_noise" in metrics:
+                line += f" ({metrics['validation_noise']})"
         self._console.print(f"{line}  {metrics['seconds']:.1f} s")
 
 

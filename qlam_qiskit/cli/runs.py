@@ -152,7 +152,10 @@ def _lines(run: SavedRun, description: dict[str, Any], result: dict[str, Any] | 
         ("epochs", f"{len(run.metrics)} of {run.experiment.training.epochs}"),
     ]
     if result is not None:
-        lines.append(("test", f"{result['test_accuracy']:.2%} of {result['test_samples']:,} samples"))
+        noise = ""
+        if result.get("test_noise"):
+            noise = f" with {result['test_noise']}, {result['clean_test_accuracy']:.2%} without noise"
+        lines.append(("test", f"{result['test_accuracy']:.2%} of {result['test_samples']:,} samples{noise}"))
         lines.append(("training", f"{result['train_seconds']:.1f} s, best epoch {result['best_epoch']}"))
     return lines
 

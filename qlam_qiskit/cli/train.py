@@ -94,7 +94,10 @@ def train_command(
     if as_json:
         click.echo(json.dumps({"run": str(folder.path), **result}))
     else:
+        noise = ""
+        if "test_noise" in result:
+            noise = f" with {result['test_noise']} ({result['clean_test_accuracy']:.2%} without noise)"
         click.echo(
-            f"{result['task']}: {result['test_accuracy']:.2%} of {result['test_samples']:,} test samples, "
+            f"{result['task']}: {result['test_accuracy']:.2%} of {result['test_samples']:,} test samples{noise}, "
             f"{result['parameters']:,} parameters, {result['train_seconds']:.1f} s of training\n{folder.path}"
         )

@@ -8,6 +8,7 @@ from qlam_qiskit.lazy import lazy_names
 
 if TYPE_CHECKING:
     from qlam_qiskit.model.embedding import make_embedding as make_embedding
+    from qlam_qiskit.model.normalization import FEWEST_SAMPLES as FEWEST_SAMPLES
     from qlam_qiskit.model.qlam import QLAM as QLAM
     from qlam_qiskit.model.sampling import engine_arguments as engine_arguments
     from qlam_qiskit.model.sampling import estimator_pubs as estimator_pubs
@@ -22,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "embedding": "make_embedding",
+        "normalization": "FEWEST_SAMPLES",
         "qlam": "QLAM",
         "sampling": "engine_arguments estimator_pubs readouts_from_expectations readouts_from_probabilities "
         "sampler_pubs",

@@ -21,7 +21,8 @@ step are the next layer's tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -93,7 +94,8 @@ class QLAM(nn.Module):
             layer = MemoryLayer(settings, token_size, steps, read, execution or _exact, circuit, inner=not last)
             self.layers.append(layer)
             token_size = layer.readout_size
-        self._noise_device = settings.noise.device
+        self.noise = settings.noise
+        self._injected = False
         normalize, spread = settings.readout.normalize is not None, settings.readout.spread
         self.normalization = ReadoutNormalization(times * token_size, spread) if normalize else None
         self.head = nn.Linear(times * token_size, answers * classes)
@@ -108,8 +110,10 @@ class QLAM(nn.Module):
             raise ConfigurationError(f"tokens are real numbers, not {str(tokens.dtype).removeprefix('torch.')}")
         tokens = tokens.to(self.head.weight.dtype)
         query = None if query is None else query.to(self.head.weight.dtype)
-        if self.training and self._noise_device is not None and self.layers[0].memory.in_training is None:
-            self.suffer(self.device_circuit())
+        if (self.training or self._injected) and self.layers[0].memory.in_training is None:
+            noisy = self.device_circuit()
+            if noisy is not None:
+                self.suffer(noisy)
         for layer in self.layers:
             tokens = layer(tokens, query)
         return tokens
@@ -120,19 +124,41 @@ class QLAM(nn.Module):
         Returns None where it is trained for none. Raises QlamError for a device that there is not, or that does not
         take the circuit.
         """
-        if self._noise_device is None:
+        if self.noise.device is None:
             return None
         network = self.layers[0].memory.neural_network
-        return device_circuit(network.memory, self._noise_device, network.readout)
+        return device_circuit(network.memory, self.noise.device, network.readout)
 
     def suffer(self, noisy: MemoryCircuit) -> None:
-        """Train on ``noisy`` from now on, the memory's circuit with errors in it; evaluation is as before.
+        """Train on ``noisy`` from now on, the memory's circuit with errors in it.
 
         Without this call a model with ``noise.device`` asks the device when its training begins. Raises
         ConfigurationError where the memories do not run on the exact engine.
         """
         for layer in self.layers:
             layer.suffer(noisy)
+
+    @contextmanager
+    def as_trained(self, seed: int) -> Iterator[None]:
+        """Evaluate with the noise that the model is trained with, drawn from ``seed``, until the context ends.
+
+        Without such noise nothing changes. torch's generator is afterwards where it was before.
+        """
+        if not str(self.noise):
+            yield
+            return
+        self._inject(True)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                yield
+        finally:
+            self._inject(False)
+
+    def _inject(self, in_evaluation: bool) -> None:
+        self._injected = in_evaluation
+        for layer in self.layers:
+            layer.inject(in_evaluation)
 
     def features(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
         """Return what the head sees of readouts (B, R, H * Q * K): all of them in a row, normalized if the model does.
@@ -153,16 +179,17 @@ class QLAM(nn.Module):
         if self.normalization is not None:
             self.normalization.check_samples(count)
 
-    def settle(self, batches: Iterable[torch.Tensor]) -> None:
-        """Save the statistics that normalize exact readouts, those of all these tokens (B, T, c), read without noise.
+    def settle(self, batches: Iterable[torch.Tensor], seed: int = 0) -> None:
+        """Save the statistics that normalize readouts in evaluation, those of all these tokens (B, T, c).
 
-        To be called before a model that normalizes is evaluated; otherwise it does nothing.
+        They are read with the noise of training, if there is any, drawn from ``seed``. To be called before a model that
+        normalizes is evaluated; otherwise it does nothing.
         """
         if self.normalization is None:
             return
         mode = self.training
         self.eval()
-        with torch.no_grad():
+        with torch.no_grad(), self.as_trained(seed):
             self.normalization.settle(self.read(tokens).flatten(1) for tokens in batches)
         self.train(mode)
 

@@ -72,6 +72,8 @@ class RunResult(Record):
     train_seconds: Seconds
     validation_accuracy: Fraction | None = None
     train_accuracy: Fraction | None = None
+    test_noise: str | None = None
+    clean_test_accuracy: Fraction | None = None
 
 
 class EpochMetrics(Record):
@@ -82,6 +84,7 @@ class EpochMetrics(Record):
     train_accuracy: Fraction
     validation_loss: float = math.nan
     validation_accuracy: Fraction = 0.0
+    validation_noise: str | None = None
     seconds: Seconds = 0.0
 
 
@@ -92,6 +95,7 @@ class EvaluationRecord(Record):
     samples: Count
     backend: str
     shots: Count | None
+    noise: str | None = None
     part: Literal["test", "validation", "train"] = "test"
     mitigated: bool = False
     loss: float = math.nan

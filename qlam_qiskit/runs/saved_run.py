@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from qlam_qiskit.data import SequenceData, Split, load_data, validation_split
 from qlam_qiskit.errors import ConfigurationError, RunError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM, ModelSettings
-from qlam_qiskit.network import BackendExecutions, ExecutionFactory
+from qlam_qiskit.network import BackendExecutions, ExactExecution, ExecutionFactory
 from qlam_qiskit.runs.building import build_model, check_description
 from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
 from qlam_qiskit.runs.circuit_file import read_circuit
@@ -104,7 +105,7 @@ class SavedRun:
             raise ConfigurationError(f"{self.path}: a model of kind {model.kind} has no circuit")
         settings, path = model.circuit, self.folder.circuit
         if path.exists():
-            memory = read_circuit(path, self.folder.description().get("circuit_digest"))
+            memory = read_circuit(path, self._digest("circuit_digest"))
         else:
             try:
                 memory = load_installed_template(settings.template, settings.qubits, settings.options)
@@ -170,7 +171,7 @@ class SavedRun:
         limit: int | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Predictions:
-        """Answer samples on the exact engine.
+        """Answer samples on the exact engine, with the noise that the run was trained with.
 
         Parameters
         ----------
@@ -184,7 +185,9 @@ class SavedRun:
         Predictions
             Labels and answers (N, M), with losses (nats) and confidences.
         """
-        return predict(self.model(), self.part(part, limit), self.data.class_names, progress)
+        model, size = self.model(), self.experiment.training.batch_size
+        with model.as_trained(self.experiment.seed) if isinstance(model, QLAM) else nullcontext():
+            return predict(model, self.part(part, limit), self.data.class_names, progress, size)
 
     @cached_property
     def _exact(self) -> QLAM | Baseline:
@@ -197,7 +200,14 @@ class SavedRun:
         model = build_model(settings, self.data, execution, self.experiment.seed, circuit)
         check_description(self.folder, model, self.data)
         load_weights(model, checkpoint, self.folder.best)
+        if self.folder.noisy_circuit.exists() and isinstance(model, QLAM):
+            memory = model.layers[0].memory
+            if isinstance(memory.neural_network.execution, ExactExecution):
+                model.suffer(read_circuit(self.folder.noisy_circuit, self._digest("noisy_circuit_digest")))
         return model.eval()
+
+    def _digest(self, name: str) -> str | None:
+        return self.folder.description().get(name)
 
     def _whole(self, part: Part) -> Split:
         if part == "test":

@@ -29,7 +29,7 @@ from qlam_qiskit.runs import (
 )
 from qlam_qiskit.training.compiling import compile_loops
 from qlam_qiskit.training.distributed import ALONE, Ranks
-from qlam_qiskit.training.scoring import score_split
+from qlam_qiskit.training.scoring import clean_accuracy, score_split
 from qlam_qiskit.training.trainer import Reporter, Trainer
 from qlam_qiskit.versions import installed_versions
 
@@ -51,6 +51,7 @@ def train(
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Train an experiment and test its best weights once; returns the run's folder and its result.
 
+    A model that is trained with noise (``model.noise``) is tested with it, and without it beside that.
     A run that is resumed after it finished is not trained again. Raises QlamError when the data, the backend or the
     folder do not allow it, and Interrupted when ``should_stop`` said so. ``say`` hears what a reader of the numbers
     should know. Where several ``ranks`` train together all call this alike; rank 0's registry counts, and its folder.
@@ -229,12 +230,18 @@ def _test(
 ) -> dict[str, Any]:
     best = ranks.from_first(lambda: load_checkpoint(folder.best))
     load_weights(model, best, folder.best)
-    loss, accuracy = score_split(model, data.test, experiment.training.batch_size, ranks)
+    batch_size = experiment.training.batch_size
+    loss, accuracy = score_split(model, data.test, batch_size, ranks, seed=experiment.seed)
+    noise = {}
+    if isinstance(model, QLAM) and str(model.noise):
+        clean = ranks.from_first(lambda: clean_accuracy(model, data.test, batch_size))
+        noise = {"test_noise": str(model.noise), "clean_test_accuracy": clean}
     result = {
         "task": data.task,
         "test_accuracy": accuracy,
         "test_loss": loss,
         "test_samples": len(data.test),
+        **noise,
         **{key: value for key, value in best.state.items() if key in ("validation_accuracy", "train_accuracy")},
         "best_epoch": best.state["epoch"],
         "epochs": experiment.training.epochs,
