@@ -5,6 +5,8 @@ to the last. A step is a row of groups: turns by input angles, then one matrix t
 r -> r + (cos(t) - 1) |sign| r + sin(t) sign r[partner]; its transpose is its inverse.
 """
 
+# ruff: noqa: ANN001, ANN201, ANN202  (Triton compiles these functions, and takes no types but its own)
+
 import triton
 import triton.language as tl
 

@@ -1,7 +1,7 @@
 """All steps of a small open memory in one launch each way, where Triton is there and the device is a GPU.
 
-One launch for each layer of each step, as :class:`~qlam_qiskit.engine.torch.open_steps.OpenSteps` has them, leaves a GPU
-waiting for the next most of the time. Memories of 2 and 3 qubits fit into the registers of a block of threads.
+With one launch for each layer of each step, as :class:`~qlam_qiskit.engine.torch.open_steps.OpenSteps` has them, a GPU
+waits for the next one most of the time. Memories of 2 and 3 qubits fit into the registers of a block of threads.
 """
 
 from __future__ import annotations
