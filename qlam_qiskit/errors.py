@@ -36,6 +36,10 @@ class QlamError(Exception):
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
+class Interrupted(QlamError):
+    """The work was asked to stop, and saved its state."""
+
+
 class ConfigurationError(QlamError):
     """What was asked for is not valid: an unknown key, a wrong type, a name that does not exist; exit status 2."""
 
@@ -52,6 +56,10 @@ class DataError(QlamError):
 
 class RunError(QlamError):
     """A run folder is missing, damaged, or belongs to another model."""
+
+
+class BusyError(RunError):
+    """Another process is training the run."""
 
 
 class PlanningError(QlamError):

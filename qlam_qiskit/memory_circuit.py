@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -26,6 +26,7 @@ from qiskit.circuit.library import get_standard_gate_name_mapping
 
 from qlam_qiskit.channels import check_update, is_channel, write_step
 from qlam_qiskit.errors import CircuitError, ConfigurationError
+from qlam_qiskit.memory_sequence import MemorySequence
 from qlam_qiskit.rate import Rate
 
 MOST_PHASED_STEPS = 8
@@ -162,6 +163,12 @@ class MemoryCircuit:
         """Angles of one query rotation, A."""
         return len(self.query_angles)
 
+    def driven(self) -> MemoryCircuit:
+        """Return the same circuit whose weights are inputs too, after its own; only rates remain weights."""
+        free = [weight for weight in self.weights if weight not in self.rates]
+        rates = [weight for weight in self.weights if weight in self.rates]
+        return replace(self, inputs=(*self.inputs, *free), weights=rates)
+
     def sequence_inputs(self, steps: int) -> ParameterVector:
         """Return the parameters ``phi`` of a sequence, T*P of them; step t owns the slice [t*P, (t+1)*P)."""
         if steps < 1:
@@ -185,31 +192,27 @@ class MemoryCircuit:
         register ``emission`` of T*E bits, step t owning [t*E, (t+1)*E); without it, measurements that a reset follows
         are left out.
         """
+        return self.sequence(steps, query=query, measure=measure, emissions=emissions).circuit()
+
+    def sequence(
+        self, steps: int, *, query: bool = True, measure: bool = False, emissions: bool = False
+    ) -> MemorySequence:
+        """Return what :meth:`unroll` writes out, as one step and its repetition."""
         phi = self.sequence_inputs(steps)
-        step, qubits = _inline_lookalikes(self.update), range(self.update.num_qubits)
+        step = _inline_lookalikes(self.update)
         if self.is_open:
             step = write_step(step, self.ancillas, self.emissions if emissions else ())
         # Names of our own in between: an input may be called what another input of the sequence will be.
         step, inputs = _rename(_without_phase(step) if steps > MOST_PHASED_STEPS else step, self.inputs)
-        circuit = QuantumCircuit(self.update.num_qubits, name=f"{self.update.name}_x{steps}")
-        size = self.num_emissions if emissions else 0
-        if size:
-            circuit.add_register(ClassicalRegister(steps * size, "emission"))
-        if step.num_clbits > size:
-            circuit.add_register(ClassicalRegister(1, "unread"))
-        for index in range(steps):
-            angles = phi[index * self.num_inputs : (index + 1) * self.num_inputs]
-            bound = step.assign_parameters(dict(zip(inputs, angles, strict=True)))
-            bits = [*range(index * size, (index + 1) * size), *range(steps * size, circuit.num_clbits)]
-            circuit.compose(bound, qubits, bits, inplace=True, copy=False)
+        ending = QuantumCircuit(self.update.num_qubits)
         if query:
-            circuit.compose(_inline_lookalikes(self.query), self.memory_qubits, inplace=True)
+            ending.compose(_inline_lookalikes(self.query), self.memory_qubits, inplace=True)
         if measure:
             register = ClassicalRegister(self.num_qubits, "meas")
-            circuit.add_register(register)
-            circuit.barrier()
-            circuit.measure(self.memory_qubits, register)
-        return circuit
+            ending.add_register(register)
+            ending.barrier()
+            ending.measure(self.memory_qubits, register)
+        return MemorySequence(step, tuple(inputs), ending, steps, phi, self.num_emissions if emissions else 0)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -70,15 +70,48 @@ class TrainingBar:
 
     def epoch(self, metrics: dict[str, Any]) -> None:
         """Print an epoch's line."""
-        line = (
-            f"epoch {metrics['epoch']:>3}/{self._epochs}  loss {metrics['train_loss']:.4f}  "
-            f"accuracy {metrics['train_accuracy']:.2%}"
-        )
-        if "validation_accuracy" in metrics:
-            line += f"  validation {metrics['validation_accuracy']:.2%}"
-            if "validation_noise" in metrics:
-                line += f" ({metrics['validation_noise']})"
-        self._console.print(f"{line}  {metrics['seconds']:.1f} s")
+        self._console.print(_epoch_line(metrics, self._epochs))
+
+
+class EpochLines:
+    """Reports training as lines: one for each epoch that has finished, with the training's name before it.
+
+    Parameters
+    ----------
+    name
+        What is trained.
+    epochs
+        Of the whole training.
+    say
+        Hears the lines.
+    """
+
+    def __init__(self, name: str, epochs: int, say: Callable[[str], None]) -> None:
+        self._name, self._epochs, self._say = name, epochs, say
+
+    def compiling(self, done: int, total: int, seconds: int) -> None:
+        """Say once that the engine's loops are compiled."""
+        if not done:
+            self._say(f"{self._name}: compiling the exact engine for this machine: once, about {seconds} s")
+
+    def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float) -> None:
+        """Hear of a step."""
+
+    def epoch(self, metrics: dict[str, Any]) -> None:
+        """Say an epoch's line."""
+        self._say(f"{self._name}: {_epoch_line(metrics, self._epochs)}")
+
+
+def _epoch_line(metrics: dict[str, Any], epochs: int) -> str:
+    line = (
+        f"epoch {metrics['epoch']:>3}/{epochs}  loss {metrics['train_loss']:.4f}  "
+        f"accuracy {metrics['train_accuracy']:.2%}"
+    )
+    if "validation_accuracy" in metrics:
+        line += f"  validation {metrics['validation_accuracy']:.2%}"
+        if "validation_noise" in metrics:
+            line += f" ({metrics['validation_noise']})"
+    return f"{line}  {metrics['seconds']:.1f} s"
 
 
 class SampleBar:

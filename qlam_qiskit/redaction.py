@@ -37,10 +37,11 @@ _SHORTEST_SECRET = 8
 _SHORTEST_PART = 12
 _LONGEST_MESSAGE = 400
 _SPACE = re.compile(r"\s+")
-# Control sequences of terminals; then single control characters but tab and line feed, and marks that turn text around.
+# Control sequences of terminals; then single control characters but tab and line feed, marks that turn text around, and
+# halves of surrogate pairs, which cannot be written at all.
 _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _remembered: set[str] = set()
 _account_file: tuple[float, str] | None = None

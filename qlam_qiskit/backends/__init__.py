@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.backends.ibm import uses_executor as uses_executor
     from qlam_qiskit.backends.mid_circuit import FASTER as FASTER
     from qlam_qiskit.backends.mid_circuit import RESETS as RESETS
+    from qlam_qiskit.backends.mid_circuit import faster_operations as faster_operations
     from qlam_qiskit.backends.mid_circuit import final_measurements as final_measurements
     from qlam_qiskit.backends.mid_circuit import in_faster_forms as in_faster_forms
     from qlam_qiskit.backends.mid_circuit import is_open as is_open
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
-        "mid_circuit": "FASTER RESETS final_measurements in_faster_forms is_open measurements",
+        "mid_circuit": "FASTER RESETS faster_operations final_measurements in_faster_forms is_open measurements",
         "allowance": "allow_factory withdraw_factory",
         "checking": "check_backend",
         "devices": "fake_device",

@@ -51,13 +51,12 @@ def final_measurements(circuit: QuantumCircuit) -> Iterator[int]:
 
 def in_faster_forms(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
     """Return ``circuit`` with its resets, and measurements but the last of a qubit, in the target's faster forms."""
-    names = {name: faster for name, faster in FASTER.items() if faster in target.operation_names}
-    if not names or not any(name in circuit.count_ops() for name in FASTER):
+    operations = faster_operations(target)
+    if not operations or not any(name in circuit.count_ops() for name in FASTER):
         return circuit
     final = set(final_measurements(circuit))
     if len(final) == sum(circuit.count_ops().get(name, 0) for name in FASTER):
         return circuit
-    operations = {name: _operation(faster) for name, faster in names.items()}
     written = circuit.copy_empty_like()
     for position, instruction in enumerate(circuit.data):
         operation = operations.get(instruction.operation.name)
@@ -65,6 +64,11 @@ def in_faster_forms(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
             instruction = instruction.replace(operation=operation)
         written._append(instruction)
     return written
+
+
+def faster_operations(target: Target) -> dict[str, Instruction]:
+    """Return the faster forms that a target lists, by the name of the operation that they stand for."""
+    return {name: _operation(faster) for name, faster in FASTER.items() if faster in target.operation_names}
 
 
 def _operation(name: str) -> Instruction:

@@ -9,8 +9,10 @@ from qlam_qiskit.lazy import lazy_names
 if TYPE_CHECKING:
     from qlam_qiskit.baselines.classifier import Baseline as Baseline
     from qlam_qiskit.baselines.settings import BaselineSettings as BaselineSettings
+    from qlam_qiskit.baselines.settings import LinearRecurrentSettings as LinearRecurrentSettings
     from qlam_qiskit.baselines.settings import RecurrentSettings as RecurrentSettings
     from qlam_qiskit.baselines.settings import ReservoirSettings as ReservoirSettings
+    from qlam_qiskit.baselines.settings import SelectiveSettings as SelectiveSettings
     from qlam_qiskit.baselines.settings import StateSpaceSettings as StateSpaceSettings
     from qlam_qiskit.baselines.settings import TransformerSettings as TransformerSettings
     from qlam_qiskit.baselines.sizing import count_parameters as count_parameters
@@ -20,7 +22,10 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "classifier": "Baseline",
-        "settings": "BaselineSettings RecurrentSettings ReservoirSettings StateSpaceSettings TransformerSettings",
+        "settings": (
+            "BaselineSettings LinearRecurrentSettings RecurrentSettings ReservoirSettings SelectiveSettings "
+            "StateSpaceSettings TransformerSettings"
+        ),
         "sizing": "count_parameters fit_size",
     },
 )

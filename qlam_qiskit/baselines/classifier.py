@@ -6,7 +6,13 @@ import torch
 from torch import nn
 
 from qlam_qiskit.baselines.recurrent import RecurrentMemory
-from qlam_qiskit.baselines.settings import BaselineSettings, RecurrentSettings, StateSpaceSettings
+from qlam_qiskit.baselines.selective import SelectiveMemory
+from qlam_qiskit.baselines.settings import (
+    BaselineSettings,
+    RecurrentSettings,
+    SelectiveSettings,
+    TransformerSettings,
+)
 from qlam_qiskit.baselines.ssm import StateSpaceMemory
 from qlam_qiskit.baselines.transformer import TransformerMemory
 from qlam_qiskit.model import make_embedding, readout_steps
@@ -72,6 +78,8 @@ def _make_memory(settings: BaselineSettings, steps: int) -> nn.Module:
     """Build what takes embeddings (B, T, width of the embedding) to outputs (B, T, width), or those of given steps."""
     if isinstance(settings, RecurrentSettings):
         return RecurrentMemory(settings)
-    if isinstance(settings, StateSpaceSettings):
-        return StateSpaceMemory(settings)
-    return TransformerMemory(settings, steps)
+    if isinstance(settings, TransformerSettings):
+        return TransformerMemory(settings, steps)
+    if isinstance(settings, SelectiveSettings):
+        return SelectiveMemory(settings)
+    return StateSpaceMemory(settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -91,9 +91,59 @@ class StateSpaceSettings(_Causal):
 
     @model_validator(mode="after")
     def _check_steps(self) -> StateSpaceSettings:
-        if self.step_min > self.step_max:
-            raise ValueError(f"step_min {self.step_min} is larger than step_max {self.step_max}")
+        return _check_step_range(self)
+
+
+class LinearRecurrentSettings(_Causal):
+    """A linear recurrent unit of ``width`` channels and ``state`` complex modes a layer (arXiv 2303.06349).
+
+    Attributes
+    ----------
+    state
+        Modes of a layer, shared by its channels.
+    radius_min, radius_max
+        Range of the eigenvalues' absolute values at first.
+    phase_max
+        Their largest angle a step at first, in radians; small where what counts lies many steps apart.
+    dynamics_rate
+        Eigenvalues and the drives' norms learn at this fraction of the rate of the rest.
+    """
+
+    kind: Literal["lru"]
+    state: int = Field(32, ge=1, le=65_536)
+    radius_min: float = Field(0.9, ge=0, lt=1)
+    radius_max: float = Field(0.999, gt=0, lt=1)
+    phase_max: float = Field(0.314, gt=0, le=6.2832)
+    dynamics_rate: float = Field(0.1, gt=0, le=1e6)
+    readout: _MeanReadout = _MeanReadout()
+
+    @model_validator(mode="after")
+    def _check_radii(self) -> LinearRecurrentSettings:
+        if self.radius_min >= self.radius_max:
+            raise ValueError(f"radius_min {self.radius_min} is not smaller than radius_max {self.radius_max}")
         return self
+
+
+class SelectiveSettings(_Causal):
+    """S6, the selective state-space model of Mamba: twice ``width`` channels of ``state`` numbers (arXiv 2312.00752).
+
+    Attributes
+    ----------
+    state
+        N, numbers that each channel keeps.
+    step_min, step_max
+        Range of the step sizes at first, log-uniform over channels.
+    """
+
+    kind: Literal["mamba"]
+    state: int = Field(16, ge=1, le=65_536)
+    step_min: float = Field(0.001, gt=0, le=1e6)
+    step_max: float = Field(0.1, gt=0, le=1e6)
+    readout: _MeanReadout = _MeanReadout()
+
+    @model_validator(mode="after")
+    def _check_steps(self) -> SelectiveSettings:
+        return _check_step_range(self)
 
 
 class ReservoirSettings(ModelSettings):
@@ -102,4 +152,15 @@ class ReservoirSettings(ModelSettings):
     kind: Literal["reservoir"]
 
 
-BaselineSettings: TypeAlias = RecurrentSettings | TransformerSettings | StateSpaceSettings
+_Stepped = TypeVar("_Stepped", StateSpaceSettings, SelectiveSettings)
+
+
+def _check_step_range(settings: _Stepped) -> _Stepped:
+    if settings.step_min > settings.step_max:
+        raise ValueError(f"step_min {settings.step_min} is larger than step_max {settings.step_max}")
+    return settings
+
+
+BaselineSettings: TypeAlias = (
+    RecurrentSettings | TransformerSettings | StateSpaceSettings | LinearRecurrentSettings | SelectiveSettings
+)

@@ -14,16 +14,17 @@ import torch
 from torch import nn
 from torch.nn.functional import gelu, glu
 
-from qlam_qiskit.baselines.settings import StateSpaceSettings
+from qlam_qiskit.baselines.lru import LinearRecurrentUnit
+from qlam_qiskit.baselines.settings import LinearRecurrentSettings, StateSpaceSettings
 
 
 class StateSpaceMemory(nn.Module):
-    """Maps embeddings (B, T, E) to outputs (B, T, width) of S4D layers, each causal, gated and around a residual.
+    """Maps embeddings (B, T, E) to outputs (B, T, width) of layers of S4D or LRU, causal, gated, around a residual.
 
     Where only the outputs at R steps are wanted, (B, R, width), the last layer gates only these.
     """
 
-    def __init__(self, settings: StateSpaceSettings) -> None:
+    def __init__(self, settings: StateSpaceSettings | LinearRecurrentSettings) -> None:
         super().__init__()
         self.encoder = nn.Linear(settings.embedding.width, settings.width)
         self.layers = nn.ModuleList(_Block(settings) for _ in range(settings.layers))
@@ -39,21 +40,22 @@ class StateSpaceMemory(nn.Module):
 
 
 class _Block(nn.Module):
-    def __init__(self, settings: StateSpaceSettings) -> None:
+    def __init__(self, settings: StateSpaceSettings | LinearRecurrentSettings) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(settings.width)
-        self.dynamics = DiagonalStateSpace(settings)
+        s4d = isinstance(settings, StateSpaceSettings)
+        self.dynamics = DiagonalStateSpace(settings) if s4d else LinearRecurrentUnit(settings)
         self.gate = nn.Linear(settings.width, 2 * settings.width)
 
     def forward(self, tokens: torch.Tensor, at: Sequence[int] | None = None) -> torch.Tensor:
-        mixed = self.dynamics(self.norm(tokens).transpose(1, 2)).transpose(1, 2)
+        mixed = self.dynamics(self.norm(tokens))
         if at is not None:
             tokens, mixed = tokens[:, list(at)], mixed[:, list(at)]
         return tokens + glu(self.gate(gelu(mixed)), dim=-1)
 
 
 class DiagonalStateSpace(nn.Module):
-    """The linear dynamics: signals (B, width, T) to signals of the same shape, each channel on its own.
+    """The linear dynamics: signals (B, T, width) to signals of the same shape, each channel on its own.
 
     Step sizes and eigenvalues are kept divided by ``dynamics_rate``, so that Adam moves them that much more slowly.
     """
@@ -84,10 +86,12 @@ class DiagonalStateSpace(nn.Module):
 
     def forward(self, signals: torch.Tensor) -> torch.Tensor:
         """Convolve with K and add D times the signal."""
+        signals = signals.transpose(1, 2)
         steps = signals.shape[-1]
         length = 2 * steps
         spectrum = torch.fft.rfft(signals, n=length) * torch.fft.rfft(self.kernel(steps), n=length)
-        return torch.fft.irfft(spectrum, n=length)[..., :steps] + self.direct[:, None] * signals
+        mixed = torch.fft.irfft(spectrum, n=length)[..., :steps] + self.direct[:, None] * signals
+        return mixed.transpose(1, 2)
 
 
 def _frequencies(settings: StateSpaceSettings) -> torch.Tensor:

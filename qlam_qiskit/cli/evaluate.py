@@ -8,29 +8,11 @@ from pathlib import Path
 import click
 
 from qlam_qiskit.cli import completion
-from qlam_qiskit.cli.options import (
-    as_json,
-    ask,
-    backend,
-    backends_file,
-    data_dir,
-    limit,
-    part,
-    run,
-    sample_seed,
-    shots,
-    yes,
-)
+from qlam_qiskit.cli.options import as_json, ask, data_dir, on_samples, yes
 
 
 @click.command("evaluate")
-@run
-@backend
-@backends_file
-@shots
-@part
-@limit
-@sample_seed
+@on_samples
 @click.option("--mitigate", is_flag=True, help="Undo readout errors by the device's calibration.")
 @click.option(
     "--submission",

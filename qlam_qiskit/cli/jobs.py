@@ -12,6 +12,7 @@ import click
 from qlam_qiskit.cli import completion, options
 from qlam_qiskit.cli.group import Group
 from qlam_qiskit.cli.tables import print_table
+from qlam_qiskit.redaction import one_line
 from qlam_qiskit.words import counted, seconds, span
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def show_command(context: click.Context, submission: str, as_json: bool) -> None
         click.echo(json.dumps({**found.to_json(), "problems": lines, "details": shown, "events": entries}))
     else:
         for label, value in _described(found, events):
-            click.echo(f"{label:<10} {_plain(value)}")
+            click.echo(f"{label:<10} {one_line(value)}")
     _leave(context, lines)
 
 
@@ -155,7 +156,7 @@ def _finish(
 
 def _leave(context: click.Context, problems: Sequence[str]) -> None:
     for problem in problems:
-        click.echo(f"error: {_plain(problem)}", err=True)
+        click.echo(f"error: {one_line(problem)}", err=True)
     context.exit(1 if problems else 0)
 
 
@@ -204,12 +205,7 @@ def _duplicates(submission: Submission) -> Iterator[str]:
     """Yield a line for every other job at the service that was sent for one of these."""
     for other in submission.duplicates:
         charged = "an unknown QPU time" if other.qpu_seconds is None else f"{seconds(other.qpu_seconds)} of QPU time"
-        yield f"duplicate of job {_plain(other.job)}: {other.remote_id}, {other.state}, {charged}, not used"
-
-
-def _plain(text: str) -> str:
-    """Return one line that can be printed, whatever was recorded."""
-    return "".join(character if character.isprintable() else " " for character in text)
+        yield f"duplicate of job {one_line(other.job)}: {other.remote_id}, {other.state}, {charged}, not used"
 
 
 def _metadata(submission: Submission) -> dict[str, Any]:

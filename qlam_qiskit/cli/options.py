@@ -71,6 +71,15 @@ part = click.option(
 sample_seed = click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), help="Fixes the shots of a simulator; default: the run's seed."
 )
+
+
+def on_samples(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add RUN, which of its samples are read, and on which backend."""
+    for option in reversed((run, backend, backends_file, shots, part, limit, sample_seed)):
+        command = option(command)
+    return command
+
+
 yes = click.option(
     "--yes",
     is_flag=True,

@@ -7,29 +7,11 @@ from pathlib import Path
 
 import click
 
-from qlam_qiskit.cli.options import (
-    as_json,
-    ask,
-    backend,
-    backends_file,
-    data_dir,
-    limit,
-    part,
-    run,
-    sample_seed,
-    shots,
-    yes,
-)
+from qlam_qiskit.cli.options import as_json, ask, data_dir, on_samples, yes
 
 
 @click.command("submit")
-@run
-@backend
-@backends_file
-@part
-@limit
-@shots
-@sample_seed
+@on_samples
 @yes
 @data_dir
 @as_json
@@ -37,9 +19,9 @@ def submit_command(
     run: Path,
     backend: str | None,
     backends_file: Path | None,
+    shots: int | None,
     part: str,
     limit: int | None,
-    shots: int | None,
     seed: int | None,
     yes: bool,
     data_dir: Path | None,

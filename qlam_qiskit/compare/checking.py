@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from qlam_qiskit.cluster import Cluster
 from qlam_qiskit.compare.planning import Job, Plan
-from qlam_qiskit.compare.process import training_process
-from qlam_qiskit.compare.records import Records, environment, unpack
-from qlam_qiskit.compare.running import EVERYTHING, Choice, Follow
+from qlam_qiskit.compare.records import Records, unpack
+from qlam_qiskit.compare.running import EVERYTHING, Choice
 from qlam_qiskit.compare.settings import Comparison
-from qlam_qiskit.compare.training import Bench, is_finished, run_final
-from qlam_qiskit.errors import ConfigurationError, QlamError
-from qlam_qiskit.training import Interrupted
+from qlam_qiskit.compare.team import Follow, Team
+from qlam_qiskit.compare.training import Bench
+from qlam_qiskit.errors import ConfigurationError, Interrupted, QlamError
 from qlam_qiskit.workspace import workspace
 
 
@@ -29,6 +29,7 @@ def check_records(
     data_dir: Path | None = None,
     say: Callable[[str], None] = print,
     should_stop: Callable[[], bool] = lambda: False,
+    cluster: Cluster | None = None,
 ) -> list[dict[str, Any]]:
     """Train the recorded runs of ``out`` again and compare them, writing nothing there; the search is not repeated.
 
@@ -53,15 +54,17 @@ def check_records(
     if ended.exists():
         shutil.rmtree(runs)
     plans = {case.name: Plan(comparison, case, data_dir) for case in comparison.cases()}
-    found = []
-    for old in recorded:
-        if old["case"] not in plans or old["model"] not in comparison.models:
-            raise ConfigurationError(f"{out}: holds a run of {old['case']} {old['model']}, which {name} does not have")
-        plan = plans[old["case"]]
-        job = plan.final(old["model"], old["multiplier"], old["seed"])
+    jobs, old = [], {}
+    for record in recorded:
+        case, model = record["case"], record["model"]
+        if case not in plans or model not in comparison.models:
+            raise ConfigurationError(f"{out}: holds a run of {case} {model}, which {name} does not have")
+        job = plans[case].final(model, record["multiplier"], record["seed"])
         records.find(job)
-        found.append(_compare(job, old, plan, Bench(runs, data_dir, comparison.threads), follow, say, should_stop))
-        say(_sentence(found[-1]))
+        jobs.append(job)
+        old[job.name] = record
+    team = Team(Bench(runs, data_dir, comparison.threads), follow, say, should_stop, cluster)
+    found = _trained_again(jobs, old, team)
     ended.touch()
     different = [one["run"] for one in found if not _agrees(one, tolerance)]
     if different:
@@ -69,22 +72,32 @@ def check_records(
     return found
 
 
-def _compare(
-    job: Job,
-    old: dict[str, Any],
-    plan: Plan,
-    bench: Bench,
-    follow: Follow,
-    say: Callable[[str], None],
-    should_stop: Callable[[], bool],
-) -> dict[str, Any]:
-    if is_finished(job, bench):
-        say(f"{job.name}: trained before this check was interrupted")
-    try:
-        with training_process(plan.comparison.threads), follow(job) as reporter:
-            new = run_final(job, plan.data, bench, reporter, should_stop)
-    except Interrupted:
-        raise Interrupted("interrupted; the state is saved, and the same command continues") from None
+def _trained_again(jobs: list[Job], old: dict[str, dict[str, Any]], team: Team) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    failure: QlamError | None = None
+
+    def begun() -> Iterator[Job]:
+        for job in jobs:
+            if failure is not None:
+                return
+            if team.bench.is_finished(job):
+                team.say(f"{job.name}: trained before this check was interrupted")
+            yield job
+
+    for job, outcome in team.train(begun()):
+        if isinstance(outcome, QlamError):
+            failure = failure or outcome
+            continue
+        found[job.name] = _compared(job, old[job.name], outcome)
+        team.say(_sentence(found[job.name]))
+    if isinstance(failure, Interrupted):
+        raise Interrupted("interrupted; the state is saved, and the same command continues")
+    if failure is not None:
+        raise failure
+    return [found[job.name] for job in jobs]
+
+
+def _compared(job: Job, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     then, now = unpack(old["correct"]), unpack(new["correct"])
     return {
         "run": job.name,
@@ -92,7 +105,7 @@ def _compare(
         "now": new["test_accuracy"],
         "same_metrics": _numbers(old.get("metrics", [])) == _numbers(new["metrics"]),
         "different_answers": int((then != now).sum()) if then.shape == now.shape else None,
-        "processors": [old.get("environment", {}).get("processor", "unknown"), environment({})["processor"]],
+        "processors": [old.get("environment", {}).get("processor", "unknown"), new["environment"]["processor"]],
     }
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from qlam_qiskit.compare.planning import Job
 from qlam_qiskit.compare.settings import Comparison
@@ -47,6 +46,7 @@ class Countdown:
         self._left = {kind: count * cases for kind, count in counts.items()}
         self._samples = {"trial": short, "finalist": full, "first": 0 if self._tested else full, "further": full}
         self.reached = self.trained = 0
+        self._began: dict[str, float] = {}
         self._pace: list[float] = [0.0, 0.0]  # seconds, and samples that passed in them
 
     def reach(self, job: Job) -> None:
@@ -58,23 +58,25 @@ class Countdown:
         """Replace what was expected of one task by what the search has decided."""
         self._left[kind] += found - expected
 
-    @contextmanager
-    def training(self, job: Job) -> Iterator[None]:
-        """Time a training."""
-        began = time.monotonic()
-        yield
+    def begin(self, job: Job) -> None:
+        """Take the time at which a training begins."""
+        self._began[job.name] = time.monotonic()
+
+    def end(self, job: Job) -> None:
+        """Learn from a training that has ended."""
         self.trained += 1
-        self._pace[0] += time.monotonic() - began
+        self._pace[0] += time.monotonic() - self._began.pop(job.name)
         self._pace[1] += self._samples[self._kind(job)]
 
-    def describe(self, job: Job) -> str:
-        """Say which training this is, of how many, and what this process has to do yet, this one included."""
+    def describe(self, job: Job, at_once: int = 1) -> str:
+        """Say which training this is, of how many, and what is to do yet, this one included, so many at a time."""
         text = f"training {self.reached} of {self.reached + sum(self._left.values())}: {job.name}"
         seconds, samples = self._pace
         if not samples:
             return text
         left = sum(count * self._samples[kind] for kind, count in self._left.items())
-        return f"{text}, about {span((left + self._samples[self._kind(job)]) * seconds / samples)} left"
+        left += self._samples[self._kind(job)]
+        return f"{text}, about {span(left * seconds / samples / at_once)} left"
 
     def _kind(self, job: Job) -> str:
         if job.stage != "final":

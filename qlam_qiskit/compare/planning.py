@@ -15,7 +15,7 @@ import torch
 from pydantic import ValidationError
 
 from qlam_qiskit.baselines import count_parameters, fit_size
-from qlam_qiskit.compare.settings import Case, Comparison
+from qlam_qiskit.compare.settings import MULTIPLIER, Case, Comparison
 from qlam_qiskit.configuration import override
 from qlam_qiskit.data import SequenceData, load_data
 from qlam_qiskit.errors import ConfigurationError
@@ -85,8 +85,8 @@ class Plan:
             "training": {"epochs": search.epochs},
         }
         return [
-            self._job("trial", model, multiplier, self.comparison.seeds[0], changes)
-            for multiplier in search.multipliers
+            self._job("trial", model, point[MULTIPLIER], self.comparison.seeds[0], changes)
+            for point in search.space().grid()
         ]
 
     def finalist(self, model: str, multiplier: float) -> Job:
@@ -98,20 +98,16 @@ class Plan:
         return self._job("final", model, multiplier, seed, {})
 
     def _job(self, stage: Stage, model: str, multiplier: float, seed: int, changes: dict[str, Any]) -> Job:
-        training = self.comparison.training
         values = {
             "data": changes.get("data", self.case.data.model_dump(exclude_none=True)),
             "model": self._model(model),
-            "training": {
-                **training.model_dump(),
-                "circuit_rate": multiplier * training.circuit_rate,
-                "head_rate": multiplier * training.head_rate,
-                **changes.get("training", {}),
-            },
+            "training": {**self.comparison.training.model_dump(), **changes.get("training", {})},
             "backend": "exact",
             "seed": seed,
         }
-        return Job(self.case.name, model, Experiment.model_validate(values), multiplier, stage)
+        space = self.comparison.search.space()
+        experiment = space.apply(Experiment.model_validate(values), {MULTIPLIER: multiplier})
+        return Job(self.case.name, model, experiment, multiplier, stage)
 
     def _model(self, name: str) -> dict[str, Any]:
         """Return a model's settings with its size solved; raises ConfigurationError when none fits the budget."""

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from qlam_qiskit.compare.claims import claimed
+from qlam_qiskit.cluster import Cluster
 from qlam_qiskit.compare.countdown import Countdown
 from qlam_qiskit.compare.planning import Job, Plan
-from qlam_qiskit.compare.process import training_process
 from qlam_qiskit.compare.records import Records
 from qlam_qiskit.compare.settings import Comparison
 from qlam_qiskit.compare.tables import write_tables
-from qlam_qiskit.compare.training import Bench, run_final, run_trial
-from qlam_qiskit.errors import ConfigurationError, QlamError
+from qlam_qiskit.compare.team import Follow, Team
+from qlam_qiskit.compare.training import Bench
+from qlam_qiskit.errors import BusyError, ConfigurationError, Interrupted, QlamError
 from qlam_qiskit.plain_yaml import dump_yaml
-from qlam_qiskit.training import Interrupted, Reporter
+from qlam_qiskit.searching import best_first
 from qlam_qiskit.workspace import workspace, write_file
 
-# Follows the training of one job: entered when it starts.
-Follow = Callable[[Job], AbstractContextManager[Reporter]]
+_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,26 +62,28 @@ def compare(
     data_dir: Path | None = None,
     say: Callable[[str], None] = print,
     should_stop: Callable[[], bool] = lambda: False,
+    cluster: Cluster | None = None,
 ) -> Records:
-    """Train what is not finished yet, and write records and tables into ``out``.
+    """Train what is not finished yet, here or in the processes of a cluster, and write records and tables into ``out``.
 
     However this ends, calling it again continues: finished jobs are read, interrupted ones resumed from their run
     folders in the workspace. A run that fails does not keep the others from running. Several processes that call it at
-    once share the jobs.
+    once share the jobs: each run is trained by whoever holds the lock of its folder.
 
     Raises ConfigurationError when a record in ``out`` is of another configuration, and QlamError when a run failed.
     """
     choice.check(comparison)
-    runner = _Runner(comparison, name, follow, Records(out), choice, data_dir, say, should_stop)
+    bench = Bench(workspace() / "compare" / name, data_dir, comparison.threads)
+    team = Team(bench, follow, say, should_stop, cluster)
+    runner = _Runner(comparison, name, team, Records(out), choice)
     resolved = dump_yaml(comparison.model_dump(exclude_none=True))
     write_file(out / "comparison.yaml", resolved, parents=True)
     plans = [Plan(comparison, case, data_dir) for case in comparison.cases() if choice.includes(case.name)]
     models = choice.models or list(comparison.models)
     runner.countdown = Countdown(comparison, models, choice.seeds, len(plans), len(plans[0].data.train))
     try:
-        with training_process(comparison.threads):
-            for plan in plans:
-                runner.run(plan)
+        for plan in plans:
+            runner.run(plan)
     except Interrupted:
         raise Interrupted("interrupted; the state is saved, and the same command continues") from None
     if not runner.countdown.trained:
@@ -95,27 +97,22 @@ def compare(
 class _Runner:
     comparison: Comparison
     name: str
-    follow: Follow
+    team: Team
     records: Records
     choice: Choice
-    data_dir: Path | None
-    say: Callable[[str], None]
-    should_stop: Callable[[], bool]
     countdown: Countdown = field(init=False)
 
     def __post_init__(self) -> None:
         self.failed: dict[str, str] = {}  # jobs, or models that no rate trains, and why
-        runs = workspace() / "compare" / self.name
-        self._bench = Bench(runs, self.data_dir, self.comparison.threads)
 
     def run(self, plan: Plan) -> None:
         """Run one case."""
         models = list(self.choice.models or self.comparison.models)
         if len(self.comparison.search.multipliers) > 1:
-            self._each([job for model in models for job in plan.trials(model)], self._search)
+            self._each([job for model in models for job in plan.trials(model)])
             finalists = [job for model in models for job in self._finalists(plan, model)]
             self.countdown.correct("finalist", self.countdown.finalists, len(finalists))
-            self._each(finalists, self._search)
+            self._each(finalists)
         self._finals(plan, models, self.choice.seeds or self.comparison.seeds[:1])
         if self.choice.seeds is None and len(self.comparison.seeds) > 1:
             deciding = [model for model in self._deciding(plan) if model in models]
@@ -127,21 +124,68 @@ class _Runner:
         rates = {model: self._rate(plan, model) for model in models}
         self.failed |= {model: "no rate of the search trains it" for model, rate in rates.items() if rate is None}
         jobs = [plan.final(model, rate, seed) for seed in seeds for model, rate in rates.items() if rate is not None]
-        self._each(jobs, lambda job: self._final(job, plan))
+        self._each(jobs)
 
-    def _each(self, jobs: list[Job], work: Callable[[Job], None]) -> None:
-        """Work on the unfinished jobs that no other process is at, then wait for those that one is at."""
-        for wait in (False, True):
-            for job in jobs:
-                if not wait:
-                    self.countdown.reach(job)
-                if self.records.find(job) is not None:
-                    continue
-                with claimed(job, self._bench.runs, wait=wait, should_stop=self.should_stop) as mine:
-                    if mine and job.name not in self.failed and self.records.find(job) is None:
-                        self.say(self.countdown.describe(job))
-                        with self.countdown.training(job):
-                            work(job)
+    def _each(self, jobs: Sequence[Job]) -> None:
+        """Train the unfinished jobs that no other process is at, then wait for those that one is at."""
+        waiting, first = list(jobs), True
+        while waiting:
+            busy: list[Job] = []
+            stopped: list[QlamError] = []
+            for job, outcome in self.team.train(self._unfinished(waiting, first, busy, stopped)):
+                if isinstance(outcome, BusyError):
+                    busy.append(job)
+                elif isinstance(outcome, Interrupted | ConfigurationError):
+                    stopped.append(outcome)
+                elif self.records.find(job) is None:
+                    self.countdown.end(job)
+                    self._keep(job, outcome)
+            if stopped:
+                raise stopped[0]
+            if busy:
+                if self.team.should_stop():
+                    raise Interrupted("interrupted")
+                time.sleep(_POLL_SECONDS)
+            waiting, first = busy, False
+
+    def _unfinished(
+        self, jobs: Sequence[Job], first: bool, busy: list[Job], stopped: Sequence[QlamError]
+    ) -> Iterator[Job]:
+        """Yield the jobs to begin, until something has stopped the work; those of other processes become ``busy``."""
+        for job in jobs:
+            if stopped:
+                return
+            if first:
+                self.countdown.reach(job)
+            if job.name in self.failed or self.records.find(job) is not None:
+                continue
+            if self.team.bench.is_busy(job):
+                busy.append(job)
+                continue
+            self.team.say(self.countdown.describe(job, self.team.size))
+            self.countdown.begin(job)
+            yield job
+
+    def _keep(self, job: Job, outcome: dict[str, Any] | QlamError) -> None:
+        """Write the record of a job that has ended, and say how it went."""
+        failure = str(outcome) if isinstance(outcome, QlamError) else None
+        if job.stage == "final":
+            if failure is not None:
+                self.failed[job.name] = failure
+                self.team.say(f"{job.name}: {failure}")
+                return
+            self.records.write(job, outcome)
+            write_tables(self.comparison, self.name, self.records)
+            self.team.say(
+                f"{job.name}: {outcome['test_accuracy']:.2%} of test samples, {outcome['parameters']:,} parameters, "
+                f"{outcome['train_seconds']:.0f} s"
+            )
+            return
+        if failure is not None:  # a rate so high that the loss is not finite
+            outcome = {"validation_accuracy": None, "failure": failure}
+        self.records.write(job, outcome)
+        accuracy = outcome["validation_accuracy"]
+        self.team.say(f"{job.name}: " + ("failed" if accuracy is None else f"{accuracy:.2%} of validation samples"))
 
     def _rate(self, plan: Plan, model: str) -> float | None:
         """Return the multiplier of best validation accuracy, of equals the smallest.
@@ -169,38 +213,7 @@ class _Runner:
         records = {job.multiplier: self.records.find(job) for job in jobs}
         if None in records.values():
             return []
-        found = {multiplier: record["validation_accuracy"] for multiplier, record in records.items()}
-        trained = [multiplier for multiplier, accuracy in found.items() if accuracy is not None]
-        return sorted(trained, key=lambda multiplier: (-found[multiplier], multiplier))
-
-    def _search(self, job: Job) -> None:
-        try:
-            with self.follow(job) as reporter:
-                record = run_trial(job, self._bench, reporter, self.should_stop)
-        except (Interrupted, ConfigurationError):
-            raise
-        except QlamError as error:  # a rate so high that the loss is not finite
-            record = {"validation_accuracy": None, "failure": str(error)}
-        self.records.write(job, record)
-        accuracy = record["validation_accuracy"]
-        self.say(f"{job.name}: " + ("failed" if accuracy is None else f"{accuracy:.2%} of validation samples"))
-
-    def _final(self, job: Job, plan: Plan) -> None:
-        try:
-            with self.follow(job) as reporter:
-                record = run_final(job, plan.data, self._bench, reporter, self.should_stop)
-        except (Interrupted, ConfigurationError):
-            raise
-        except QlamError as error:
-            self.failed[job.name] = str(error)
-            self.say(f"{job.name}: {error}")
-            return
-        self.records.write(job, record)
-        write_tables(self.comparison, self.name, self.records)
-        self.say(
-            f"{job.name}: {record['test_accuracy']:.2%} of test samples, {record['parameters']:,} parameters, "
-            f"{record['train_seconds']:.0f} s"
-        )
+        return best_first({multiplier: record["validation_accuracy"] for multiplier, record in records.items()})
 
     def _deciding(self, plan: Plan) -> list[str]:
         """Name the models that get further seeds; baselines only once the first seed of all of them is finished."""
@@ -216,6 +229,6 @@ class _Runner:
             elif model not in self.failed and (job is None or job.name not in self.failed):
                 missing.append(model)
         if missing:
-            self.say(f"which baselines get further seeds is decided when {', '.join(missing)} have run")
+            self.team.say(f"which baselines get further seeds is decided when {', '.join(missing)} have run")
             return [reference]
         return [reference, *sorted(scores, key=lambda model: -scores[model])[: self.comparison.contenders]]

@@ -11,8 +11,10 @@ from pydantic import Field, model_validator
 from qlam_qiskit.configuration import Settings
 from qlam_qiskit.data import MOST_SAMPLES, DataSettings
 from qlam_qiskit.runs import AnyModelSettings, TrainingSettings
+from qlam_qiskit.searching import Space
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+MULTIPLIER = "multiplier"  # of the learning rates: the search's only dimension
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -78,6 +80,11 @@ class SearchSettings(Settings):
     train_limit: int = Field(10_000, ge=2, le=MOST_SAMPLES)
     confirm: bool = False
 
+    def space(self) -> Space:
+        """Return the rates that are searched, as one dimension: a factor of both."""
+        rates = ["training.circuit_rate", "training.head_rate"]
+        return Space.of({MULTIPLIER: {"choices": self.multipliers, "multiply": rates}})
+
 
 class VarySettings(Settings):
     """A key of ``data`` and the values that it takes, one case of the comparison each."""
@@ -129,6 +136,8 @@ class Comparison(Settings):
             raise ValueError("training.validation_fraction is 0, but rates and epochs are chosen on a validation split")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds: each only once")
+        if len(set(self.search.multipliers)) < len(self.search.multipliers):
+            raise ValueError("search.multipliers: each only once")
         list(self.cases())
         return self
 

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 
 from qlam_qiskit.backends import load_registry
-from qlam_qiskit.baselines import count_parameters
 from qlam_qiskit.compare.planning import Job
+from qlam_qiskit.compare.process import training_process
 from qlam_qiskit.compare.records import environment, pack
-from qlam_qiskit.data import SequenceData, Split, load_data, validation_split
+from qlam_qiskit.data import Split, load_data
 from qlam_qiskit.network import BackendExecutions
-from qlam_qiskit.runs import SavedRun, build_model, outputs
-from qlam_qiskit.training import Reporter, RunFolder, Trainer, has_begun, train
+from qlam_qiskit.runs import SavedRun, outputs
+from qlam_qiskit.searching import train_trial
+from qlam_qiskit.training import Reporter, RunFolder, train
 from qlam_qiskit.workspace import make_private_folder, write_file
 
 
@@ -37,38 +38,48 @@ class Bench:
         write_file(path, f"default: exact\nbackends:\n  exact: {entry}\n")
         return path
 
+    def folder(self, job: Job) -> Path:
+        """Return a job's run folder."""
+        runs = self.runs / "search" if job.stage == "trial" else self.runs
+        return runs / f"{job.training_name}-{job.fingerprint[:8]}"
+
+    def is_busy(self, job: Job) -> bool:
+        """Whether another process is training a job."""
+        return RunFolder(self.folder(job)).is_busy()
+
+    def is_finished(self, job: Job) -> bool:
+        """Whether a final run was trained to its end already."""
+        return RunFolder(self.folder(job)).result() is not None
+
     def executions(self) -> BackendExecutions:
         """Return what runs a model's memories."""
         return BackendExecutions(load_registry(self.registry()).spec("exact"))
 
 
-def run_trial(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[[], bool]) -> dict[str, Any]:
-    """Train a trial or finalist of the search; returns its best validation accuracy. The test set is not looked at."""
-    experiment = job.experiment
-    data = load_data(experiment.data, bench.data_dir)
-    model = build_model(experiment.model, data, bench.executions(), experiment.seed)
-    training, validation = validation_split(data.train, experiment.training.validation_fraction, experiment.seed)
-    path = _folder(job, bench)
-    begun = path.exists() and not RunFolder(path).is_vacant()
-    folder = RunFolder.open(path) if begun else RunFolder.create(experiment, job.training_name, path)
-    trainer = Trainer(model, training, validation, experiment.training, experiment.seed, folder)
-    with folder.locked(), folder.written():
-        folder.sweep()
-        if has_begun(folder, model, data, bench.executions().spec):
-            trainer.resume()
-        trainer.run(reporter, should_stop)
-    return {
-        "validation_accuracy": max(row["validation_accuracy"] for row in folder.metrics()),
-        "parameters": count_parameters(model),
-        "train_seconds": round(trainer.seconds, 2),
-    }
+def run_job(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[[], bool]) -> dict[str, Any]:
+    """Train a job, and test its best weights where it is a final run; returns what its record says of that.
+
+    That is the best validation accuracy, and of a final run its metrics and which test answers are right. Raises
+    BusyError when another process is training it.
+    """
+    with training_process(bench.threads):
+        return (_run_final if job.stage == "final" else _run_trial)(job, bench, reporter, should_stop)
 
 
-def run_final(
-    job: Job, data: SequenceData, bench: Bench, reporter: Reporter, should_stop: Callable[[], bool]
-) -> dict[str, Any]:
-    """Train a final run, test its best weights, and return its metrics with which test answers are right."""
-    path = _folder(job, bench)
+def _run_trial(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[[], bool]) -> dict[str, Any]:
+    return train_trial(
+        job.experiment,
+        job.training_name,
+        bench.folder(job),
+        reporter,
+        data_dir=bench.data_dir,
+        backends=bench.registry(),
+        should_stop=should_stop,
+    )
+
+
+def _run_final(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[[], bool]) -> dict[str, Any]:
+    path = bench.folder(job)
     folder, result = train(
         job.experiment,
         job.training_name,
@@ -79,6 +90,7 @@ def run_final(
         resume=path.exists(),
         should_stop=should_stop,
     )
+    data = load_data(job.experiment.data, bench.data_dir)
     model = SavedRun(folder, bench.data_dir, data).model(bench.executions())
     correct = _correct(model, data.test, job.experiment.training.batch_size)
     kept = ("task", "test_loss", "validation_accuracy", "best_epoch", "parameters", "train_seconds")
@@ -91,17 +103,6 @@ def run_final(
         "environment": environment(folder.description()["versions"]),
         "correct": pack(correct),
     }
-
-
-def is_finished(job: Job, bench: Bench) -> bool:
-    """Whether a final run was trained to its end already."""
-    return RunFolder(_folder(job, bench)).result() is not None
-
-
-def _folder(job: Job, bench: Bench) -> Path:
-    """Return a job's run folder."""
-    runs = bench.runs / "search" if job.stage == "trial" else bench.runs
-    return runs / f"{job.training_name}-{job.fingerprint[:8]}"
 
 
 def _correct(model: torch.nn.Module, split: Split, batch_size: int) -> np.ndarray:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from qlam_qiskit.engine.exact import Tape as Tape
     from qlam_qiskit.engine.open.describe import describe_open as describe_open
     from qlam_qiskit.engine.open.open_engine import OpenEngine as OpenEngine
+    from qlam_qiskit.engine.open.pauli import pauli_matrices as pauli_matrices
+    from qlam_qiskit.engine.open.trajectory import open_trajectory as open_trajectory
     from qlam_qiskit.engine.plan import Operation as Operation
     from qlam_qiskit.engine.plan import PhaseRun as PhaseRun
     from qlam_qiskit.engine.plan import Plan as Plan
@@ -48,6 +50,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "exact": "ExactEngine Gradients Tape",
         "open.describe": "describe_open",
         "open.open_engine": "OpenEngine",
+        "open.pauli": "pauli_matrices",
+        "open.trajectory": "open_trajectory",
         "plan": "Operation PhaseRun Plan compile_plan",
         "plan_description": "PlanDescription cache_level describe",
         "primitives": "Permutation Rotation string_signs",

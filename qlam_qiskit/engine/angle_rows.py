@@ -7,7 +7,7 @@ layout goes number by number; sums over an angle's terms, cos and sin are taken 
 """
 
 from qlam_qiskit.engine.compiled import compiled
-from qlam_qiskit.engine.simd import constant, get, load, nearest, put, store, total
+from qlam_qiskit.engine.simd import at, constant, fetch, get, load, nearest, put, store, total
 
 
 @compiled
@@ -21,14 +21,23 @@ def prepare_rows(inputs, block, step, count, circuit, numbers):
         for t in range(count):
             for p in range(size):
                 put(rows.inputs, t * size + p, lane, inputs[block.first + lane, step + t, p])
-    width = len(offsets)
+    width = len(circuit.sums.offsets)
     for t in range(count):
         for r in range(width):
-            angle = constant(rows.inputs, offsets[r])
-            for term in range(steps.row_starts[r], steps.row_starts[r + 1]):
-                value = load(rows.inputs, t * size + steps.row_inputs[term])
-                angle = angle + constant(rows.inputs, steps.row_factors[term]) * value
+            angle = constant(rows.inputs, at(offsets, r))
+            for term in range(at(steps.row_starts, r), at(steps.row_starts, r + 1)):
+                value = load(rows.inputs, t * size + at(steps.row_inputs, term))
+                angle = angle + constant(rows.inputs, at(steps.row_factors, term)) * value
             _cos_sin(angle, rows, t * width + r, numbers)
+
+
+@compiled
+def fetch_steps(inputs, block, step, count):
+    """Ask for the inputs of ``count`` steps, from ``step`` on, so that they are near when their turn comes."""
+    line = 64 // inputs.itemsize
+    for lane in range(block.lanes):
+        for number in range(0, count * inputs.shape[2], line):
+            fetch(inputs, block.first + lane, step, number)
 
 
 @compiled
@@ -43,9 +52,9 @@ def return_gradients(gradient, block, step, count, circuit):
         for t in range(count):
             value = load(rows.gradients, t * width + r)
             received = received + value
-            for term in range(steps.row_starts[r], steps.row_starts[r + 1]):
-                row = t * size + steps.row_inputs[term]
-                share = constant(rows.inputs, steps.row_factors[term]) * value
+            for term in range(at(steps.row_starts, r), at(steps.row_starts, r + 1)):
+                row = t * size + at(steps.row_inputs, term)
+                share = constant(rows.inputs, at(steps.row_factors, term)) * value
                 store(rows.inputs, row, load(rows.inputs, row) + share)
         totals[r] += total(received)
     for lane in range(block.lanes):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qlam_qiskit.engine.blocks import processors
 from qlam_qiskit.errors import CircuitError, ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
@@ -14,15 +15,30 @@ PRECISIONS = {"float32": np.float32, "float64": np.float64}
 MAX_QUBITS = 16
 
 
-def check_engine(memory: MemoryCircuit, precision: str) -> type[np.floating]:
-    """Return the dtype of a precision; raises ConfigurationError for another, CircuitError for a register too large."""
+def check_engine(
+    memory: MemoryCircuit, precision: str, *, most: int = MAX_QUBITS, engine: str = "exact"
+) -> type[np.floating]:
+    """Return the dtype of a precision; raises ConfigurationError for another, CircuitError above ``most`` qubits."""
     if precision not in PRECISIONS:
         raise ConfigurationError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}")
-    if memory.num_qubits > MAX_QUBITS:
+    if memory.num_qubits > most:
         raise CircuitError(
-            f"the exact engine holds at most {MAX_QUBITS} qubits, not {memory.num_qubits}: use an Aer backend"
+            f"the {engine} engine holds at most {most} qubits, not {memory.num_qubits}: use an Aer backend"
         )
     return PRECISIONS[precision]
+
+
+def check_threads(threads: int | None) -> int:
+    """Return how many threads an engine runs on, by default one for each processor that the process may use."""
+    if threads is not None and threads < 1:
+        raise ConfigurationError(f"the exact engine runs on at least 1 thread, not {threads}")
+    return threads or processors()
+
+
+def check_shape(name: str, array: np.ndarray, of: str, expected: tuple[int, ...]) -> None:
+    """Raise CircuitError where an array, such as a cotangent, has not the shape of what it belongs to."""
+    if np.shape(array) != expected:
+        raise CircuitError(f"the {name} has shape {np.shape(array)}, the {of} {expected}")
 
 
 def beside(inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:

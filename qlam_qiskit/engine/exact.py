@@ -16,16 +16,15 @@ from typing import Any
 import numpy as np
 
 from qlam_qiskit.engine.angles import AngleFunctions
-from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside, check_engine
+from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside, check_engine, check_shape, check_threads
 from qlam_qiskit.engine.arrays import CHUNK, Shared, State, Sums, work
-from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks, processors
+from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks
 from qlam_qiskit.engine.compiled import EntryPoint
 from qlam_qiskit.engine.gates import naming_gates
 from qlam_qiskit.engine.plan import compile_plan
 from qlam_qiskit.engine.simd import Rows
 from qlam_qiskit.engine.sweep import backward_block, forward_block
 from qlam_qiskit.engine.tables import CompiledSteps, numbers
-from qlam_qiskit.errors import CircuitError, ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 
@@ -77,9 +76,7 @@ class ExactEngine:
     def __init__(self, memory: MemoryCircuit, *, precision: str = "float32", threads: int | None = None) -> None:
         self.dtype = check_engine(memory, precision)
         self.memory = memory
-        if threads is not None and threads < 1:
-            raise ConfigurationError(f"the exact engine runs on at least 1 thread, not {threads}")
-        self.threads = threads or processors()
+        self.threads = check_threads(threads)
         self._update = CompiledSteps(compile_plan(memory.update, memory.inputs, memory.weights), self.dtype)
         self._query = CompiledSteps(compile_plan(memory.query, memory.query_angles, ()), self.dtype)
         self._numbers = numbers(self.dtype)
@@ -133,9 +130,7 @@ class ExactEngine:
         """
         cotangent = np.ascontiguousarray(cotangent, self.dtype)
         registers = tape.cut.registers
-        expected = (*tape.queries.shape[:4], self.dimension)
-        if cotangent.shape != expected:
-            raise CircuitError(f"the cotangent has shape {cotangent.shape}, the probabilities {expected}")
+        check_shape("cotangent", cotangent, "probabilities", (*tape.queries.shape[:4], self.dimension))
         angles = tape.angles
         angle_gradient = angles if overwrite_inputs and angles.flags.writeable else np.empty(angles.shape, self.dtype)
         query_gradient = np.zeros(tape.query_angles.shape, self.dtype)

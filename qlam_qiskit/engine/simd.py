@@ -16,11 +16,15 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import NativeValue, intrinsic, models, overload, register_model, typeof_impl, unbox
+from numba.np.numpy_support import from_dtype
+from numpy.typing import ArrayLike
 
 _CACHE_LINE = 64  # bytes; a row that straddles two lines costs two accesses
+_REGISTER = 64 if get_host_cpu_features().get("avx512f") else 32  # bytes
 
 
 class Rows:
@@ -33,6 +37,29 @@ class Rows:
         self.array = raw[skip : skip + size].reshape(count, lanes)
         self.address = self.array.ctypes.data
         self._numba_type_ = RowsType(types.float32 if raw.itemsize == 4 else types.float64, lanes)
+
+
+class Table:
+    """Integers or numbers that loops read by :func:`at`: an address, so that numba counts no references to them."""
+
+    def __init__(self, values: ArrayLike, dtype: type[np.generic]) -> None:
+        self.array = np.ascontiguousarray(values, dtype)
+        self.address = self.array.ctypes.data
+        self._numba_type_ = TableType(from_dtype(self.array.dtype))
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Table, (self.array, self.array.dtype.type)
+
+
+class TableType(types.Type):
+    """numba's type of :class:`Table`: the address of the first entry."""
+
+    def __init__(self, dtype: types.Number) -> None:
+        self.dtype = dtype
+        super().__init__(name=f"Table({dtype})")
 
 
 class RowsType(types.Type):
@@ -67,17 +94,25 @@ class _RowsModel(models.PrimitiveModel):
         super().__init__(manager, kind, _llvm_vector(kind).as_pointer())
 
 
+@register_model(TableType)
+class _TableModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: TableType) -> None:
+        super().__init__(manager, kind, manager.lookup(kind.dtype).get_data_type().as_pointer())
+
+
 @typeof_impl.register(Rows)
-def _type_of_rows(rows: Rows, context: Any) -> RowsType:
-    return rows._numba_type_
+@typeof_impl.register(Table)
+def _type_of_memory(memory: Rows | Table, context: Any) -> RowsType | TableType:
+    return memory._numba_type_
 
 
 @unbox(RowsType)
-def _unbox_rows(kind: RowsType, rows: Any, context: Any) -> NativeValue:
-    number = context.pyapi.object_getattr_string(rows, "address")
+@unbox(TableType)
+def _unbox_memory(kind: RowsType | TableType, memory: Any, context: Any) -> NativeValue:
+    number = context.pyapi.object_getattr_string(memory, "address")
     address = context.pyapi.long_as_voidptr(number)
     context.pyapi.decref(number)
-    pointer = context.builder.bitcast(address, _llvm_vector(kind).as_pointer())
+    pointer = context.builder.bitcast(address, context.context.get_value_type(kind))
     return NativeValue(pointer, is_error=cgutils.is_not_null(context.builder, context.pyapi.err_occurred()))
 
 
@@ -113,6 +148,36 @@ def store(typing_context: Any, rows: RowsType, row: types.Integer, value: Vector
 
 
 @intrinsic
+def registers(typing_context: Any, rows: RowsType) -> tuple[Any, Callable[..., Any]]:
+    """See each row as the few rows, of the size of a register, that it consists of.
+
+    A loop that holds many vectors takes one of those at a time: it would spill whole rows to memory.
+    """
+    _check_rows(rows)
+    kind = RowsType(rows.dtype, _lanes_of_register(rows))
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], _llvm_vector(kind).as_pointer())
+
+    return kind(rows), generate
+
+
+@intrinsic
+def registers_in_row(typing_context: Any, rows: RowsType) -> tuple[Any, Callable[..., Any]]:
+    """Count those of a row."""
+    _check_rows(rows)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.get_constant(types.intp, rows.lanes // _lanes_of_register(rows))
+
+    return types.intp(rows), generate
+
+
+def _lanes_of_register(rows: RowsType) -> int:
+    return min(rows.lanes, 8 * _REGISTER // rows.dtype.bitwidth)
+
+
+@intrinsic
 def get(typing_context: Any, rows: RowsType, row: types.Integer, lane: types.Integer) -> tuple[Any, Callable[..., Any]]:
     """Read one number of a row."""
     _check_rows(rows)
@@ -138,16 +203,39 @@ def put(
 
 
 @intrinsic
-def at(typing_context: Any, table: types.Array, index: types.Integer) -> tuple[Any, Callable[..., Any]]:
-    """Read an entry of a one-dimensional array without a look at the index, whose sign numba checks every time."""
-    if not isinstance(table, types.Array) or table.ndim != 1 or table.layout != "C":
-        raise TypingError(f"entries are read from a contiguous array of one dimension, not from {table}")
+def at(typing_context: Any, table: types.Type, index: types.Integer) -> tuple[Any, Callable[..., Any]]:
+    """Read an entry of a table or a one-dimensional array, without numba's look at the sign of the index."""
+    is_array = isinstance(table, types.Array)
+    if not isinstance(table, TableType) and not (is_array and table.ndim == 1 and table.layout == "C"):
+        raise TypingError(f"entries are read from a table or a contiguous array of one dimension, not from {table}")
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        return builder.load(builder.gep(array.data, [arguments[1]]))
+        first = context.make_array(table)(context, builder, arguments[0]).data if is_array else arguments[0]
+        return builder.load(builder.gep(first, [arguments[1]]))
 
     return table.dtype(table, types.intp), generate
+
+
+@intrinsic
+def fetch(
+    typing_context: Any, array: types.Array, i: types.Integer, j: types.Integer, k: types.Integer
+) -> tuple[Any, Callable[..., Any]]:
+    """Ask for the cache line of an element of an array of three dimensions, and do not wait for it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        made = context.make_array(array)(context, builder, arguments[0])
+        strides = cgutils.unpack_tuple(builder, made.strides)
+        byte = ir.IntType(8).as_pointer()
+        address = builder.bitcast(made.data, byte)
+        for index, stride in zip(arguments[1:], strides, strict=True):
+            address = builder.gep(address, [builder.mul(index, stride)])
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [address, word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, types.intp), generate
 
 
 def _element(builder: Any, arguments: Any) -> Any:

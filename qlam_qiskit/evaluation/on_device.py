@@ -21,7 +21,7 @@ from qlam_qiskit.model import (
     estimator_pubs,
     readouts_from_expectations,
     readouts_from_probabilities,
-    sampler_pubs,
+    sequence_pubs,
 )
 from qlam_qiskit.planning import Plan, device_behind, make_plan, predict_contrast
 from qlam_qiskit.runs import Part, SavedRun
@@ -131,7 +131,7 @@ def prepare(
     if getattr(spec, "primitive", "sampler") == "estimator":
         pubs = estimator_pubs(model, tokens, opened.isa, opened.shots)
     else:
-        pubs = sampler_pubs(model, tokens, opened.shots)
+        pubs = sequence_pubs(model, tokens, opened.shots)
     plan = make_plan(pubs, opened)
     return Prepared(run, opened, _with_contrast(plan, run, part, opened), part, len(split))
 

@@ -8,7 +8,7 @@ is looked for under its tag and sent again only on a person's word, and a result
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from qlam_qiskit.jobs import files
@@ -24,7 +24,11 @@ from qlam_qiskit.jobs.records import JobRecord, SubmissionRecord
 from qlam_qiskit.jobs.requests import GivenUpError, Requests
 from qlam_qiskit.jobs.sender import Sender
 
-_AT_THE_SERVICE = (JobState.UNKNOWN, JobState.SENT, JobState.FINISHED, JobState.SAVED, JobState.CANCELLING)
+_UNDER_WAY = (JobState.SENT, JobState.FINISHED, JobState.CANCELLING)
+# A refused job is among them: what refused it may not have been what accepted it.
+_AT_THE_SERVICE = (JobState.UNKNOWN, JobState.SAVED, JobState.REFUSED, *_UNDER_WAY)
+# Troubles that say nothing of other jobs.
+_OF_ONE_JOB = (Meaning.REFUSED, Meaning.MISSING, Meaning.DAMAGED)
 
 
 class Courier:
@@ -48,6 +52,7 @@ class Courier:
         self.policy = policy
         self.clock = clock
         self.problems: list[str] = []
+        self._out_of_reach: set[str] = set()  # finished jobs whose results an outage keeps from us
         self._report = report
         self._requests = Requests(ledger, connection, policy, clock, report)
         self._finder = Finder(self._requests, submission.id)
@@ -80,17 +85,18 @@ class Courier:
 
     def collect(self) -> None:
         """Look once at how each job is doing; save what is finished, finish cancellations cut short."""
-        try:
+
+        def steps() -> Iterator[tuple[JobRecord | None, Callable[[], None]]]:
             if self.connection.remembers:
                 self._settle()
-                self._look_at_the_list()
+                yield None, self._look_at_the_list
             for job in self.jobs():
-                if job.state in (JobState.SENT, JobState.FINISHED, JobState.CANCELLING):
-                    self._with_lease(job, self._advance)
+                if job.state in _UNDER_WAY:
+                    yield job, functools.partial(self._with_lease, job, self._advance)
                 elif job.state is JobState.SAVED and not self._has_result(job):
-                    self._with_lease(job, self._fetch_again)
-        except GivenUpError as stop:
-            self._complain(stop.trouble.message)
+                    yield job, functools.partial(self._with_lease, job, self._fetch_again)
+
+        self._all_that_can_be_done(steps())
 
     def search(self) -> bool:
         """Look for the jobs of unknown fate, less and less often, until the bound; tell whether any turned up.
@@ -141,21 +147,28 @@ class Courier:
 
     def cancel(self) -> None:
         """Cancel every job that has not ended; jobs that finished first are fetched instead."""
-        try:
+
+        def steps() -> Iterator[tuple[JobRecord | None, Callable[[], None]]]:
             self._settle()
             if self.unknown():
-                self._look_at_the_list()
+                yield None, self._look_at_the_list
             for job in self.jobs():
                 if job.state not in CLOSED:
-                    self._with_lease(job, self._cancel)
-        except GivenUpError as stop:
-            self._complain(stop.trouble.message)
+                    yield job, functools.partial(self._with_lease, job, self._cancel)
+
+        self._all_that_can_be_done(steps())
 
     def plan_again(self, states: tuple[JobState, ...]) -> None:
-        """Have the jobs in these closed states sent once more."""
-        for job in self.jobs():
-            if job.state in states:
-                self._with_lease(job, self._plan_again)
+        """Have the jobs in these closed states sent once more, unless the service has them after all."""
+        closed = [job for job in self.jobs() if job.state in states]
+        if closed and self.connection.remembers:
+            try:
+                self._look_at_the_list()
+            except GivenUpError as stop:
+                self._complain(stop.trouble.message)
+                return
+        for job in closed:
+            self._with_lease(job, self._plan_again)
 
     def mention_ended(self) -> None:
         """Count every job that ended without a result among the problems, also one that ended long ago."""
@@ -180,11 +193,26 @@ class Courier:
             if any(job.tag in other.tags and other.id != job.remote_id for other in listed):
                 self._with_lease(job, functools.partial(self._compare, listed=listed))
 
+    def _all_that_can_be_done(self, steps: Iterator[tuple[JobRecord | None, Callable[[], None]]]) -> None:
+        """Do steps, each of one job or of none, also when one cannot be done; two outages in a row end it all."""
+        outage = False
+        for job, step in steps:
+            try:
+                step()
+            except GivenUpError as stop:
+                of_one_job = job is not None and stop.trouble.meaning in _OF_ONE_JOB
+                self._complain(f"job {job.id}: {stop.trouble.message}" if of_one_job else stop.trouble.message)
+                if not of_one_job and (outage or stop.trouble.meaning is Meaning.UNAUTHORIZED):
+                    return
+                outage = not of_one_job
+            else:
+                outage = False
+
     # Steps on one job that we hold. Another process may have moved it since we looked, so each step begins with the
     # state that the claim returned.
 
     def _compare(self, job: JobRecord, listed: list[RemoteJob]) -> None:
-        if job.state is JobState.UNKNOWN:
+        if job.state in (JobState.UNKNOWN, JobState.REFUSED):
             self._finder.adopt(job, listed)
         elif job.state is not JobState.SENDING:
             self._finder.sort_out(job, listed)
@@ -204,9 +232,23 @@ class Courier:
         if job.state not in (JobState.REFUSED, JobState.FAILED):
             return
         if job.state is JobState.FAILED and job.remote_id is not None and self.connection.remembers:
+            if self._is_there_after_all(job):
+                self._advance(self.ledger.move(job, JobState.SENT, message="the service has its result after all"))
+                return
             charged = job.qpu_seconds if job.qpu_seconds is not None else self._finder.charged(job, job.remote_id)
             self.ledger.add_duplicate(job, job.remote_id, RemoteState.FAILED, charged)
         self.ledger.move(job, JobState.PLANNED, message="to be sent again")
+
+    def _is_there_after_all(self, job: JobRecord) -> bool:
+        """Save the result of a failed job if the service has it now, which costs nothing."""
+        try:
+            status = self._requests.attempt(lambda: self.connection.status(job.remote_id))
+            if status.state is not RemoteState.DONE:
+                return False
+            self._save(job, job.remote_id)
+        except GivenUpError:
+            return False
+        return True
 
     def _advance(self, job: JobRecord) -> None:
         if job.state is JobState.CANCELLING:
@@ -224,8 +266,8 @@ class Courier:
         except GivenUpError as stop:
             if stop.trouble.meaning is not Meaning.MISSING:
                 raise
-            if self.ledger.now() - job.updated < self.policy.lookup_seconds:
-                return job  # sent a short time ago: the service may not know it yet
+            if self._is_recent(job):
+                return job
             remedy = "`qlam jobs resume --failed` sends it again"
             return self._fail(job, f"the service no longer knows it ({stop.trouble.message}); {remedy}")
         if status.state is RemoteState.DONE:
@@ -253,6 +295,8 @@ class Courier:
             remedy = "`qlam jobs resume --failed` sends it again"
             self._fail(job, f"its result is no longer kept ({trouble.message}); {remedy}")
             return
+        if trouble.meaning not in _OF_ONE_JOB:
+            self._out_of_reach.add(job.id)
         remedy = f"the service still has it: run `qlam jobs fetch {job.submission}` later"
         self.ledger.note(job, f"{trouble.message}; {remedy}")
         self._complain(f"job {job.id} has no result yet: {trouble.message}; {remedy}")
@@ -282,19 +326,36 @@ class Courier:
         if job.state in (JobState.CANCELLING, JobState.FINISHED):
             self._advance(job)
             job = self.ledger.job(job.id)
-        if job.state in (JobState.PLANNED, JobState.FINISHED):
+        if job.state is JobState.PLANNED or (job.state is JobState.FINISHED and job.id not in self._out_of_reach):
             self.ledger.move(job, JobState.CANCELLED)
         elif job.state is JobState.UNKNOWN and self.patience() <= 0:
             message = "it never turned up at the service and is given up"
             self.ledger.move(job, JobState.CANCELLED, message=message)
 
     def _finish_cancelling(self, job: JobRecord) -> JobRecord:
-        attempt = self._requests.attempt
-        if attempt(lambda: self.connection.cancel(job.remote_id)):
+        attempt, refusal = self._requests.attempt, None
+        try:
+            if attempt(lambda: self.connection.cancel(job.remote_id)):
+                return self.ledger.move(job, JobState.CANCELLED)
+        except GivenUpError as stop:
+            if stop.trouble.meaning not in _OF_ONE_JOB:
+                raise
+            refusal = stop
+        try:
+            state = attempt(lambda: self.connection.status(job.remote_id)).state
+        except GivenUpError as stop:
+            if stop.trouble.meaning is not Meaning.MISSING or self._is_recent(job):
+                raise
+            return self.ledger.move(job, JobState.CANCELLED, message="the service no longer knows it")
+        if state is RemoteState.CANCELLED:
             return self.ledger.move(job, JobState.CANCELLED)
-        if attempt(lambda: self.connection.status(job.remote_id)).state is RemoteState.CANCELLED:
-            return self.ledger.move(job, JobState.CANCELLED)
+        if state is RemoteState.PENDING and refusal is not None:
+            raise refusal
         return self.ledger.move(job, JobState.SENT, message="it had ended before it could be cancelled")
+
+    def _is_recent(self, job: JobRecord) -> bool:
+        """Whether a job was moved so short a time ago that the service may not know it yet."""
+        return self.ledger.now() - job.updated < self.policy.lookup_seconds
 
     def _fail(self, job: JobRecord, message: str) -> JobRecord:
         self._complain(f"job {job.id} failed: {message}")

@@ -83,7 +83,7 @@ _OUR_MISTAKES = frozenset({"IBMInputValueError", "RuntimeInvalidStateError"})
 _ADVICE = {
     400: "the service does not accept the job as it is; correct the cause and run `qlam jobs resume`",
     403: "this account may not use the instance or device; choose another and run `qlam jobs resume`",
-    404: "the device does not exist or was retired; submit again to another device",
+    404: "the service does not have what was asked for",
     409: "the service reports a conflict, such as a batch that was closed; run `qlam jobs resume`",
     413: "the job is too large for the service; submit again with a lower limits.payload_mb or fewer samples",
     429: "the service's rate limit is reached; it is tried again later, or run `qlam jobs resume`",

@@ -25,8 +25,8 @@ class Finder:
         return self.requests.attempt(lambda: self.requests.connection.find(self.submission))
 
     def adopt(self, job: JobRecord, listed: list[RemoteJob]) -> JobRecord:
-        """Follow the best of the listed jobs that carry the tag of a job of unknown fate, if there is any."""
-        if job.state is not JobState.UNKNOWN or not (found := _with_tag(job, listed)):
+        """Follow the best of the listed jobs that carry the tag of a job of unknown fate, or refused, if any does."""
+        if job.state not in (JobState.UNKNOWN, JobState.REFUSED) or not (found := _with_tag(job, listed)):
             return job
         states = {other.id: self._state(other.id) for other in found} if len(found) > 1 else {}
         kept = found[0].id if not states else min(states, key=lambda other: _BEST_FIRST.index(states[other]))

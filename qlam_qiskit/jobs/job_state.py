@@ -38,8 +38,8 @@ MOVES: dict[JobState, tuple[JobState, ...]] = {
     JobState.SENT: (JobState.FINISHED, JobState.FAILED, JobState.CANCELLING, JobState.CANCELLED),
     JobState.FINISHED: (JobState.SAVED, JobState.FAILED, JobState.CANCELLED),
     JobState.SAVED: (JobState.FINISHED,),  # the file was removed: fetch it again
-    JobState.REFUSED: (JobState.PLANNED,),
-    JobState.FAILED: (JobState.PLANNED,),
+    JobState.REFUSED: (JobState.PLANNED, JobState.SENT),  # SENT: the service has it all the same
+    JobState.FAILED: (JobState.PLANNED, JobState.SENT),  # SENT: the service has its result after all
     JobState.CANCELLING: (JobState.CANCELLED, JobState.SENT),  # SENT: it finished first
     JobState.CANCELLED: (),
 }

@@ -84,7 +84,8 @@ class Sender:
     def _put_back(self, job: JobRecord, unsent: JobState, trouble: Trouble) -> JobRecord:
         """Put a job back that was certainly not sent just now, or close it when it was refused."""
         if trouble.meaning in _REFUSALS:
-            self.complain(f"job {job.id} was not sent: {trouble.message}")
+            gone = "; if the device was retired, submit again to another" if trouble.meaning is Meaning.MISSING else ""
+            self.complain(f"job {job.id} was not sent: {trouble.message}{gone}")
             # An earlier sending of unknown fate may have been accepted all the same.
             unsent = JobState.REFUSED if unsent is JobState.PLANNED else unsent
         return job if job.state is unsent else self.requests.ledger.move(job, unsent, message=trouble.message)

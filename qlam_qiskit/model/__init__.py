@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.model.sampling import readouts_from_expectations as readouts_from_expectations
     from qlam_qiskit.model.sampling import readouts_from_probabilities as readouts_from_probabilities
     from qlam_qiskit.model.sampling import sampler_pubs as sampler_pubs
+    from qlam_qiskit.model.sampling import sequence_pubs as sequence_pubs
     from qlam_qiskit.model.settings import EmbeddingSettings as EmbeddingSettings
     from qlam_qiskit.model.settings import ModelSettings as ModelSettings
     from qlam_qiskit.model.settings import readout_steps as readout_steps
@@ -26,7 +27,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "normalization": "FEWEST_SAMPLES",
         "qlam": "QLAM",
         "sampling": "engine_arguments estimator_pubs readouts_from_expectations readouts_from_probabilities "
-        "sampler_pubs",
+        "sampler_pubs sequence_pubs",
         "settings": "EmbeddingSettings ModelSettings readout_steps",
     },
 )

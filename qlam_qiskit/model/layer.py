@@ -12,6 +12,7 @@ from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model.embedding import make_embedding
 from qlam_qiskit.model.noise import PauliNoise, ShotNoise
 from qlam_qiskit.model.settings import ModelSettings
+from qlam_qiskit.model.time_step import SelectiveTimeStep
 from qlam_qiskit.network import ExecutionFactory, MemoryConnector, MemoryNetwork
 
 
@@ -39,10 +40,18 @@ class MemoryLayer(nn.Module):
         readout = _readout(settings, memory, inner)
         self.registers, self.readout_steps = settings.registers, readout_steps
         self.forward_registers = settings.registers - (settings.registers // 2 if settings.directions == "both" else 0)
-        self._inner = inner
+        self._inner, self._inputs = inner, memory.num_inputs
         self.embedding = make_embedding(settings.embedding, token_size)
         self.encoder = nn.Linear(settings.embedding.width, settings.registers * memory.num_inputs)
         self._time_scales = _time_scales(settings, memory.num_inputs).repeat(settings.registers).tolist()
+        start = _start(memory, settings)
+        self.time_step = None
+        if settings.time_step == "selective":
+            free = [weight not in memory.rates for weight in memory.weights]
+            self.time_step = SelectiveTimeStep(
+                memory, settings.embedding.width, settings.registers, start[:, free], settings.weight_scale
+            )
+            memory, start = self.time_step.memory, start[:, [not each for each in free]]
         network = MemoryNetwork(
             memory,
             steps,
@@ -52,8 +61,8 @@ class MemoryLayer(nn.Module):
             readout_steps=readout_steps,
             execution=execution(memory, readout, steps, readout_steps),
         )
-        start = _start(memory, settings)
-        self.memory = MemoryConnector(network, initial_weights=start.numpy(), weight_scale=settings.weight_scale)
+        weights = start.flatten().numpy()
+        self.memory = MemoryConnector(network, initial_weights=weights, weight_scale=settings.weight_scale)
         noise = settings.noise
         self.pauli_noise = nn.Identity() if noise.pauli is None else PauliNoise(memory, noise.pauli)
         self.shot_noise = ShotNoise(readout, noise.shots, readout_steps) if noise.shots else nn.Identity()
@@ -95,10 +104,10 @@ class MemoryLayer(nn.Module):
         Free of noise, in every mode; each register's in the order in which it reads.
         """
         embedded = self.embedding(tokens)
-        phi = self.encoder(embedded) * self.time_scales
-        network: MemoryNetwork = self.memory.neural_network
-        phi = self._turned(phi.unflatten(-1, (self.registers, network.memory.num_inputs)))
-        return phi, self._queries(embedded, query)
+        phi = (self.encoder(embedded) * self.time_scales).unflatten(-1, (self.registers, self._inputs))
+        if self.time_step is not None:
+            phi = self.time_step(phi, embedded)
+        return self._turned(phi), self._queries(embedded, query)
 
     def _turned(self, of_steps: torch.Tensor) -> torch.Tensor:
         """Reverse (B, T, H, ...) in time for the registers that read backwards."""
@@ -152,14 +161,14 @@ def _readout(settings: ModelSettings, memory: MemoryCircuit, inner: bool) -> Rea
 
 
 def _start(memory: MemoryCircuit, settings: ModelSettings) -> torch.Tensor:
-    """Draw theta' of all registers, flat (H * W): normal, or what stands for a rate in its range."""
+    """Draw theta' of all registers, (H, W): normal, or what stands for a rate in its range."""
     size = (settings.registers, memory.num_weights)
     start = torch.randn(size) * (settings.weight_std / settings.weight_scale)
     for column, weight in enumerate(memory.weights):
         if weight in memory.rates:
             drawn = memory.rates[weight].draw(torch.rand(settings.registers).numpy())
             start[:, column] = torch.from_numpy(drawn).to(start)
-    return start.flatten()
+    return start
 
 
 def _time_scales(settings: ModelSettings, angles: int) -> torch.Tensor:

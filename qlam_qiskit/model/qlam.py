@@ -56,6 +56,11 @@ class QLAM(nn.Module):
     execution
         What makes the memories' executions, in place of ``backend``.
 
+    Attributes
+    ----------
+    circuit
+        The memory circuit as it was given; with a selective time step the layers run it with weights as inputs.
+
     Raises
     ------
     ConfigurationError
@@ -83,6 +88,7 @@ class QLAM(nn.Module):
         if not isinstance(circuit, MemoryCircuit):
             named = settings.circuit
             circuit = load_template(circuit or named.template, named.qubits, {} if circuit else named.options)
+        self.circuit = circuit
         times = settings.readout.times
         self.answers, self.classes = answers, classes
         every_step = tuple(range(steps))

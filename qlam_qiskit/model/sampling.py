@@ -8,11 +8,12 @@ takes one for each step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
-from qiskit.circuit import Parameter, QuantumCircuit
+from qiskit.circuit import QuantumCircuit
 from qiskit.primitives import BitArray
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
@@ -21,6 +22,7 @@ from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.model.qlam import QLAM
 from qlam_qiskit.network import Spans, emission_means, measured_steps, memory_observables
+from qlam_qiskit.planning import SequencePub
 
 
 def sampler_pubs(
@@ -31,8 +33,14 @@ def sampler_pubs(
     ``shots`` of each row; None leaves them to the sampler. Raises ConfigurationError for a model of several layers,
     whose second layer needs measured readouts before its angles are known.
     """
-    bound = _bound_circuits(model, tokens, query, measure=True)
-    return [SamplerPub.coerce((circuit, {names: rows}, shots)) for circuit, names, rows in bound]
+    return [pub.sampler_pub() for pub in sequence_pubs(model, tokens, shots, query)]
+
+
+def sequence_pubs(
+    model: QLAM, tokens: torch.Tensor, shots: int | None = None, query: torch.Tensor | None = None
+) -> list[SequencePub]:
+    """Return the PUBs of :func:`sampler_pubs` as planning takes them, their circuits not written out."""
+    return list(_sequence_pubs(model, tokens, query, shots, measure=True))
 
 
 def estimator_pubs(
@@ -53,10 +61,11 @@ def estimator_pubs(
         raise ConfigurationError("emissions are bits of a sampler: set primitive: sampler in backends.yaml")
     strings = memory_observables(network.memory, network.readout)
     pubs = []
-    for circuit, names, rows in _bound_circuits(model, tokens, query, measure=False):
-        ready = isa(circuit)
+    for pub in _sequence_pubs(model, tokens, query, shots, measure=False):
+        ready = isa(pub.circuit)
         observables = [string.apply_layout(ready.layout) for string in strings]
-        pubs.append(EstimatorPub.coerce((ready, observables, {names: rows[:, None, :]}, precision)))
+        values = pub.parameter_values.reshape(pub.size, 1)
+        pubs.append(EstimatorPub.coerce((ready, observables, values, precision)))
     return pubs
 
 
@@ -105,10 +114,13 @@ def _readouts(model: QLAM, values: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(values.astype(np.float32)).reshape(len(values), len(read), -1)
 
 
-def _bound_circuits(
-    model: QLAM, tokens: torch.Tensor, query: torch.Tensor | None, *, measure: bool
-) -> Iterator[tuple[QuantumCircuit, tuple[str, ...], np.ndarray]]:
-    """Yield each circuit with weights bound, the names of its free angles, and their values (N, angles)."""
+def _sequence_pubs(
+    model: QLAM, tokens: torch.Tensor, query: torch.Tensor | None, shots: int | None, *, measure: bool
+) -> Iterator[SequencePub]:
+    """Yield each circuit as a sequence with weights bound, and the values of what is left free.
+
+    All readings of a register share the step, which is the same circuit.
+    """
     if len(model.layers) != 1:
         raise ConfigurationError(
             f"a model of {len(model.layers)} layers is not one circuit: each layer's angles need the readouts of "
@@ -119,30 +131,28 @@ def _bound_circuits(
     memory = network.memory
     angles, weights, alpha = engine_arguments(layer, tokens, query)
     alpha = np.broadcast_to(alpha, (len(tokens), len(layer.readout_steps), *alpha.shape[2:]))
-    fixed_query = layer.query_kind == "learned"
+    longest = layer.readout_steps[-1] + 1
+    bound = [dict(zip(memory.weights, row, strict=True)) for row in weights.tolist()]
+    none = np.empty((len(tokens), 0))
     if network.readout.kind == "emissions":
-        steps = layer.readout_steps[-1] + 1
-        circuit, names = memory.unroll(steps, query=False, emissions=True), _names(memory.sequence_inputs(steps))
-        for register in range(network.registers):
-            bound = dict(zip(memory.weights, weights[register], strict=True))
-            rows = angles[:, :steps, register].reshape(len(tokens), -1)
-            yield circuit.assign_parameters(bound), names, rows
+        sequence = memory.sequence(longest, query=False, emissions=True)
+        for register, values in enumerate(bound):
+            yield SequencePub(sequence.bound(values), angles[:, :longest, register], (), none, shots)
         return
     steps, slots = measured_steps(network.readout, layer.readout_steps)
+    sequence = memory.sequence(longest, measure=measure)
+    fixed = layer.query_kind == "learned"
+    whole = {}
+    for register, values in enumerate(bound):
+        one = sequence.bound(values)
+        for index in range(network.queries):
+            chosen = dict(zip(memory.query_angles, alpha[0, 0, register, index].tolist(), strict=True))
+            whole[register, index] = replace(one, ending=one.bound(chosen).ending) if fixed else one
     for last, slot in zip(steps, slots, strict=True):
-        circuit = memory.unroll(last + 1, measure=measure)
-        inputs = memory.sequence_inputs(last + 1)
-        for register in range(network.registers):
-            rows = angles[:, : last + 1, register].reshape(len(tokens), -1)
-            for index in range(network.queries):
-                bound = dict(zip(memory.weights, weights[register], strict=True))
-                free, values = tuple(inputs), rows
-                if fixed_query:
-                    bound |= dict(zip(memory.query_angles, alpha[0, slot, register, index], strict=True))
-                else:
-                    free, values = (*inputs, *memory.query_angles), np.hstack([rows, alpha[:, slot, register, index]])
-                yield circuit.assign_parameters(bound), _names(free), values
-
-
-def _names(parameters: Iterable[Parameter]) -> tuple[str, ...]:
-    return tuple(parameter.name for parameter in parameters)
+        phi = memory.sequence_inputs(last + 1)
+        for (register, index), sequence in whole.items():
+            part = replace(sequence, steps=last + 1, phi=phi)
+            free, values = (), none
+            if not fixed:
+                free, values = memory.query_angles, alpha[:, slot, register, index]
+            yield SequencePub(part, angles[:, : last + 1, register], free, values, shots)

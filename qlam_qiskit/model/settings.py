@@ -112,6 +112,9 @@ class ModelSettings(Settings):
         The same for trainable angles: theta = weight_scale * theta'.
     weight_std
         Standard deviation of theta at the start (radians).
+    time_step
+        With ``selective`` the token also sets how far a step goes: all its angles, trained ones included, are
+        multiplied by a positive number that a linear map makes of its embedding, one for each register.
     directions
         With ``both`` the last half of the registers, H // 2 of them, read the sequence backwards.
     """
@@ -128,6 +131,7 @@ class ModelSettings(Settings):
     time_scale_decades: float = Field(0.0, ge=0, le=20)
     weight_scale: float = Field(0.05, ge=1e-6, le=1e6)
     weight_std: float = Field(0.1, ge=0, le=1e6)
+    time_step: Literal["fixed", "selective"] = "fixed"
     directions: Literal["forward", "both"] = "forward"
 
     @model_validator(mode="after")

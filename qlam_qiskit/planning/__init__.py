@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from qlam_qiskit.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from qlam_qiskit.planning.budget import typical_usage as typical_usage
     from qlam_qiskit.planning.chains import find_chains as find_chains
+    from qlam_qiskit.planning.chains import typical_chain as typical_chain
     from qlam_qiskit.planning.contrast import predict_contrast as predict_contrast
     from qlam_qiskit.planning.device import device_behind as device_behind
     from qlam_qiskit.planning.device_noise import noisy_memory as noisy_memory
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.planning.readout import frequencies as frequencies
     from qlam_qiskit.planning.readout import nearest_probabilities as nearest_probabilities
     from qlam_qiskit.planning.readout import undo_readout_errors as undo_readout_errors
+    from qlam_qiskit.planning.sequence_pub import SequencePub as SequencePub
     from qlam_qiskit.planning.tiling import Placement as Placement
 
 __getattr__, __dir__, __all__ = lazy_names(
@@ -33,14 +34,14 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "device": "device_behind",
         "contrast": "predict_contrast",
-        "budget": "typical_usage",
-        "chains": "find_chains",
+        "chains": "find_chains typical_chain",
         "device_noise": "noisy_memory",
         "executions": "executions_of_row precision_shots uses_extrapolation uses_mitigation",
         "isa": "Pub check_isa",
         "limits": "quick_seconds",
         "plan": "Plan make_plan",
         "readout": "Calibration count_outcomes frequencies nearest_probabilities undo_readout_errors",
+        "sequence_pub": "SequencePub",
         "tiling": "Placement",
     },
 )

@@ -16,7 +16,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array, vstack
 
 from qlam_qiskit.errors import PlanningError
-from qlam_qiskit.planning.budget import Usage, edge_losses, qubit_losses
+from qlam_qiskit.planning.budget import edge_losses, qubit_losses
+from qlam_qiskit.planning.usage import Usage, typical_usage
 
 # Paths kept for each end qubit while they grow: all of them up to ten qubits or so on a heavy-hex lattice.
 _PATHS_PER_END = 200
@@ -53,6 +54,14 @@ def find_chains(
     chosen = _pack(paths, ratio**2, target.num_qubits, at_most)
     chosen = chosen[np.argsort(losses[chosen], kind="stable")]
     return tuple(Chain(tuple(paths[k].tolist()), float(np.exp(-losses[k]))) for k in chosen)
+
+
+def typical_chain(num_qubits: int, target: Target) -> tuple[int, ...]:
+    """Return the best qubits for one layer of gates: those to write a circuit for, before its usage is known.
+
+    Raises PlanningError when the device has no chain of so many.
+    """
+    return find_chains(target, typical_usage(num_qubits, target), at_most=1)[0].qubits
 
 
 def _paths(usage: Usage, target: Target) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
@@ -12,7 +13,7 @@ from qlam_qiskit.backends import OpenBackend, ServiceLimits
 from qlam_qiskit.planning.device import rep_delay_s
 from qlam_qiskit.planning.executions import executions_of_row
 from qlam_qiskit.planning.layout import LaidOut
-from qlam_qiskit.planning.limits import Demand, Share, demand_of, job_payload_mb, job_seconds, split_into_jobs
+from qlam_qiskit.planning.limits import Demand, Share, job_payload_mb, job_seconds, split_into_jobs
 from qlam_qiskit.planning.tiling import Tile, logical_values, sampler_pub
 
 _LOCAL_ROWS = 100
@@ -22,10 +23,15 @@ _LOCAL_ROWS = 100
 class PlannedJob:
     """One job: its pubs are sent as they are. ``executions`` counts rows times shots as they are run."""
 
-    pubs: tuple[SamplerPub, ...] | tuple[EstimatorPub, ...]
+    make_pubs: Callable[[], tuple[SamplerPub, ...] | tuple[EstimatorPub, ...]] = field(repr=False, compare=False)
     executions: int
     qpu_seconds: float
     payload_mb: float
+
+    @cached_property
+    def pubs(self) -> tuple[SamplerPub, ...] | tuple[EstimatorPub, ...]:
+        """What is sent, written out when it is first asked for."""
+        return self.make_pubs()
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ def service_jobs(
 
 def local_jobs(laid: Sequence[LaidOut]) -> Jobs:
     """Cut what runs here into jobs of one circuit and a hundred samples each; they cost no QPU time."""
-    demands = [demand_of(item.pub, item.usage.duration_s, 0.0) for item in laid]
+    demands = [item.priced(0.0) for item in laid]
     jobs = [
         [Share(number, first, min(demand.rows, first + _LOCAL_ROWS))]
         for number, demand in enumerate(demands)
@@ -69,10 +75,9 @@ def _cut(
 ) -> Jobs:
     planned, tiles = [], []
     for shares in jobs:
-        pubs = tuple(_rows_of(laid[share.pub].pub, share) for share in shares)
         planned.append(
             PlannedJob(
-                pubs=pubs,
+                make_pubs=partial(_pubs_of, laid, shares),
                 executions=sum((share.last - share.first) * demands[share.pub].shots for share in shares),
                 qpu_seconds=job_seconds(shares, demands) if paid else 0.0,
                 payload_mb=job_payload_mb(shares, demands),
@@ -87,6 +92,10 @@ def _twirled(demand: Demand, opened: OpenBackend) -> Demand:
     """Return the demand with shots rounded up to whole randomizations, where the entry twirls."""
     shots = executions_of_row(opened.spec, demand.shots)
     return replace(demand, shots=shots, row_seconds=demand.row_seconds * shots / demand.shots)
+
+
+def _pubs_of(laid: Sequence[LaidOut], shares: Sequence[Share]) -> tuple[SamplerPub, ...]:
+    return tuple(_rows_of(laid[share.pub].pub, share) for share in shares)
 
 
 def _rows_of(pub: SamplerPub, share: Share) -> SamplerPub:

@@ -30,9 +30,9 @@ from qlam_qiskit.backends import FASTER, part_of_target
 from qlam_qiskit.channels import write_step
 from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.memory_circuit import MemoryCircuit
-from qlam_qiskit.planning.budget import typical_usage, usage_of
-from qlam_qiskit.planning.chains import find_chains
+from qlam_qiskit.planning.chains import find_chains, typical_chain
 from qlam_qiskit.planning.economy import economize, pulses_of, read_in_rotations
+from qlam_qiskit.planning.usage import usage_of
 
 Floats = NDArray[np.float64]
 
@@ -55,10 +55,8 @@ class _Placed:
 
 def best_chain(memory: MemoryCircuit, target: Target) -> tuple[int, ...]:
     """Return the chain of the device's qubits on which an update keeps most; PlanningError where there is none."""
-    width = memory.update.num_qubits
-    trial = find_chains(target, typical_usage(width, target), at_most=1)[0].qubits
-    circuit = memory.unroll(2, query=False)
-    written = economize(circuit, part_of_target(target, trial)).circuit
+    trial = typical_chain(memory.update.num_qubits, target)
+    written = economize(memory.unroll(2, query=False), part_of_target(target, trial)).circuit
     return find_chains(target, usage_of(written, target), at_most=1)[0].qubits
 
 

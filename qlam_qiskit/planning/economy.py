@@ -15,22 +15,23 @@ has: two CZ for an RZZ, or one RZZ where the device has fractional gates, and ne
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.circuit import Gate, Parameter, ParameterExpression, Qubit
+from qiskit.circuit import Clbit, Gate, Operation, Parameter, ParameterExpression, Qubit
 from qiskit.circuit.library import RXGate, RZGate, RZZGate, SXGate, U3Gate, UGate, XGate, ZGate
-from qiskit.dagcircuit import DAGCircuit, DAGOpNode
+from qiskit.dagcircuit import DAGCircuit
 from qiskit.synthesis import OneQubitEulerDecomposer
 from qiskit.transpiler import CouplingMap, PassManager, Target, TransformationPass, generate_preset_pass_manager
 from qiskit.transpiler.passes import RemoveBarriers
 
-from qlam_qiskit.backends import in_faster_forms
+from qlam_qiskit.backends import final_measurements, in_faster_forms
 from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.planning.rotations import IDENTITY, Floats, compose, euler_angles, matrix_of, rotation
+from qlam_qiskit.planning.usage import Usage, usage_of
 
 # A run is read in these gates: their rotations have closed forms, and their angles stay simple expressions.
 _READ = ("rx", "ry", "rz", "h")
@@ -56,20 +57,47 @@ class EconomicalCircuit:
     runs: tuple[tuple[Gate, ...], ...]
     form: str
 
+    @property
+    def num_angles(self) -> int:
+        """Angles of the circuit."""
+        return len(self.angles)
+
+    @property
+    def registers(self) -> dict[str, int]:
+        """Bits of each classical register, by name."""
+        return {register.name: register.size for register in self.circuit.cregs}
+
     def values(self, logical: Floats) -> Floats:
         """Compute the angles, shape (samples, 3 * runs), from the logical parameters' values (samples, P)."""
         angles = np.empty((len(logical), len(self.angles)))
-        expressions = dict.fromkeys(
-            gate.params[0] for run in self.runs for gate in run if gate.params and _is_free(gate.params[0])
-        )
-        turned = dict(zip(expressions, _evaluate(tuple(expressions), self.parameters, logical), strict=True))
+        turned = evaluate((gate for run in self.runs for gate in run), self.parameters, logical)
         for index, run in enumerate(self.runs):
             total = IDENTITY
             for gate in run:
                 angle = gate.params[0] if gate.params else None
-                total = compose(rotation(gate.name, turned[angle] if _is_free(angle) else angle), total)
-            angles[:, 3 * index : 3 * index + 3] = np.stack(_written_angles(self.form, total), axis=1)
+                total = compose(rotation(gate.name, turned[angle] if is_free(angle) else angle), total)
+            angles[:, 3 * index : 3 * index + 3] = np.stack(written_angles(self.form, total), axis=1)
         return angles
+
+    def append_to(
+        self, circuit: QuantumCircuit, qubits: Sequence[int], clbits: Sequence[Clbit], angles: Sequence[Parameter]
+    ) -> None:
+        """Write it behind what ``circuit`` holds, on some of its qubits and bits, with other names of its angles."""
+        # Parameters are set in a copy for each place, which nobody else sees.
+        placed = self.circuit.assign_parameters(dict(zip(self.angles, angles, strict=True)))
+        circuit.compose(placed, qubits, clbits, inplace=True, copy=False)
+
+    def num_nonlocal_gates(self) -> int:
+        """Count the gates of two qubits."""
+        return self.circuit.num_nonlocal_gates()
+
+    def measured(self) -> dict[str, tuple[int | None, ...]]:
+        """Return the qubit that each bit of each register is read from at the end; see :func:`read_at_the_end`."""
+        return read_at_the_end(self.circuit)
+
+    def usage(self, target: Target, chain: Sequence[int] | None = None) -> Usage:
+        """Return what the circuit uses on a chain."""
+        return usage_of(self.circuit, target, chain)
 
 
 def economize(circuit: QuantumCircuit, target: Target) -> EconomicalCircuit:
@@ -101,12 +129,35 @@ def read_in_rotations(circuit: QuantumCircuit, target: Target, *, keep_places: b
     return _read(circuit, target, entanglers, keep_places)
 
 
+def read_at_the_end(circuit: QuantumCircuit) -> dict[str, tuple[int | None, ...]]:
+    """Return the qubit that each bit of each register is read from at the end, None where it is read before or never.
+
+    A circuit has such a tuple for every classical register, by its name.
+    """
+    final = [circuit.data[position] for position in final_measurements(circuit)]
+    source = {item.clbits[0]: circuit.find_bit(item.qubits[0]).index for item in final}
+    return {register.name: tuple(source.get(bit) for bit in register) for register in circuit.cregs}
+
+
+def lies_on_chain(circuit: QuantumCircuit, target: Target) -> bool:
+    """Whether all its two-qubit gates are between neighbours of the chain that ``target`` describes."""
+    pairs = {
+        tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits)
+        for instruction in circuit.data
+        if len(instruction.qubits) == 2 and instruction.operation.name != "barrier"
+    }
+    if not pairs:
+        return True
+    coupling = CouplingMap(target.build_coupling_map(entangling_gates(target)[0]).get_edges())
+    return all(coupling.distance(*pair) == 1 for pair in pairs)
+
+
 def pulses_of(run: Sequence[Gate], target: Target) -> tuple[Sequence[Gate], bool]:
     """Return the device's gates that a run of rotations becomes, and whether their angles are parameters."""
     form = one_qubit_form(target)
-    if any(_is_free(gate.params[0]) for gate in run if gate.params):
-        return _general(form, [Parameter(name) for name in "abc"]), True
-    return tuple(_fixed(form, run)) if run else (), False
+    if any(is_free(gate.params[0]) for gate in run if gate.params):
+        return general_gates(form, [Parameter(name) for name in "abc"]), True
+    return tuple(fixed_gates(form, run)) if run else (), False
 
 
 def one_qubit_form(target: Target) -> str | None:
@@ -127,7 +178,7 @@ def _read(
     circuit: QuantumCircuit, target: Target, entanglers: tuple[str, ...], keep_places: bool = False
 ) -> QuantumCircuit:
     read = _read_in(circuit, target, entanglers, keep_places)
-    if any(_is_free(gate.operation.params[0]) for gate in read.get_instructions("rzz")):
+    if any(is_free(gate.operation.params[0]) for gate in read.get_instructions("rzz")):
         # An angle outside [0, pi/2] would fail on the device, and which one it will be is not known yet.
         read = _read_in(circuit, target, entanglers[:1], keep_places)
     return PassManager([RemoveBarriers(), _FoldRZZ()]).run(read)
@@ -137,13 +188,8 @@ def _read_in(circuit: QuantumCircuit, target: Target, entanglers: tuple[str, ...
     """Rewrite ``circuit`` in rotations and entangling gates, on the chain, its parameters as simple as they were."""
     if circuit.num_qubits == 1:
         return generate_preset_pass_manager(1, basis_gates=list(_READ), seed_transpiler=0).run(circuit)
-    edges = target.build_coupling_map(entanglers[0]).get_edges()
-    coupling = CouplingMap(edges)
-    fits = all(
-        coupling.distance(*(circuit.find_bit(qubit).index for qubit in instruction.qubits)) == 1
-        for instruction in circuit.data
-        if len(instruction.qubits) == 2 and instruction.operation.name != "barrier"
-    )
+    coupling = CouplingMap(target.build_coupling_map(entanglers[0]).get_edges())
+    fits = lies_on_chain(circuit, target)
     manager = generate_preset_pass_manager(
         optimization_level=1 if fits else 2,
         basis_gates=[*_READ, *entanglers],
@@ -206,7 +252,7 @@ class _MergeRuns(TransformationPass):
         merged.global_phase = 0
         pending: dict[Qubit, list[Gate]] = {qubit: [] for qubit in dag.qubits}
         for node in dag.topological_op_nodes():
-            if _is_rotation(node):
+            if is_rotation(node.op):
                 pending[node.qargs[0]].append(node.op)
                 continue
             for qubit in node.qargs:
@@ -217,27 +263,30 @@ class _MergeRuns(TransformationPass):
         return merged
 
     def _flush(self, dag: DAGCircuit, qubit: Qubit, run: list[Gate]) -> None:
-        if any(_is_free(gate.params[0]) for gate in run if gate.params):
+        if any(is_free(gate.params[0]) for gate in run if gate.params):
             angles = [Parameter(f"a{len(self.angles) + k}") for k in range(3)]
             self.angles += angles
             self.runs.append(tuple(run))
-            gates: Iterable[Gate] = _general(self._form, angles)
+            gates: Iterable[Gate] = general_gates(self._form, angles)
         else:
-            gates = _fixed(self._form, run)
+            gates = fixed_gates(self._form, run)
         for gate in gates:
             dag.apply_operation_back(gate, [qubit])
         run.clear()
 
 
-def _is_rotation(node: DAGOpNode) -> bool:
-    return node.op.name in (*_READ, "x", "z")
+def is_rotation(operation: Operation) -> bool:
+    """Whether a gate may be merged with others into a run of rotations."""
+    return operation.name in (*_READ, "x", "z")
 
 
-def _is_free(angle: object) -> bool:
+def is_free(angle: object) -> bool:
+    """Whether an angle depends on parameters."""
     return isinstance(angle, ParameterExpression) and bool(angle.parameters)
 
 
-def _general(form: str, angles: Sequence[Parameter]) -> list[Gate]:
+def general_gates(form: str, angles: Sequence[Parameter]) -> list[Gate]:
+    """Write a general rotation with three angles, in the form that :func:`one_qubit_form` names."""
     first, second, third = angles
     match form:
         case "ZXZ":
@@ -250,8 +299,8 @@ def _general(form: str, angles: Sequence[Parameter]) -> list[Gate]:
             return [U3Gate(second, third, first)]
 
 
-def _written_angles(form: str, total: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the angles of :func:`_general` that make the rotations ``total``."""
+def written_angles(form: str, total: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the angles of :func:`general_gates` that make the rotations ``total``."""
     lam, theta, phi = euler_angles(total)
     match form:
         case "ZXZ":
@@ -262,34 +311,40 @@ def _written_angles(form: str, total: Floats) -> tuple[Floats, Floats, Floats]:
             return lam, theta, phi
 
 
-def _fixed(form: str, run: Sequence[Gate]) -> Iterable[Gate]:
+def fixed_gates(form: str, run: Sequence[Gate]) -> Iterable[Gate]:
     """Write a run without parameters with no more gates than its rotation needs."""
-    return _fixed_gates(form, tuple((gate.name, float(gate.params[0]) if gate.params else None) for gate in run))
+    return _fixed_run(form, tuple((gate.name, float(gate.params[0]) if gate.params else None) for gate in run))
 
 
 @lru_cache(maxsize=4096)
-def _fixed_gates(form: str, run: tuple[tuple[str, float | None], ...]) -> tuple[Gate, ...]:
+def _fixed_run(form: str, run: tuple[tuple[str, float | None], ...]) -> tuple[Gate, ...]:
     total = IDENTITY
     for name, angle in run:
         total = compose(rotation(name, angle), total)
     return tuple(node.operation for node in OneQubitEulerDecomposer(form)(matrix_of(total)).data)
 
 
-def _evaluate(expressions: Sequence[ParameterExpression], parameters: Sequence[Parameter], values: Floats) -> Floats:
-    """Evaluate angles for all samples, shape (expressions, samples); affine ones, the usual kind, all at once."""
+def evaluate(
+    gates: Iterable[Gate], parameters: Sequence[Parameter], values: Floats
+) -> dict[ParameterExpression, Floats]:
+    """Evaluate the free angles of gates for all samples, each (samples,); affine ones, the usual kind, all at once.
+
+    ``values`` (samples, P) are the parameters'.
+    """
     column = {parameter: index for index, parameter in enumerate(parameters)}
-    result = np.empty((len(expressions), len(values)))
-    for row, expression in enumerate(expressions):
-        if isinstance(expression, Parameter):
-            result[row] = values[:, column[expression]]
-            continue
-        slopes = {parameter: expression.gradient(parameter) for parameter in expression.parameters}
-        if any(isinstance(slope, ParameterExpression) for slope in slopes.values()):
-            for sample, bound in enumerate(values):
-                given = {parameter: bound[column[parameter]] for parameter in expression.parameters}
-                result[row, sample] = float(expression.bind(given))
-            continue
-        result[row] = float(expression.bind(dict.fromkeys(expression.parameters, 0.0)))
-        for parameter, slope in slopes.items():
-            result[row] += float(slope) * values[:, column[parameter]]
+    free = dict.fromkeys(gate.params[0] for gate in gates if gate.params and is_free(gate.params[0]))
+    return {expression: _evaluated(expression, column, values) for expression in free}
+
+
+def _evaluated(expression: ParameterExpression, column: Mapping[Parameter, int], values: Floats) -> Floats:
+    if isinstance(expression, Parameter):
+        return values[:, column[expression]]
+    slopes = {parameter: expression.gradient(parameter) for parameter in expression.parameters}
+    if any(isinstance(slope, ParameterExpression) for slope in slopes.values()):
+        rows = values[:, [column[parameter] for parameter in expression.parameters]]
+        bound = (dict(zip(expression.parameters, row, strict=True)) for row in rows.tolist())
+        return np.array([float(expression.bind(given)) for given in bound])
+    result = np.full(len(values), float(expression.bind(dict.fromkeys(expression.parameters, 0.0))))
+    for parameter, slope in slopes.items():
+        result += float(slope) * values[:, column[parameter]]
     return result

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -19,13 +20,14 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.backends import IBMSpec, OpenBackend, ServiceLimits
 from qlam_qiskit.errors import PlanningError
-from qlam_qiskit.planning.budget import fidelity_of, usage_of
+from qlam_qiskit.planning.budget import fidelity_of
 from qlam_qiskit.planning.cutting import Jobs, PlannedJob
 from qlam_qiskit.planning.device import rep_delay_s
 from qlam_qiskit.planning.executions import Mitigation, executions_of_row, mitigation_of, precision_shots
 from qlam_qiskit.planning.layout import LaidOut
 from qlam_qiskit.planning.limits import Demand, Share, demand_of, job_payload_mb, job_seconds, split_into_jobs
 from qlam_qiskit.planning.tiling import Tile
+from qlam_qiskit.planning.usage import usage_of
 
 # Layers that the service learns the noise of for error cancellation and probabilistic amplification, at most: its
 # documented defaults of 4 layers, 6 depths, 9 bases, 32 randomizations of 128 shots.
@@ -52,7 +54,7 @@ def lay_out_estimated(pubs: Sequence[EstimatorPub], opened: OpenBackend) -> list
         qubits = tuple(circuit.find_bit(item.qubits[0]).index for item in circuit.get_instructions("measure"))
         tile = Tile(index, 0, _rows(pub), "", qubits, {})
         usage = usage_of(circuit, target, range(circuit.num_qubits))
-        laid.append(LaidOut(pub, (tile,), usage, (fidelity_of(circuit, target),)))
+        laid.append(LaidOut((tile,), usage, (fidelity_of(circuit, target),), given=pub))
     return laid
 
 
@@ -71,9 +73,10 @@ def estimator_jobs(laid: Sequence[LaidOut], opened: OpenBackend) -> Jobs:
     shared, excesses = split_into_jobs(demands, limits, bound)
     jobs, tiles = [], []
     for shares in shared:
+        pubs = tuple(_part(laid[share.pub].pub, share) for share in shares)
         jobs.append(
             PlannedJob(
-                pubs=tuple(_part(laid[share.pub].pub, share) for share in shares),
+                make_pubs=partial(tuple, pubs),
                 executions=learning.executions
                 + sum((share.last - share.first) * demands[share.pub].shots for share in shares),
                 qpu_seconds=job_seconds(shares, demands) + learning.seconds,

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-from qiskit import QuantumCircuit
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import Target
 
 from qlam_qiskit.backends import OpenBackend, ServiceLimits
-from qlam_qiskit.planning.budget import Usage, fidelity_of, survival, typical_usage, usage_of
-from qlam_qiskit.planning.chains import Chain, find_chains
-from qlam_qiskit.planning.limits import Demand, demand_of, excess_of
-from qlam_qiskit.planning.tiling import ChainWriter, Tile, deal, make_tile, sampler_pub, tiled
+from qlam_qiskit.planning.budget import fidelity_of, survival
+from qlam_qiskit.planning.chains import Chain, find_chains, typical_chain
+from qlam_qiskit.planning.economy import read_at_the_end
+from qlam_qiskit.planning.limits import Demand, demand_of, demand_of_tiles, excess_of
+from qlam_qiskit.planning.repetition import SequenceWriter
+from qlam_qiskit.planning.sequence_pub import LogicalPub, num_qubits
+from qlam_qiskit.planning.tiling import ChainWriter, Tile, Tiling, deal, make_tile, sampler_pub
+from qlam_qiskit.planning.usage import Usage, usage_of
 
 # Chains for circuits that reset qubits are compared by what is lost between so many resets of one.
 _REMEMBERED_RESETS = 16
@@ -23,36 +27,47 @@ _REMEMBERED_RESETS = 16
 
 @dataclass(frozen=True)
 class LaidOut:
-    """A physical pub with the tiles in it, the usage of the slowest tile, and the fidelity predicted for each."""
+    """Tiles that share executions, the usage of the slowest one, and the fidelity predicted for each.
 
-    pub: SamplerPub
+    The physical pub is ``given``, or written from ``tiling`` when it is first asked for; ``usages`` are the tiles'.
+    """
+
     tiles: tuple[Tile, ...]
     usage: Usage
     fidelities: tuple[float, ...]
-    writers: Mapping[int, ChainWriter] = field(default_factory=dict)
+    given: SamplerPub | EstimatorPub | None = None
+    tiling: Tiling | None = None
     usages: tuple[Usage, ...] = ()
+
+    @cached_property
+    def pub(self) -> SamplerPub | EstimatorPub:
+        """What is to be run."""
+        return self.tiling.pub() if self.given is None else self.given
 
     @cached_property
     def demand(self) -> Demand:
         """What the pub asks of a job, but for its time; encoding it takes long, and is done once."""
-        return demand_of(self.pub, 0.0, 0.0, self.usages)
+        if self.given is not None:
+            return demand_of(self.given, 0.0, 0.0, self.usages)
+        return demand_of_tiles(self.tiling, self.usages)
 
     def priced(self, rep_delay_s: float) -> Demand:
         """Return what the pub asks of a job, executed with a delay."""
-        return replace(self.demand, row_seconds=self.pub.shots * (rep_delay_s + self.usage.duration_s))
+        return replace(self.demand, row_seconds=self.demand.shots * (rep_delay_s + self.usage.duration_s))
 
     def apart(self) -> list[LaidOut]:
         """Return every tile as a physical pub of its own, on the chain that it has among the others."""
         singles = []
-        for tile, fidelity in zip(self.tiles, self.fidelities, strict=True):
+        for tile, fidelity, usage in zip(self.tiles, self.fidelities, self.usages, strict=True):
             own = replace(tile, prefix="")
-            pub = tiled(self.pub.circuit.num_qubits, (own,), self.writers, self.pub.shots)
-            singles.append(LaidOut(pub, (own,), self.usage, (fidelity,), self.writers))
+            singles.append(
+                LaidOut((own,), usage, (fidelity,), tiling=replace(self.tiling, tiles=(own,)), usages=(usage,))
+            )
         return singles
 
 
 def lay_out(
-    pubs: Sequence[SamplerPub],
+    pubs: Sequence[LogicalPub],
     target: Target,
     *,
     limits: ServiceLimits,
@@ -67,13 +82,13 @@ def lay_out(
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, pub in enumerate(pubs):
         if pub.size:
-            groups[pub.circuit.num_qubits, pub.shots].append(index)
-    laid = []
+            groups[num_qubits(pub), pub.shots].append(index)
+    laid, sequences = [], SequenceWriter()
     for (width, _), members in groups.items():
-        writers = {index: ChainWriter(pubs[index], target) for index in members}
-        trial = find_chains(target, typical_usage(width, target), at_most=1)[0].qubits
-        circuits = [writers[index].on(trial).circuit for index in members]
-        heaviest = usage_of(max(circuits, key=QuantumCircuit.num_nonlocal_gates), target)
+        writers = {index: ChainWriter(pubs[index], target, sequences) for index in members}
+        trial = typical_chain(width, target)
+        circuits = [writers[index].on(trial) for index in members]
+        heaviest = max(circuits, key=lambda circuit: circuit.num_nonlocal_gates()).usage(target)
         if heaviest.resets > _REMEMBERED_RESETS:
             # Errors are forgotten; the product over thousands of gates would leave no chain but the best.
             heaviest, min_fidelity = heaviest.part(_REMEMBERED_RESETS / heaviest.resets), 0.0
@@ -82,7 +97,7 @@ def lay_out(
     return laid
 
 
-def lay_out_transpiled(pubs: Sequence[SamplerPub], opened: OpenBackend) -> list[LaidOut]:
+def lay_out_transpiled(pubs: Sequence[LogicalPub], opened: OpenBackend) -> list[LaidOut]:
     """Have the backend transpile each pub's circuit as it likes; one sample per execution."""
     laid = []
     for index, pub in enumerate(pubs):
@@ -90,16 +105,11 @@ def lay_out_transpiled(pubs: Sequence[SamplerPub], opened: OpenBackend) -> list[
             continue
         circuit = opened.isa(pub.circuit)
         values = pub.parameter_values.as_array(circuit.parameters).reshape(pub.size, -1)
-        tile = make_tile(index, 0, pub.size, (), circuit)
+        tile = make_tile(index, 0, pub.size, (), read_at_the_end(circuit))
         target = opened.backend.target
-        laid.append(
-            LaidOut(
-                sampler_pub(circuit, values, pub.shots),
-                (tile,),
-                usage_of(circuit, target, range(circuit.num_qubits)),
-                (fidelity_of(circuit, target),),
-            )
-        )
+        usage = usage_of(circuit, target, range(circuit.num_qubits))
+        fidelities = (fidelity_of(circuit, target),)
+        laid.append(LaidOut((tile,), usage, fidelities, given=sampler_pub(circuit, values, pub.shots)))
     return laid
 
 
@@ -139,19 +149,17 @@ def _tile(
         better = choose(at_most=len(dealt))
         dealt = deal(rows, better if len(better) == len(dealt) else chains)
     tiles = tuple(
-        make_tile(index, start, rows, chain.qubits, writers[index].on(chain.qubits).circuit, f"t{number}_")
+        make_tile(index, start, rows, chain.qubits, writers[index].on(chain.qubits).measured(), f"t{number}_")
         for number, (index, start, rows, chain) in enumerate(dealt)
     )
-    pub = tiled(target.num_qubits, tiles, writers, writers[members[0]].pub.shots)
     usages = [writers[tile.pub].usage(tile.chain) for tile in tiles]
     return LaidOut(
-        pub,
         tiles,
         max(usages, key=lambda usage: usage.duration_s),
         tuple(
             survival(usage, target, chain.qubits) if usage.resets else chain.fidelity
             for usage, (*_, chain) in zip(usages, dealt, strict=True)
         ),
-        writers,
-        tuple(usages),
+        tiling=Tiling(target.num_qubits, tiles, writers, writers[members[0]].pub.shots),
+        usages=tuple(usages),
     )

@@ -18,7 +18,8 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.backends import FASTER, ServiceLimits
-from qlam_qiskit.planning.budget import Usage
+from qlam_qiskit.planning.tiling import Tiling
+from qlam_qiskit.planning.usage import Usage
 
 # Control-system instructions that the service counts for each instruction of a circuit.
 _CONTROL_INSTRUCTIONS = {"barrier": 0, "rz": 1, "delay": 1, "sx": 2, "x": 2, "rx": 2, "measure": 10, "reset": 17}
@@ -31,6 +32,8 @@ _QUICK_SECONDS_OF_AN_EXECUTION = 0.00035
 _DEFAULT_PRECISION = 0.015625
 # Values of which the encoded size is measured at most; that of others is the same, for it is noise to a compressor.
 _MEASURED_VALUES = 1 << 18
+# Steps of two shorter circuits, from whose encoded sizes that of longer ones follows.
+_MEASURED_STEPS = (6, 18)
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,21 @@ def demand_of(pub: SamplerPub, duration_s: float, rep_delay_s: float, usages: Se
         row_seconds=pub.shots * (rep_delay_s + duration_s),
         row_instructions=_control_of_usages(usages) if usages else _control_instructions(pub.circuit),
         row_parameters=values.shape[-1],
+    )
+
+
+def demand_of_tiles(tiling: Tiling, usages: Sequence[Usage]) -> Demand:
+    """Measure what tiles ask for, but for their time, without writing out long sequences."""
+    width = tiling.num_angles
+    measured = tiling.values(min(tiling.executions, _measured_rows(width)))
+    return Demand(
+        shots=tiling.shots,
+        rows=tiling.executions,
+        payload_mb=_tiles_mb(tiling),
+        row_payload_mb=_row_mb(measured),
+        row_seconds=0.0,
+        row_instructions=_control_of_usages(usages),
+        row_parameters=width,
     )
 
 
@@ -205,9 +223,24 @@ def _encoded_mb(circuit: QuantumCircuit) -> float:
     return len(base64.b64encode(zlib.compress(buffer.getvalue()))) / 1e6
 
 
+def _tiles_mb(tiling: Tiling) -> float:
+    """Return the size of a tiled circuit as sent; it grows steadily with the steps of long sequences."""
+    if max(tiling.steps, default=0) <= _MEASURED_STEPS[1]:
+        return _encoded_mb(tiling.circuit())
+    few, many = (_encoded_mb(tiling.circuit(most)) for most in _MEASURED_STEPS)
+    steps, of_few, of_many = (
+        sum(min(each, most) for each in tiling.steps) for most in (max(tiling.steps), *_MEASURED_STEPS)
+    )
+    return many + (steps - of_many) * (many - few) / (of_many - of_few)
+
+
+def _measured_rows(width: int) -> int:
+    return max(1, _MEASURED_VALUES // max(1, width))
+
+
 def _row_mb(values: np.ndarray) -> float:
     """Return the size of a row of values as sent; of very many values the first rows are measured."""
-    measured = values[: max(1, _MEASURED_VALUES // max(1, values.shape[-1]))]
+    measured = values[: _measured_rows(values.shape[-1])]
     return _array_mb(measured) / max(len(measured), 1)
 
 

@@ -36,6 +36,7 @@ from qlam_qiskit.planning.cutting import Jobs, PlannedJob, local_jobs, service_j
 from qlam_qiskit.planning.device import calibrated_at, device_behind, lifetimes_us
 from qlam_qiskit.planning.estimating import estimator_jobs, lay_out_estimated
 from qlam_qiskit.planning.layout import LaidOut, lay_out, lay_out_transpiled
+from qlam_qiskit.planning.sequence_pub import LogicalPub, SequencePub, outline, registers
 from qlam_qiskit.planning.tiling import Placement
 
 _DEFAULT_SHOTS = 1024
@@ -148,14 +149,15 @@ class Plan:
 
 
 def make_plan(
-    pubs: Sequence[SamplerPub] | Sequence[EstimatorPub], opened: OpenBackend, *, tiles: int | None = None
+    pubs: Sequence[LogicalPub] | Sequence[EstimatorPub], opened: OpenBackend, *, tiles: int | None = None
 ) -> Plan:
     """Plan how ``pubs`` run on ``opened``; nothing is sent.
 
     An estimator's pubs are of shape (rows, strings of Z) with circuits of the device, and one row per execution.
-    ``pubs`` may have any shape; shots that are None are the backend's. ``tiles`` bounds how many samples
-    share an execution. What is too much comes back as ``reasons``; raises PlanningError for what cannot be planned
-    at all: nothing to run, nothing measured, control flow, or a device without a chain that is long enough.
+    ``pubs`` may have any shape, and be a memory's sequences that are not written out; shots that are None are the
+    backend's. ``tiles`` bounds how many samples share an execution. What is too much comes back as ``reasons``; raises
+    PlanningError for what cannot be planned at all: nothing to run, nothing measured, control flow, or a device without
+    a chain that is long enough.
     """
     if any(isinstance(pub, EstimatorPub) for pub in pubs):
         laid = lay_out_estimated(pubs, opened)
@@ -188,38 +190,44 @@ def _apart(laid: Sequence[LaidOut]) -> list[LaidOut]:
     return [single for item in laid for single in item.apart()]
 
 
-def _with_shots(pub: SamplerPub, opened: OpenBackend) -> SamplerPub:
+def _with_shots(pub: LogicalPub, opened: OpenBackend) -> LogicalPub:
     if pub.shots is not None:
         return pub
-    return SamplerPub(pub.circuit, pub.parameter_values, opened.shots or _DEFAULT_SHOTS)
+    shots = opened.shots or _DEFAULT_SHOTS
+    if isinstance(pub, SequencePub):
+        return pub.with_shots(shots)
+    return SamplerPub(pub.circuit, pub.parameter_values, shots)
 
 
-def _check(pubs: Sequence[SamplerPub]) -> None:
+def _check(pubs: Sequence[LogicalPub]) -> None:
     if not any(pub.size for pub in pubs):
         raise PlanningError("there is nothing to plan: no circuits, or no samples")
     for index, pub in enumerate(pubs):
-        if not measurements(pub.circuit):
+        if not measurements(outline(pub)):
             raise PlanningError(f"circuit {index} measures nothing; add measurements")
 
 
 def _summary(
-    opened: OpenBackend, pubs: Sequence[SamplerPub], laid: Sequence[LaidOut], run: Callable[[], Jobs], priced: Jobs
+    opened: OpenBackend,
+    pubs: Sequence[LogicalPub | EstimatorPub],
+    laid: Sequence[LaidOut],
+    run: Callable[[], Jobs],
+    priced: Jobs,
 ) -> Plan:
     largest = max((item.usage for item in laid), key=lambda usage: usage.two_qubit_gates)
     fidelities = np.array([fidelity for item in laid for fidelity in item.fidelities])
 
     def make_run() -> tuple[Jobs, Placement]:
         jobs = run()
-        return jobs, Placement(tuple(pub.shape for pub in pubs), registers, jobs.tiles)
+        return jobs, Placement(tuple(pub.shape for pub in pubs), tuple(registers(pub) for pub in pubs), jobs.tiles)
 
     samples = np.array([tile.rows for item in laid for tile in item.tiles])
-    registers = tuple({register.name: register.size for register in pub.circuit.cregs} for pub in pubs)
     seconds = sum(job.qpu_seconds for job in priced.jobs)
     fidelity = float(np.average(fidelities, weights=samples))
     allowance = _allowance(opened)
     used = {qubit for item in laid for tile in item.tiles for qubit in tile.chain}
     t1, t2 = lifetimes_us(opened.backend, used)
-    forgets = any(is_open(pub.circuit) for pub in pubs[:1])
+    forgets = any(is_open(outline(pub)) for pub in pubs[:1])
     return Plan(
         backend=opened.name,
         device=device_behind(opened.backend).name,

@@ -26,10 +26,12 @@ from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import Target
 
-from qlam_qiskit.backends import final_measurements, part_of_target
+from qlam_qiskit.backends import part_of_target
 from qlam_qiskit.errors import PlanningError
-from qlam_qiskit.planning.budget import Usage, usage_of
 from qlam_qiskit.planning.economy import EconomicalCircuit, economize
+from qlam_qiskit.planning.repetition import EconomicalSequence, SequenceWriter
+from qlam_qiskit.planning.sequence_pub import LogicalPub, SequencePub
+from qlam_qiskit.planning.usage import Usage
 
 Registers = Mapping[str, BitArray]
 ChainT = TypeVar("ChainT")
@@ -141,36 +143,47 @@ class Placement:
 
 
 class ChainWriter:
-    """Writes one logical pub for chains of a device; chains whose edges are alike share one circuit."""
+    """Writes one logical pub for chains of a device; chains whose edges are alike share one circuit.
 
-    def __init__(self, pub: SamplerPub, target: Target) -> None:
+    Writers of one device may share ``sequences``, for what their circuits have in common.
+    """
+
+    def __init__(self, pub: LogicalPub, target: Target, sequences: SequenceWriter | None = None) -> None:
         self.pub = pub
         self._target = target
+        self._sequences = sequences or SequenceWriter()
         self._usages: dict[tuple[int, tuple[float | None, ...]], Usage] = {}
-        self._written: dict[Any, tuple[EconomicalCircuit, NDArray[np.float64]]] = {}
+        self._written: dict[Any, EconomicalCircuit | EconomicalSequence] = {}
+        self._values: dict[int, NDArray[np.float64]] = {}
 
-    def on(self, chain: Sequence[int]) -> EconomicalCircuit:
+    def on(self, chain: Sequence[int]) -> EconomicalCircuit | EconomicalSequence:
         """Return the circuit for ``chain``, on qubits 0..n-1 that stand for the chain's."""
-        return self._write(chain)[0]
+        edges = tuple(_gates_between(self._target, *edge) for edge in pairwise(chain))
+        if edges not in self._written:
+            part = part_of_target(self._target, chain)
+            if isinstance(self.pub, SequencePub):
+                self._written[edges] = self._sequences.write(self.pub.sequence, part, edges)
+            else:
+                self._written[edges] = economize(self.pub.circuit, part)
+        return self._written[edges]
 
     def usage(self, chain: Sequence[int]) -> Usage:
         """Return what the circuit uses on ``chain``; chains whose gates take equally long share it."""
-        circuit = self.on(chain).circuit
+        written = self.on(chain)
         lasting = tuple(_durations(self._target, chain))
-        if (known := self._usages.get((id(circuit), lasting))) is None:
-            known = self._usages[id(circuit), lasting] = usage_of(circuit, self._target, chain)
+        if (known := self._usages.get((id(written), lasting))) is None:
+            known = self._usages[id(written), lasting] = written.usage(self._target, chain)
         return known
 
-    def values(self, chain: Sequence[int]) -> NDArray[np.float64]:
-        """Return the values of that circuit's angles for all rows of the pub, shape (rows, angles)."""
-        return self._write(chain)[1]
-
-    def _write(self, chain: Sequence[int]) -> tuple[EconomicalCircuit, NDArray[np.float64]]:
-        edges = tuple(_gates_between(self._target, *edge) for edge in pairwise(chain))
-        if edges not in self._written:
-            economical = economize(self.pub.circuit, part_of_target(self._target, chain))
-            self._written[edges] = (economical, economical.values(logical_values(self.pub)))
-        return self._written[edges]
+    def values(self, chain: Sequence[int], first: int, last: int) -> NDArray[np.float64]:
+        """Return the values of that circuit's angles for rows ``first`` to ``last`` - 1 of the pub, (rows, angles)."""
+        written = self.on(chain)
+        if isinstance(written, EconomicalSequence):
+            rows = slice(first, last)
+            return written.values(self.pub.phi[rows], self.pub.queries[rows], self.pub.parameters)
+        if id(written) not in self._values:
+            self._values[id(written)] = written.values(logical_values(self.pub))
+        return self._values[id(written)][first:last]
 
 
 def deal(rows: Mapping[int, int], chains: Sequence[ChainT]) -> list[tuple[int, int, int, ChainT]]:
@@ -191,44 +204,88 @@ def deal(rows: Mapping[int, int], chains: Sequence[ChainT]) -> list[tuple[int, i
     return [(pub, start, count, chain) for (_, pub, start, count), chain in dealt]
 
 
-def tiled(num_qubits: int, tiles: Sequence[Tile], writers: Mapping[int, ChainWriter], shots: int | None) -> SamplerPub:
-    """Write the tiles into one circuit of the device's ``num_qubits`` qubits, with a row for every execution."""
-    written = [writers[tile.pub].on(tile.chain) for tile in tiles]
-    widths = [len(economical.angles) for economical in written]
-    angles = ParameterVector("a", sum(widths))
-    executions = max(tile.rows for tile in tiles)
-    values = np.empty((executions, len(angles)))
-    circuit = QuantumCircuit(num_qubits)
-    first = 0
-    for tile, economical, width in zip(tiles, written, widths, strict=True):
-        own = slice(first, first + width)
-        registers = [
-            ClassicalRegister(register.size, tile.prefix + register.name) for register in economical.circuit.cregs
-        ]
-        circuit.add_register(*registers)
-        # Parameters are set in a copy for each tile, which nobody else sees.
-        placed = economical.circuit.assign_parameters(dict(zip(economical.angles, angles[own], strict=True)))
-        clbits = [bit for register in registers for bit in register]
-        circuit.compose(placed, qubits=tile.chain, clbits=clbits, inplace=True, copy=False)
-        wanted = tile.start + np.minimum(np.arange(executions), tile.rows - 1)
-        values[:, own] = writers[tile.pub].values(tile.chain)[wanted]
-        first += width
-    return sampler_pub(circuit, values, shots)
+@dataclass(frozen=True, eq=False)
+class Tiling:
+    """Tiles that share the executions of one circuit on a device of ``num_qubits`` qubits.
+
+    ``writers`` write the tiles' pubs, by their numbers.
+    """
+
+    num_qubits: int
+    tiles: Sequence[Tile]
+    writers: Mapping[int, ChainWriter]
+    shots: int
+
+    @property
+    def executions(self) -> int:
+        """Rows of values: one for each row of the largest tile."""
+        return max(tile.rows for tile in self.tiles)
+
+    @property
+    def num_angles(self) -> int:
+        """Parameters of the circuit."""
+        return sum(written.num_angles for written in self._written)
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps of each tile whose circuit is a repetition of steps."""
+        return [written.steps for written in self._written if isinstance(written, EconomicalSequence)]
+
+    def circuit(self, most_steps: int | None = None) -> QuantumCircuit:
+        """Write the circuit, or one whose sequences end after ``most_steps`` steps."""
+        written = self._written
+        if most_steps is not None:
+            written = [
+                each.of_steps(min(each.steps, most_steps)) if isinstance(each, EconomicalSequence) else each
+                for each in written
+            ]
+        angles = ParameterVector("a", sum(each.num_angles for each in written))
+        circuit = QuantumCircuit(self.num_qubits)
+        first = 0
+        for tile, each in zip(self.tiles, written, strict=True):
+            registers = [ClassicalRegister(size, tile.prefix + name) for name, size in each.registers.items()]
+            circuit.add_register(*registers)
+            clbits = [bit for register in registers for bit in register]
+            each.append_to(circuit, tile.chain, clbits, angles[first : first + each.num_angles])
+            first += each.num_angles
+        return circuit
+
+    def values(self, executions: int | None = None) -> NDArray[np.float64]:
+        """Return the values of the circuit's parameters for the first executions, or for all."""
+        executions = self.executions if executions is None else executions
+        columns = []
+        for tile in self.tiles:
+            rows = min(executions, tile.rows)
+            own = self.writers[tile.pub].values(tile.chain, tile.start, tile.start + rows)
+            columns.append(own[np.minimum(np.arange(executions), rows - 1)])
+        return np.concatenate(columns, axis=1)
+
+    def pub(self) -> SamplerPub:
+        """Write the circuit with a row for every execution."""
+        return sampler_pub(self.circuit(), self.values(), self.shots)
+
+    @property
+    def _written(self) -> list[EconomicalCircuit | EconomicalSequence]:
+        return [self.writers[tile.pub].on(tile.chain) for tile in self.tiles]
 
 
-def make_tile(pub: int, start: int, rows: int, chain: Sequence[int], circuit: QuantumCircuit, prefix: str = "") -> Tile:
-    """Describe a tile whose circuit measures qubit k of ``chain`` (of the device, where ``chain`` is empty) as k."""
-    final = [circuit.data[position] for position in final_measurements(circuit)]
-    source = {item.clbits[0]: circuit.find_bit(item.qubits[0]).index for item in final}
-    place = (lambda qubit: chain[qubit]) if chain else (lambda qubit: qubit)
-    measured = {
-        register.name: tuple(place(source[bit]) if bit in source else None for bit in register)
-        for register in circuit.cregs
+def make_tile(
+    pub: int,
+    start: int,
+    rows: int,
+    chain: Sequence[int],
+    measured: Mapping[str, Sequence[int | None]],
+    prefix: str = "",
+) -> Tile:
+    """Describe a tile whose circuit reads each bit from qubit k of ``chain``, or of the device where that is empty."""
+    read = {
+        name: tuple(chain[qubit] if chain and qubit is not None else qubit for qubit in qubits)
+        for name, qubits in measured.items()
     }
-    return Tile(pub, start, rows, prefix, tuple(chain), measured)
+    return Tile(pub, start, rows, prefix, tuple(chain), read)
 
 
-def logical_values(pub: SamplerPub) -> NDArray[np.float64]:
+def logical_values(pub: LogicalPub) -> NDArray[np.float64]:
     """Return a pub's parameter values with its shape flattened, (rows, parameters)."""
     return pub.parameter_values.as_array(pub.circuit.parameters).reshape(pub.size, -1)
 

@@ -13,18 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from qlam_qiskit.backends import BackendSpec, DeviceSimulator, load_registry, make_spec, open_backend
-from qlam_qiskit.errors import ConfigurationError, QlamError
+from qlam_qiskit.backends import BackendSpec, fake_device, load_registry, make_spec
+from qlam_qiskit.errors import ConfigurationError, PlanningError, QlamError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM, ModelSettings
+from qlam_qiskit.planning import noisy_memory
 from qlam_qiskit.report.attention import is_affordable, logit_attention, readout_attention
+from qlam_qiskit.report.forgetting import Damping, Forgetting, dampings, follow_changes
 from qlam_qiskit.report.history import Evaluation, TrainingCurves, latest_evaluations
-from qlam_qiskit.report.memory import MOST_AMPLITUDES, MemoryTrace, trace_memories
-from qlam_qiskit.report.purity import MAX_QUBITS, MAX_STEPS
+from qlam_qiskit.report.memory import MemoryTrace, trace_memories
+from qlam_qiskit.report.open_memory import OpenTrace, trace_open_memories
+from qlam_qiskit.report.registers import MOST_NUMBERS
 from qlam_qiskit.report.tokens import Shown, show_tokens
 from qlam_qiskit.runs import Predictions, SavedRun
 
 WORST = 12  # mistakes that are shown
+MOST_REGISTERS = 4  # that are looked at closely, one below the other
+MOST_TOLD = 8  # registers in a table
+MOST_OPEN_QUBITS = 6  # of a register whose density matrices are followed
 
 
 class LeftOut(QlamError):
@@ -101,7 +107,7 @@ class Findings:
         """
         findings = cls(run, **options)
         if findings.noise:
-            _ = findings.devices  # says before any work what is wrong with them
+            _ = findings.noisy_circuits  # says before any work what is wrong with them
         return findings
 
     @cached_property
@@ -159,39 +165,118 @@ class Findings:
         """The samples that are looked at closely."""
         return [self._sample(index) for index in self.predictions.examples(self.samples)]
 
-    @cached_property
-    def memories(self) -> list[list[MemoryTrace]]:
-        """What every register does while it reads each of the examples."""
-        model, steps = self.memory_model, self.run.data.steps
-        qubits = self.circuit.num_qubits
-        if steps << qubits > MOST_AMPLITUDES:
-            raise LeftOut(
-                f"{steps} states of {qubits} qubits are too many to keep ({MOST_AMPLITUDES:,} amplitudes fit)"
-            )
-        return trace_memories(model, self._tokens(), self.devices)
+    @property
+    def memory_is_open(self) -> bool:
+        """Whether the memory's states are density matrices."""
+        return self.circuit.is_open
 
     @cached_property
-    def devices(self) -> Mapping[str, DeviceSimulator]:
-        """The simulated devices whose noise is looked at, by name."""
-        specs = self._noise_specs()
-        if reason := self.no_purity:
-            if self.noise:
-                raise ConfigurationError(f"--noise {self.noise[0]}: {reason}")
-            return {}
-        return {name: open_backend(spec).backend for name, spec in specs.items()}
+    def memories(self) -> list[list[MemoryTrace]] | list[list[OpenTrace]]:
+        """What every register, or those drawn of open ones, does while it reads each of the examples."""
+        model, steps, qubits = self.memory_model, self.run.data.steps, self.circuit.num_qubits
+        if self.memory_is_open:
+            if reason := self._too_large:
+                raise LeftOut(reason)
+            return trace_open_memories(model, self._tokens(), self.noisy_circuits, self.drawn_registers)
+        if steps << qubits > MOST_NUMBERS:
+            raise LeftOut(f"{steps} states of {qubits} qubits are too many to keep ({MOST_NUMBERS:,} amplitudes fit)")
+        return trace_memories(model, self._tokens(), self.noisy_circuits)
 
     @property
-    def no_purity(self) -> str | None:
-        """Why no purity can be computed for this run, whatever the device; None where it can."""
-        qubits, steps = self.circuit.num_qubits, self.run.data.steps
-        if steps > MAX_STEPS or qubits > MAX_QUBITS:
-            return (
-                f"density matrices are followed for at most {MAX_STEPS} steps of {MAX_QUBITS} qubits, and this memory "
-                f"takes {steps} steps of {qubits}"
-            )
+    def registers(self) -> int:
+        """Registers of all layers."""
+        return sum(layer.registers for layer in self.memory_model.layers)
+
+    @property
+    def drawn_registers(self) -> list[int]:
+        """The registers that are drawn: the first ones, and of those that read backwards as many if there are some."""
+        backwards = [
+            index >= layer.forward_registers for layer in self.memory_model.layers for index in range(layer.registers)
+        ]
+        ahead, behind = ([k for k, turned in enumerate(backwards) if turned is which] for which in (False, True))
+        of_each = min(len(behind), MOST_REGISTERS // 2)
+        return ahead[: MOST_REGISTERS - of_each] + behind[:of_each]
+
+    @cached_property
+    def dampings(self) -> list[Damping]:
+        """The trained rates of damping."""
+        if not self.memory_is_open:
+            raise LeftOut("this memory is unitary: it has no rates of damping")
+        found = dampings(self.memory_model)
+        if not found:
+            raise LeftOut("no weight of this circuit is a rate of damping")
+        return found
+
+    @cached_property
+    def forgetting(self) -> list[Forgetting]:
+        """How long every register's state tells of a changed token."""
+        if not self.memory_is_open and not self.trained_for:
+            raise LeftOut("this memory is unitary: without errors it forgets nothing")
+        if reason := self._too_large:
+            raise LeftOut(reason)
+        found = follow_changes(self.memory_model, self._tokens(), self.noisy_circuits)
+        if not found:
+            raise LeftOut("every token acts on the angles until the sequence ends, so that none is ever behind")
+        return found
+
+    @property
+    def told_forgetting(self) -> list[Forgetting]:
+        """All of :attr:`forgetting`, or of many registers the first to forget, the one in the middle and the last."""
+        found = self.forgetting
+        if len(found) <= MOST_TOLD:
+            return found
+        ordered = sorted(found, key=lambda one: one.half() or one.lags[-1] + 1)
+        return [ordered[0], ordered[len(ordered) // 2], ordered[-1]]
+
+    @property
+    def noisy_circuits(self) -> Mapping[str, MemoryCircuit]:
+        """The memory's circuit with errors in it, by the name of the device: that which it was trained for first."""
+        return self._noise[0]
+
+    @property
+    def no_noise(self) -> str | None:
+        """Why the memory is not followed under errors that it was trained for or evaluated on; None where it is."""
+        return self._noise[1]
+
+    @cached_property
+    def _noise(self) -> tuple[dict[str, MemoryCircuit], str | None]:
+        reason = self._too_large
         if len(self.memory_model.layers) > 1:
-            return "with several layers, the angles of one depend on what is measured of the one before"
-        return None
+            reason = "with several layers, the angles of one depend on what is measured of the one before"
+        if reason and self.noise:
+            raise ConfigurationError(f"--noise {self.noise[0]}: {reason}")
+        if reason:
+            return {}, reason
+        found = {}
+        if (trained := self.trained_for) is not None:
+            found[trained] = self.run.noisy_circuit or self.memory_model.device_circuit()
+        emissions = self.run.experiment.model.readout.kind == "emissions"
+        for name in self._noise_devices():
+            try:
+                if name not in found:
+                    found[name] = noisy_memory(self.circuit, fake_device(name), emissions=emissions)
+            except PlanningError as error:
+                if self.noise:
+                    raise ConfigurationError(f"--noise {name}: {error}") from None
+                reason = f"on {name}, {error}"
+        return found, reason
+
+    @property
+    def _too_large(self) -> str | None:
+        """Why the memory's density matrices cannot be followed; None where they can."""
+        qubits, steps = self.circuit.num_qubits, self.run.data.steps
+        if qubits <= MOST_OPEN_QUBITS and steps << 2 * qubits <= MOST_NUMBERS:
+            return None
+        return (
+            f"density matrices are followed up to {MOST_OPEN_QUBITS} qubits and {MOST_NUMBERS:,} numbers, and this "
+            f"memory takes {steps:,} steps of {qubits} qubits"
+        )
+
+    @property
+    def trained_for(self) -> str | None:
+        """The device whose errors the model was trained on."""
+        model = self.run.experiment.model
+        return model.noise.device if isinstance(model, ModelSettings) else None
 
     @cached_property
     def attentions(self) -> list[Attention]:
@@ -230,8 +315,8 @@ class Findings:
             float(found.confidence[index].mean()),
         )
 
-    def _noise_specs(self) -> dict[str, BackendSpec]:
-        """Return the entries to open, by the name of their device."""
+    def _noise_devices(self) -> list[str]:
+        """Return the devices whose errors are asked for, or on which the run was evaluated."""
         entries = load_registry(self.backends).backends
         if self.noise:
             specs = [
@@ -244,13 +329,12 @@ class Findings:
         else:
             evaluated = [row["backend"] for row in self.run.evaluations]
             specs = [entries[name] for name in dict.fromkeys(evaluated) if name in entries]
-        named = {_noisy_device(spec): spec for spec in specs}
-        return {name: spec for name, spec in named.items() if name is not None}
+        return [device for spec in specs if (device := _noisy_device(spec)) is not None]
 
 
 def _noisy_device(spec: BackendSpec) -> str | None:
     """Return the device whose calibration an entry simulates here; None of any other entry."""
-    name = {"fake": "device", "aer": "noise"}.get(spec.kind)
+    name = {"fake": "device", "aer": "noise", "exact": "noise"}.get(spec.kind)
     device = getattr(spec, name) if name else None
     # The calibration of a device of the service is asked of the service: a report needs no network.
     return None if device is None or device.startswith("ibm_") else device

@@ -17,6 +17,7 @@ from qlam_qiskit.report.figures import (
 )
 from qlam_qiskit.report.findings import Attention, Findings, LeftOut, Sample
 from qlam_qiskit.report.memory_figures import draw_attention, draw_memory, draw_readouts
+from qlam_qiskit.report.open_figures import draw_forgetting, draw_open_memory, draw_rates
 from qlam_qiskit.suggestions import did_you_mean
 
 
@@ -83,10 +84,18 @@ def _circuit(findings: Findings) -> Iterator[Picture]:
     yield Picture("circuit", None, draw_circuit(findings.circuit))
 
 
+def _rates(findings: Findings) -> Iterator[Picture]:
+    yield Picture("rates", None, draw_rates(findings.dampings, findings.run.data.steps))
+
+
+def _forgetting(findings: Findings) -> Iterator[Picture]:
+    yield Picture("forgetting", None, draw_forgetting(findings.forgetting))
+
+
 def _memory(findings: Findings) -> Iterator[Picture]:
-    read = findings.readout_steps
+    read, draw = findings.readout_steps, draw_open_memory if findings.memory_is_open else draw_memory
     for sample, traces in zip(findings.examples, findings.memories, strict=True):
-        yield Picture("memory", sample.index, draw_memory(sample, traces, read))
+        yield Picture("memory", sample.index, draw(sample, traces, read))
 
 
 def _attention(findings: Findings) -> Iterator[Picture]:
@@ -112,6 +121,8 @@ _DRAWN: dict[str, Callable[[Findings], Iterator[Picture]]] = {
     "confusion": _confusion,
     "mistakes": _mistakes,
     "circuit": _circuit,
+    "rates": _rates,
+    "forgetting": _forgetting,
     "memory": _memory,
     "attention": _attention,
     "readouts": _readouts,

@@ -1,4 +1,4 @@
-"""The memories of a model while they read: every register's entropies, overlaps and, under noise, purity."""
+"""The unitary memories of a model while they read: every register's entropies, overlaps and, under noise, purity."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from qlam_qiskit.backends import DeviceSimulator
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM
-from qlam_qiskit.report.purity import noisy_purity
+from qlam_qiskit.report.mixed_states import purity
+from qlam_qiskit.report.registers import MOST_NUMBERS, Register, density_states, registers_reading
 from qlam_qiskit.report.states import entanglement_entropy, overlap_with_last, trajectory
-
-MOST_AMPLITUDES = 1 << 22  # of one sequence's states: 12 qubits at 784 steps, 64 MB
 
 
 @dataclass(frozen=True)
 class MemoryTrace:
-    """One register while it reads one sequence, at t = 0 ... T.
+    """One register while it reads one sequence, at t = 0 ... T steps taken.
 
     Attributes
     ----------
@@ -31,65 +28,56 @@ class MemoryTrace:
         |<psi_t|psi_T>|^2, (T + 1,).
     purities
         Tr(rho_t^2) under the noise of devices, by device name, each (T + 1,).
+    backwards
+        Whether it reads from the last token to the first.
     """
 
     name: str
     entropies: np.ndarray
     overlaps: np.ndarray
     purities: Mapping[str, np.ndarray]
+    backwards: bool = False
 
     @property
     def settled(self) -> int:
         """The step from which on the overlap stays above one half."""
-        return int(np.flatnonzero(np.append(0.0, self.overlaps) <= 0.5)[-1])
+        return settled(self.overlaps)
 
 
-@dataclass(frozen=True)
-class _Register:
-    name: str
-    memory: MemoryCircuit
-    angles: np.ndarray  # (B, T, P)
-    weights: np.ndarray  # (W,)
+def settled(overlaps: np.ndarray) -> int:
+    """Return the step from which on overlaps with the last state (T + 1,) stay above one half."""
+    return int(np.flatnonzero(np.append(0.0, overlaps) <= 0.5)[-1])
 
 
 def trace_memories(
-    model: QLAM, tokens: np.ndarray, devices: Mapping[str, DeviceSimulator] | None = None
+    model: QLAM, tokens: np.ndarray, noisy: Mapping[str, MemoryCircuit] | None = None
 ) -> list[list[MemoryTrace]]:
     """Follow every register of a model through sequences (B, T, c) of float32 tokens; returns B lists.
 
-    ``devices`` are those under whose noise purities are computed, by name.
+    ``noisy`` are the circuit with errors in it for which purities are computed, by the name of their device.
     """
     traces: list[list[MemoryTrace]] = [[] for _ in tokens]
-    for register in _registers(model, torch.from_numpy(tokens)):
-        purities = {
-            name: noisy_purity(register.memory, register.angles, register.weights, device)
-            for name, device in (devices or {}).items()
-        }
+    for register in registers_reading(model, tokens):
+        purities: list[dict[str, np.ndarray]] = [{} for _ in tokens]
+        for name, memory in (noisy or {}).items():
+            for sample, (states, _) in enumerate(density_states(register, memory)):
+                purities[sample][name] = purity(states)
         for sample, states in enumerate(_states(register)):
-            own = {name: purity[sample] for name, purity in purities.items()}
-            trace = MemoryTrace(register.name, entanglement_entropy(states), overlap_with_last(states), own)
-            traces[sample].append(trace)
+            traces[sample].append(
+                MemoryTrace(
+                    register.name,
+                    entanglement_entropy(states),
+                    overlap_with_last(states),
+                    purities[sample],
+                    register.backwards,
+                )
+            )
     return traces
 
 
-def _states(register: _Register) -> Iterator[np.ndarray]:
+def _states(register: Register) -> Iterator[np.ndarray]:
     """Yield the states (T + 1, D) of every sequence, computing as many at once as memory allows."""
     samples, steps, _ = register.angles.shape
-    at_once = max(1, 2 * MOST_AMPLITUDES // (steps << register.memory.num_qubits))
+    at_once = max(1, 2 * MOST_NUMBERS // (steps << register.memory.num_qubits))
     for start in range(0, samples, at_once):
         yield from trajectory(register.memory, register.angles[start : start + at_once], register.weights)
-
-
-def _registers(model: QLAM, tokens: torch.Tensor) -> Iterator[_Register]:
-    """Yield every register, layer by layer, with the angles that the tokens give it."""
-    layers = len(model.layers)
-    for number, layer in enumerate(model.layers, start=1):
-        network = layer.memory.neural_network
-        with torch.no_grad():
-            angles = layer.angles(tokens)[0].double().numpy()
-            weights = layer.memory.angles().double().numpy()
-            if number < layers:
-                tokens = layer(tokens)
-        for register in range(network.registers):
-            parts = [f"layer {number}"] * (layers > 1) + [f"register {register + 1}"] * (network.registers > 1)
-            yield _Register(", ".join(parts), network.memory, angles[:, :, register], weights[register])

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from qlam_qiskit.report.figures import bare, draw_image, draw_strip
-from qlam_qiskit.report.findings import Attention, Sample
+from qlam_qiskit.report.findings import MOST_REGISTERS, Attention, Sample
 from qlam_qiskit.report.memory import MemoryTrace
+from qlam_qiskit.report.open_memory import OpenTrace
 from qlam_qiskit.report.style import INK, MUTED, OUTLINE, SERIES, WIDTH, drawing
 
-MOST_REGISTERS = 4  # drawn one below the other
 MOST_PANELS = 16  # drawn over an image, evenly chosen where there are more
 
 
@@ -35,16 +35,15 @@ def draw_memory(sample: Sample, traces: Sequence[MemoryTrace], readout_steps: Se
         left_out = f" (of {registers} registers the first {len(traces)})" if registers > len(traces) else ""
         overlap.set_title(f"overlap with the last state{left_out}")
         for colour, trace in zip(SERIES, traces, strict=False):
-            overlap.plot(trace.overlaps, color=colour, label=trace.name or None)
-        for step in readout_steps[:-1]:
-            overlap.axvline(step, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
+            overlap.plot(in_order_of_tokens(trace.overlaps, trace.backwards), color=colour, label=trace.name or None)
+        mark_readings(overlap, readout_steps)
         overlap.set_ylim(0, 1.02)
         if len(traces) > 1:
             # Below everything: within the axes it would hide what it names.
             figure.legend(*overlap.get_legend_handles_labels(), loc="outside lower center", ncols=len(traces))
         if purities:
             _draw_purities(axes[-1], traces)
-        axes[-1].set_xlabel("steps taken")
+        axes[-1].set_xlabel(steps_label(traces))
         axes[-1].set_xlim(0, sample.shown.steps + 0.5)
         return figure
 
@@ -64,21 +63,48 @@ def draw_readouts(sample: Sample, attention: Attention) -> Figure:
         return _over_images(sample, rows, first=False) if sample.shown.image is not None else _over_strip(sample, rows)
 
 
-def _draw_entropies(axis: Axes, trace: MemoryTrace) -> None:
-    steps, qubits = trace.entropies.shape
-    extent = (-0.5, steps - 0.5, qubits - 0.5, -0.5)
-    shown = axis.imshow(
-        trace.entropies.T, cmap="viridis", vmin=0, vmax=1, aspect="auto", interpolation="none", extent=extent
-    )
-    axis.set_yticks(range(qubits), [f"q{qubit}" for qubit in range(qubits)], fontsize=7)
+def draw_rows(
+    axis: Axes, rows: Mapping[str, np.ndarray], title: str, *, first: float, most: float | None = None
+) -> None:
+    """Draw a named row of numbers over time, the first cell of each beginning at ``first``, from 0 to ``most``."""
+    values = np.array(list(rows.values()))
+    digits = "%.1f" if most else "%.2g"
+    most = most or max(float(values.max()), 1e-9)
+    extent = (first, first + values.shape[1], len(values) - 0.5, -0.5)
+    shown = axis.imshow(values, cmap="viridis", vmin=0, vmax=most, aspect="auto", interpolation="none", extent=extent)
+    axis.set_yticks(range(len(values)), list(rows), fontsize=7)
     axis.grid(visible=False)
     axis.tick_params(length=0)
     axis.spines["left"].set_visible(False)
     axis.spines["bottom"].set_visible(False)
-    axis.set_title(f"entanglement of each qubit (bits){f', {trace.name}' if trace.name else ''}")
-    bar = axis.figure.colorbar(shown, ax=axis, ticks=[0, 0.5, 1], pad=0.02, aspect=12)
+    axis.set_title(title)
+    aspect = 12 * (0.13 * len(values) + 0.35) / 0.74  # as wide beside many rows as beside three
+    bar = axis.figure.colorbar(shown, ax=axis, ticks=[0, most / 2, most], format=digits, pad=0.02, aspect=aspect)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=7)
+
+
+def in_order_of_tokens(values: np.ndarray, backwards: bool) -> np.ndarray:
+    """Turn what a register does step by step around if it reads the tokens from the last one on."""
+    return values[::-1] if backwards else values
+
+
+def mark_readings(axis: Axes, readout_steps: Sequence[int]) -> None:
+    """Mark the steps, but for the last, after which the memory is read."""
+    for step in readout_steps[:-1]:
+        axis.axvline(step, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
+
+
+def steps_label(traces: Sequence[MemoryTrace | OpenTrace]) -> str:
+    """Say what runs from left to right."""
+    turned = any(trace.backwards for trace in traces)
+    return "steps taken" + ("; backwards: from right to left" if turned else "")
+
+
+def _draw_entropies(axis: Axes, trace: MemoryTrace) -> None:
+    rows = {f"q{k}": in_order_of_tokens(values, trace.backwards) for k, values in enumerate(trace.entropies.T)}
+    title = f"entanglement of each qubit (bits){f', {trace.name}' if trace.name else ''}"
+    draw_rows(axis, rows, title, first=-0.5, most=1.0)
 
 
 def _draw_purities(axis: Axes, traces: Sequence[MemoryTrace]) -> None:
@@ -86,7 +112,8 @@ def _draw_purities(axis: Axes, traces: Sequence[MemoryTrace]) -> None:
     axis.set_title("purity under noise")
     for style, trace in zip(("-", "--", "-.", ":"), traces, strict=False):
         for colour, (name, purity) in zip(SERIES[1:], trace.purities.items(), strict=False):
-            axis.plot(purity, color=colour, linestyle=style, label=", ".join(filter(None, (name, trace.name))))
+            values, label = in_order_of_tokens(purity, trace.backwards), ", ".join(filter(None, (name, trace.name)))
+            axis.plot(values, color=colour, linestyle=style, label=label)
     axis.axhline(1 / dimension, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
     axis.set_ylim(0, 1.02)
     axis.legend()

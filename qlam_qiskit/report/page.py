@@ -14,9 +14,9 @@ from markupsafe import Markup
 from qlam_qiskit import __version__
 from qlam_qiskit.errors import QlamError
 from qlam_qiskit.plain_yaml import dump_yaml
-from qlam_qiskit.report.findings import Findings
+from qlam_qiskit.report.findings import MOST_REGISTERS, Findings
 from qlam_qiskit.report.gallery import FIGURES, Absent, Picture, chosen, pictures
-from qlam_qiskit.report.memory_figures import MOST_PANELS, MOST_REGISTERS
+from qlam_qiskit.report.memory_figures import MOST_PANELS
 from qlam_qiskit.report.style import as_file, as_inline_svg
 from qlam_qiskit.report.summary import Headline
 from qlam_qiskit.runs import SavedRun

@@ -15,7 +15,7 @@ from qlam_qiskit.runs import SavedRun
 class Headline:
     """What a reader wants to know first; None where the run does not say (training has not finished).
 
-    ``memory`` is empty of a model without one.
+    ``memory`` is empty of a model without one; ``backwards`` are the registers of a layer that read backwards.
     """
 
     task: str
@@ -32,6 +32,7 @@ class Headline:
     backend: str
     seed: int
     memory: tuple[str, ...]
+    backwards: int
     versions: Mapping[str, str]
 
     @classmethod
@@ -54,6 +55,7 @@ class Headline:
             backend=description.get("backend", "exact"),
             seed=experiment.seed,
             memory=_memory(experiment.model),
+            backwards=_backwards(experiment.model),
             versions=description.get("versions", {}),
         )
 
@@ -65,3 +67,8 @@ def _memory(model: Any) -> tuple[str, ...]:
     counts = {"layers": model.layers, "registers": model.registers, "queries": model.queries.count}
     several = (f"{count} {name}" for name, count in counts.items() if count > 1)
     return f"{model.circuit.qubits} qubits", model.circuit.template, *several
+
+
+def _backwards(model: Any) -> int:
+    turned = isinstance(model, ModelSettings) and model.directions == "both"
+    return model.registers // 2 if turned else 0

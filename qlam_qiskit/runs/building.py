@@ -56,8 +56,7 @@ def describe(model: QLAM | Baseline, data: SequenceData) -> Mapping[str, Any]:
     """Say what a run is of: task, sizes, trained parameters, and the fingerprint of its memory circuit, if any."""
     circuit = {}
     if isinstance(model, QLAM):
-        memory = model.layers[0].memory.neural_network.memory
-        circuit = {"qubits": memory.num_qubits, "circuit_fingerprint": memory.fingerprint}
+        circuit = {"qubits": model.circuit.num_qubits, "circuit_fingerprint": model.circuit.fingerprint}
     return {
         "task": data.task,
         "steps": data.steps,

@@ -6,7 +6,14 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from qlam_qiskit.baselines import RecurrentSettings, ReservoirSettings, StateSpaceSettings, TransformerSettings
+from qlam_qiskit.baselines import (
+    LinearRecurrentSettings,
+    RecurrentSettings,
+    ReservoirSettings,
+    SelectiveSettings,
+    StateSpaceSettings,
+    TransformerSettings,
+)
 from qlam_qiskit.configuration import Settings
 from qlam_qiskit.data import DataSettings
 from qlam_qiskit.model import ModelSettings
@@ -46,7 +53,13 @@ def _qlam_by_default(values: Any) -> Any:
 
 
 _ByKind = Annotated[
-    ModelSettings | ReservoirSettings | RecurrentSettings | TransformerSettings | StateSpaceSettings,
+    ModelSettings
+    | ReservoirSettings
+    | RecurrentSettings
+    | TransformerSettings
+    | StateSpaceSettings
+    | LinearRecurrentSettings
+    | SelectiveSettings,
     Field(discriminator="kind"),
 ]
 AnyModelSettings: TypeAlias = Annotated[_ByKind, BeforeValidator(_qlam_by_default)]

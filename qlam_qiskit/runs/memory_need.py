@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from math import comb
 
-from qlam_qiskit.baselines import RecurrentSettings, ReservoirSettings, StateSpaceSettings, TransformerSettings
+from qlam_qiskit.baselines import (
+    BaselineSettings,
+    LinearRecurrentSettings,
+    RecurrentSettings,
+    ReservoirSettings,
+    SelectiveSettings,
+    TransformerSettings,
+)
 from qlam_qiskit.data import SequenceData
 from qlam_qiskit.machine_memory import check_memory
 from qlam_qiskit.model import EmbeddingSettings, ModelSettings
@@ -52,12 +59,10 @@ def _qlam(settings: ModelSettings, steps: int, token_size: int, answers: int) ->
     return weights + readout.times * token_size * answers, held
 
 
-def _baseline(
-    settings: RecurrentSettings | TransformerSettings | StateSpaceSettings, steps: int, token_size: int, answers: int
-) -> tuple[int, int]:
+def _baseline(settings: BaselineSettings, steps: int, token_size: int, answers: int) -> tuple[int, int]:
     width, embedding_width = settings.width, settings.embedding.width
     embedding, embedded = _embedding(settings.embedding, steps, token_size)
-    first = embedding_width * width
+    first, kept = embedding_width * width, width
     if isinstance(settings, RecurrentSettings):
         layer = _GATES[settings.kind] * width * width
         first *= _GATES[settings.kind]
@@ -65,9 +70,13 @@ def _baseline(
         layer = (4 + 2 * settings.feedforward) * width * width
     else:
         layer = width * settings.state
+        if isinstance(settings, LinearRecurrentSettings):
+            kept = 2 * settings.state
+        elif isinstance(settings, SelectiveSettings):
+            kept = 2 * width * settings.state
     memories = 2 if getattr(settings, "directions", "forward") == "both" else 1
     weights = memories * (first + settings.layers * layer + settings.readout.times * width * answers)
-    return embedding + weights, embedded + memories * settings.layers * steps * width
+    return embedding + weights, embedded + memories * settings.layers * steps * kept
 
 
 def _embedding(settings: EmbeddingSettings, steps: int, token_size: int) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from qlam_qiskit.configuration import check, read_yaml
-from qlam_qiskit.errors import ConfigurationError, RunError
+from qlam_qiskit.errors import BusyError, ConfigurationError, RunError
 from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.runs.experiment import Experiment
 from qlam_qiskit.runs.records import (
@@ -127,18 +127,28 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from training here meanwhile; raises RunError when one is. It ends with its process."""
+        """Keep other processes from training here meanwhile; raises BusyError when one is. It ends with its process."""
         lock = FileLock(self.path / _LOCK, timeout=0)
         try:
             lock.acquire()
         except Timeout:
-            raise RunError(f"{self.path}: another process is training this run; wait for it, or stop it") from None
+            raise BusyError(f"{self.path}: another process is training this run; wait for it, or stop it") from None
         except OSError as error:
             raise RunError(f"{self.path}: cannot be written: {error.strerror or error}") from None
         try:
             yield
         finally:
             lock.release()
+
+    def is_busy(self) -> bool:
+        """Whether another process is training here at this moment."""
+        if not self.path.is_dir():
+            return False
+        try:
+            with self.locked():
+                return False
+        except BusyError:
+            return True
 
     @contextmanager
     def written(self) -> Iterator[None]:

@@ -122,6 +122,17 @@ class SavedRun:
         return memory
 
     @cached_property
+    def noisy_circuit(self) -> MemoryCircuit | None:
+        """The circuit with the errors of the device that the model is trained for; None where the folder has none.
+
+        Raises RunError when it is damaged.
+        """
+        path = self.folder.noisy_circuit
+        if not path.exists():
+            return None
+        return read_circuit(path, self.folder.description().get("noisy_circuit_digest"))
+
+    @cached_property
     def data(self) -> SequenceData:
         """The task's sequences."""
         return self.loaded or load_data(self.experiment.data, self.data_dir)

@@ -1,9 +1,10 @@
 """Experiments and their training, into run folders that can be resumed and evaluated."""
 
+from qlam_qiskit.errors import Interrupted
 from qlam_qiskit.runs import Experiment, RunFolder, find_experiments, load_experiment
 from qlam_qiskit.training.joining import joined
 from qlam_qiskit.training.running import has_begun, train
-from qlam_qiskit.training.trainer import Interrupted, Reporter, Trainer
+from qlam_qiskit.training.trainer import Reporter, Trainer
 
 __all__ = [
     "Experiment",

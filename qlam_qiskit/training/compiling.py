@@ -7,8 +7,9 @@ from typing import Any
 
 from qlam_qiskit.backends import BackendSpec
 from qlam_qiskit.engine import Compilation, Loop, processors
+from qlam_qiskit.errors import Interrupted
 from qlam_qiskit.model import QLAM
-from qlam_qiskit.training.trainer import Interrupted, Reporter
+from qlam_qiskit.training.trainer import Reporter
 
 
 def compile_loops(

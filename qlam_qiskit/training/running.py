@@ -48,13 +48,17 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda line: None,
     ranks: Ranks = ALONE,
+    test: bool = True,
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Train an experiment and test its best weights once; returns the run's folder and its result.
 
     A model that is trained with noise (``model.noise``) is tested with it, and without it beside that.
-    A run that is resumed after it finished is not trained again. Raises QlamError when the data, the backend or the
-    folder do not allow it, and Interrupted when ``should_stop`` said so. ``say`` hears what a reader of the numbers
-    should know. Where several ``ranks`` train together all call this alike; rank 0's registry counts, and its folder.
+
+    A run that is resumed after it finished is not trained again. Without ``test`` the test set is not looked at, as a
+    search must not; the result then says parameters and seconds, and is not kept: such a run is tested by resuming it.
+    Raises QlamError when the data, the backend or the folder do not allow it, and Interrupted when ``should_stop`` said
+    so. ``say`` hears what a reader of the numbers should know. Where several ``ranks`` train together all call this
+    alike; rank 0's registry counts, and its folder.
     """
     named = ranks.from_first(lambda: load_registry(backends).spec(experiment.backend))
     spec, ranks = _divided(named, ranks)
@@ -90,6 +94,8 @@ def train(
             batch = experiment.training.batch_size
             ranks.from_first(lambda: compile_loops(model, spec, len(training), sizes, batch, reporter, should_stop))
             trainer.run(reporter, should_stop)
+            if not test:
+                return folder, _cost(model, trainer)
             return folder, _test(folder, model, data, trainer, experiment, spec.name, ranks)
 
 
@@ -178,7 +184,7 @@ def _check_backend(folder: RunFolder, spec: BackendSpec) -> None:
 def _keep_circuit(folder: RunFolder, model: QLAM | Baseline) -> dict[str, str]:
     if not isinstance(model, QLAM):
         return {}
-    return {"circuit_digest": write_circuit(folder.circuit, model.layers[0].memory.neural_network.memory)}
+    return {"circuit_digest": write_circuit(folder.circuit, model.circuit)}
 
 
 def _suffer(model: QLAM | Baseline) -> MemoryCircuit | None:
@@ -219,6 +225,10 @@ def _first_difference(now: Any, then: Any, key: str = "") -> tuple[str, Any, Any
     return None if now == then else (key, now, then)
 
 
+def _cost(model: QLAM | Baseline, trainer: Trainer) -> dict[str, Any]:
+    return {"parameters": count_parameters(model), "train_seconds": round(trainer.seconds, 2)}
+
+
 def _test(
     folder: RunFolder,
     model: QLAM,
@@ -245,8 +255,7 @@ def _test(
         **{key: value for key, value in best.state.items() if key in ("validation_accuracy", "train_accuracy")},
         "best_epoch": best.state["epoch"],
         "epochs": experiment.training.epochs,
-        "parameters": count_parameters(model),
-        "train_seconds": round(trainer.seconds, 2),
+        **_cost(model, trainer),
         "backend": backend,
         "seed": experiment.seed,
     }

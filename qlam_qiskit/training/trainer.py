@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from qlam_qiskit.data import Split
-from qlam_qiskit.errors import QlamError, RunError
+from qlam_qiskit.errors import Interrupted, QlamError, RunError
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.runs import Checkpoint, RunFolder, TrainingSettings, load_checkpoint, load_weights, save_checkpoint
 from qlam_qiskit.training.distributed import ALONE, Ranks
@@ -28,10 +28,6 @@ from qlam_qiskit.training.scoring import score, score_split
 
 # Enough for the statistics that normalize readouts, few enough for a simulator with noise.
 _SETTLING_SAMPLES = 4096
-
-
-class Interrupted(QlamError):
-    """Training was asked to stop, and saved its state."""
 
 
 class Reporter(Protocol):

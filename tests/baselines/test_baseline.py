@@ -6,8 +6,10 @@ from torch import nn
 
 from qlam_qiskit.baselines import (
     Baseline,
+    LinearRecurrentSettings,
     RecurrentSettings,
     ReservoirSettings,
+    SelectiveSettings,
     StateSpaceSettings,
     TransformerSettings,
     count_parameters,
@@ -23,6 +25,10 @@ def settings(kind, **options):
     values = {"kind": kind, "embedding": EMBEDDING, "width": 8, **options}
     if kind == "s4d":
         return StateSpaceSettings(**{"state": 8, **values})
+    if kind == "lru":
+        return LinearRecurrentSettings(**{"state": 8, **values})
+    if kind == "mamba":
+        return SelectiveSettings(**{"state": 4, **values})
     if kind == "transformer":
         return TransformerSettings(**values)
     return RecurrentSettings(**values)
@@ -33,7 +39,7 @@ def build(kind, steps=12, answers=1, **options):
     return Baseline(settings(kind, **options), steps=steps, token_size=2, classes=4, answers=answers)
 
 
-KINDS = ["rnn", "lstm", "gru", "s4d", "transformer"]
+KINDS = ["rnn", "lstm", "gru", "s4d", "lru", "mamba", "transformer"]
 CAUSAL = KINDS[:-1]
 
 

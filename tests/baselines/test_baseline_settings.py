@@ -34,7 +34,7 @@ def test_without_a_kind_it_is_qlam():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("{kind: mamba}", r"model\.kind: 'mamba' is none of 'qlam', 'reservoir', 'rnn', 'lstm', 'gru'"),
+        ("{kind: perceiver}", r"model\.kind: 'perceiver' is none of 'qlam', 'reservoir', 'rnn', 'lstm', 'gru'"),
         (
             "{kind: lstm, widht: 5}",
             r"unknown key model\.widht; valid keys: directions, embedding, kind, layers, readout, width$",

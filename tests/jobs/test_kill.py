@@ -141,9 +141,13 @@ def _refuse(state):
     state.faults.add(Fault("POST /jobs", "status", status=409))
 
 
+def _refuse_and_accept(state):
+    state.faults.add(Fault("POST /jobs", "accept_status", status=409))
+
+
 def _fail(state):
     broken = {"state": {"status": "Failed", "reason": "an internal error"}}
-    state.faults.add(Fault("GET /jobs/{id}", "merge", times=2, payload=broken))
+    state.faults.add(Fault("GET /jobs/{id}", "merge", times=None, payload=broken))
 
 
 def _expire(state):
@@ -188,6 +192,7 @@ SCENARIOS = {
     "accepted without an answer": (_answer_lost, _send_and_fetch),
     "refused before it was sent": (_retire, _refused_then_resumed),
     "refused, then resumed": (_refuse, _refused_then_resumed),
+    "refused and accepted": (_refuse_and_accept, _refused_then_resumed),
     "failed, then resumed": (_fail, _failed_then_resumed),
     "expired, then resumed": (_expire, _failed_then_resumed),
     "cancelled while it waits": (_wait, _cancelled),
@@ -251,8 +256,10 @@ CHANGES = {
     ("planned", "refused"): "refused before it was sent",
     ("sending", "refused"): "refused, then resumed",
     ("refused", "planned"): "refused, then resumed",
+    ("refused", "sent"): "refused and accepted",
     ("sent", "failed"): "failed, then resumed",
     ("failed", "planned"): "failed, then resumed",
+    ("failed", "sent"): "expired, then resumed",
     ("finished", "failed"): "expired, then resumed",
     ("sent", "cancelling"): "cancelled while it waits",
     ("cancelling", "cancelled"): "cancelled while it waits",

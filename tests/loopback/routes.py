@@ -187,7 +187,8 @@ def _list_jobs(state: LoopbackState, request: Request) -> Answer:
             jobs.reverse()
         offset, limit = int(query.get("offset", ["0"])[0]), int(query.get("limit", ["20"])[0])
         page = [job.summary() for job in jobs[offset : offset + limit]]
-        return Answer(200, {"jobs": page, "count": len(jobs), "limit": limit, "offset": offset})
+        count = len({job.id for job in jobs}) + state.miscount
+    return Answer(200, {"jobs": page, "count": count, "limit": limit, "offset": offset})
 
 
 def _poll(state: LoopbackState, request: Request) -> Answer:

@@ -65,7 +65,7 @@ class LoopbackState:
     ``polls``: how many times a job is seen waiting before it completes. ``noisy``: execute with the device's
     calibration instead of ideally. ``list_lag``: for how many seconds of the service's clock the list leaves out a job
     that was accepted; ``now`` is that clock, and :meth:`turn` turns it. ``repeat_list``: the list names every job
-    twice.
+    twice, and counts each once. ``miscount``: what the list adds to its count.
     """
 
     devices: tuple[str, ...] = ("ibm_torino", "ibm_manila")
@@ -78,6 +78,7 @@ class LoopbackState:
     max_body: int = 50_000_000
     list_lag: float = 0.0
     repeat_list: bool = False
+    miscount: int = 0
     now: Callable[[], float] = time.time
     turned: float = 0.0
     session_mode_allowed: bool = True
@@ -104,6 +105,7 @@ class LoopbackState:
             self.post_times.clear()
             self.faults.clear()
             self.list_lag, self.repeat_list, self.turned, self.now = 0.0, False, 0.0, time.time
+            self.miscount = 0
 
     def turn(self, seconds: float) -> None:
         """Let this much time pass on the service's clock."""

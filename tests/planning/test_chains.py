@@ -9,14 +9,15 @@ from planning import broken, samples, sequence
 from qiskit_ibm_runtime.fake_provider import FakeBoston, FakeBrisbane, FakeGuadalupeV2, FakeKingston, FakeTorino
 
 from qlam_qiskit.errors import PlanningError
-from qlam_qiskit.planning.budget import edge_losses, fidelity_of, qubit_losses, typical_usage, usage_of
-from qlam_qiskit.planning.chains import find_chains
-from qlam_qiskit.planning.tiling import ChainWriter, make_tile, tiled
+from qlam_qiskit.planning.budget import edge_losses, fidelity_of, qubit_losses
+from qlam_qiskit.planning.chains import find_chains, typical_chain
+from qlam_qiskit.planning.tiling import ChainWriter, Tiling, make_tile
+from qlam_qiskit.planning.usage import usage_of
 
 
 def usage(target, qubits: int, steps: int = 10):
     writer = ChainWriter(samples(sequence("line", qubits, steps), 1, 10), target)
-    trial = find_chains(target, typical_usage(qubits, target), at_most=1)[0].qubits
+    trial = typical_chain(qubits, target)
     return usage_of(writer.on(trial).circuit, target)
 
 
@@ -46,8 +47,8 @@ def test_the_fidelity_of_a_chain_is_the_product_of_what_its_gates_keep():
     target = FakeTorino().target
     writers = {0: ChainWriter(samples(sequence("line", 4, 10), 1, 10), target)}
     chain = find_chains(target, usage(target, 4), at_most=1)[0]
-    circuit = writers[0].on(chain.qubits).circuit
-    placed = tiled(target.num_qubits, [make_tile(0, 0, 1, chain.qubits, circuit)], writers, 10).circuit
+    tile = make_tile(0, 0, 1, chain.qubits, writers[0].on(chain.qubits).measured())
+    placed = Tiling(target.num_qubits, [tile], writers, 10).circuit()
     busy = fidelity_of(placed, target)
     # The chain's own figure also counts what waiting costs: microseconds against lifetimes of a hundred.
     assert 0.9 * busy < chain.fidelity < busy
@@ -124,4 +125,4 @@ def test_chains_far_worse_than_the_best_or_than_asked_are_left_out():
 def test_a_device_without_a_chain_that_long_is_an_error():
     target = broken(FakeGuadalupeV2(), qubits=(1, 5, 8, 11, 12))
     with pytest.raises(PlanningError, match="no chain of 6 working qubits"):
-        find_chains(target, typical_usage(6, target))
+        typical_chain(6, target)

@@ -11,35 +11,38 @@ from typing import NamedTuple
 import numpy as np
 
 from qlam_qiskit.engine.arrays import AngleRows
-from qlam_qiskit.engine.simd import Rows
+from qlam_qiskit.engine.simd import Rows, Table
 
-TURN, DAMP, MAP, EMIT = 0, 1, 2, 3
-FIELDS = 8  # integers of an operation, some of them unused
+TURN, TWO_TURNS, DAMP, DAMPED_TURN, MAP, EMIT = 0, 1, 2, 3, 4, 5
+FIELDS = 10  # integers of an operation, some of them unused
 
 
 class OpenSteps(NamedTuple):
-    """What one step does, in order, and how its angle rows follow from the inputs. Arrays of one dimension."""
+    """What one step does, in order, and how its angle rows follow from the inputs."""
 
-    operations: np.ndarray  # FIELDS integers for each, see :mod:`.steps`
-    pairs: np.ndarray  # two rows each: the strings that a turn turns into each other
-    bases: np.ndarray  # first row of each group of 4^k rows that a map acts on
-    outputs: np.ndarray  # three integers each: a row in its group, then the bounds of its elements
-    elements: np.ndarray  # two each: a row, and the coefficient that it is multiplied with
-    transposes: np.ndarray  # four for each map: the bounds of its transpose's outputs, and of its gradients
-    gradients: np.ndarray  # three for each trained element: row of the output, row of the input, coefficient
+    operations: Table  # FIELDS integers for each, see :mod:`.steps`
+    length: int  # of them all
+    emitting: Table  # what to run instead where emissions are read
+    emitting_length: int
+    pairs: Table  # two rows each: the strings that a turn turns into each other
+    bases: Table  # first row of each group of 4^k rows that a map acts on
+    outputs: Table  # three integers each: a row in its group, then the bounds of its elements
+    elements: Table  # two each: a row, and the coefficient that it is multiplied with
+    transposes: Table  # four for each map: the bounds of its transpose's outputs, and of its gradients
+    gradients: Table  # three for each trained element: row of the output, row of the input, coefficient
     maps_in_step: int
-    row_starts: np.ndarray  # (angle rows + 1,) where the terms of each row begin
-    row_inputs: np.ndarray  # (terms,) index of an input
-    row_factors: np.ndarray  # (terms,) its factor
+    row_starts: Table  # (angle rows + 1,) where the terms of each row begin
+    row_inputs: Table  # (terms,) index of an input
+    row_factors: Table  # (terms,) its factor
 
 
 class OpenShared(NamedTuple):
     """What all steps and samples share, computed from the weights before a run."""
 
-    offsets: np.ndarray  # (angle rows,) the part of each angle that inputs do not change
+    offsets: Table  # (angle rows,) the part of each angle that inputs do not change
     cosines: Rows  # rows of shared angles: cos and sin of each
     sines: Rows
-    coefficients: np.ndarray  # of all maps, those that are trained first, and of emissions
+    coefficients: Table  # of all maps, those that are trained first, and of emissions
 
 
 class OpenSums(NamedTuple):

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside
-from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks, processors
+from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside, check_engine, check_shape, check_threads
+from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks
 from qlam_qiskit.engine.compiled import EntryPoint
 from qlam_qiskit.engine.exact import Gradients, pull_back_evaluated
 from qlam_qiskit.engine.open.arrays import OpenSums, OpenWork, Reading
@@ -26,7 +26,7 @@ from qlam_qiskit.engine.open.sweep import open_backward_block, open_forward_bloc
 from qlam_qiskit.engine.open.tables import CompiledOpenSteps, SharedOfRegisters
 from qlam_qiskit.engine.simd import Rows
 from qlam_qiskit.engine.tables import numbers
-from qlam_qiskit.errors import CircuitError, ConfigurationError
+from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 MAX_QUBITS = 6  # of the memory
@@ -71,17 +71,9 @@ class OpenEngine:
     """
 
     def __init__(self, memory: MemoryCircuit, *, precision: str = "float32", threads: int | None = None) -> None:
-        if precision not in PRECISIONS:
-            raise ConfigurationError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}")
-        if memory.num_qubits > MAX_QUBITS:
-            raise CircuitError(
-                f"the open engine holds at most {MAX_QUBITS} qubits, not {memory.num_qubits}: use an Aer backend"
-            )
-        if threads is not None and threads < 1:
-            raise ConfigurationError(f"the exact engine runs on at least 1 thread, not {threads}")
-        self.dtype = PRECISIONS[precision]
+        self.dtype = check_engine(memory, precision, most=MAX_QUBITS, engine="open")
         self.memory = memory
-        self.threads = threads or processors()
+        self.threads = check_threads(threads)
         update = compile_open_plan(memory.update, memory.inputs, memory.weights, memory.ancillas, memory.emissions)
         if update.num_qubits > MAX_REGISTER:
             raise CircuitError(
@@ -152,12 +144,12 @@ class OpenEngine:
         input gradients take the place of the inputs, which saves an array of their size.
         """
         cotangent = np.ascontiguousarray(cotangent, self.dtype)
-        _check_shape("cotangent", cotangent, "probabilities", (*tape.queries.shape[:4], self.dimension))
+        check_shape("cotangent", cotangent, "probabilities", (*tape.queries.shape[:4], self.dimension))
         if tape.emissions is None and emissions is not None:
             raise CircuitError("emissions have a cotangent, but the forward pass was not asked for emissions")
         expected = (*tape.queries.shape[:3], 0 if tape.emissions is None else tape.emissions.shape[3])
         received = np.zeros(expected, self.dtype) if emissions is None else np.ascontiguousarray(emissions, self.dtype)
-        _check_shape("cotangent of emissions", received, "emissions", expected)
+        check_shape("cotangent of emissions", received, "emissions", expected)
         angles = tape.angles
         angle_gradient = angles if overwrite_inputs and angles.flags.writeable else np.empty(angles.shape, self.dtype)
         query_gradient = np.zeros(tape.query_angles.shape, self.dtype)
@@ -306,8 +298,3 @@ class _Kept:
     def of_block(self, register: int, index: int) -> tuple[Rows, Rows]:
         """Return the states before each segment, and the mean states read, of one block."""
         return self.rows[register * self.cut.blocks + index]
-
-
-def _check_shape(name: str, array: np.ndarray, of: str, expected: tuple[int, ...]) -> None:
-    if array.shape != expected:
-        raise CircuitError(f"the {name} has shape {array.shape}, the {of} {expected}")

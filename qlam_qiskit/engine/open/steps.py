@@ -4,111 +4,189 @@ Forward, turns happen in place and every map writes the next state of the tape. 
 map its input is found on the tape. With lambda_T = dL/dr_T, the angle of a turn that takes r to r cos + G r sin has
 dL/da = lambda^T G r, and the element M_ij of a map lambda_i r_j.
 
-An operation is eight integers, the first of them its kind:
+An operation is FIELDS integers, the first of them its kind:
 
-TURN   first pair, end, shared?, angle row
-DAMP   distance of the qubit's letters, first coefficient, trained?
-MAP    bounds of its bases and outputs; the bounds of its transpose's outputs and of its gradients lie in ``transposes``
-EMIT   emission, first element, end
+TURN         first pair, end; shared?, angle row
+TWO_TURNS    first of its bases; letters p, q, r, as rows; shared?, angle row, twice
+DAMP         distance of the qubit's letters, first coefficient, trained?
+DAMPED_TURN  distance of the qubit's letters, first coefficient, trained?; letter; shared?, angle row; first base
+MAP          bounds of its bases and outputs; the bounds of its transpose's outputs and of its gradients lie in
+             ``transposes``
+EMIT         emission, first element, end
 """
 
 from qlam_qiskit.engine.compiled import compiled
-from qlam_qiskit.engine.open.arrays import DAMP, EMIT, TURN
-from qlam_qiskit.engine.open.damping import add_damping_gradient, damp, undamp
+from qlam_qiskit.engine.open.arrays import DAMP, DAMPED_TURN, EMIT, FIELDS, TURN, TWO_TURNS
+from qlam_qiskit.engine.open.damping import add_damping_gradient, damp, turn_and_damp, undamp, undo_damped_turn
 from qlam_qiskit.engine.open.maps import add_emission_gradient, add_map_gradient, apply_map, emission
-from qlam_qiskit.engine.open.turns import turn, unturn
+from qlam_qiskit.engine.open.turns import turn, turn_twice, unturn, unturn_twice
 from qlam_qiskit.engine.simd import at, load, store
 
 
 @compiled
-def apply_step(tape, state, states, size, circuit, base, emitted, emit):
+def apply_step(tape, state, states, size, steps, shared, rows, base, emitted, which, emit):
     """Apply a step, whose angle rows begin at ``base``, to state number ``state`` of a tape of ``states``.
 
+    ``which`` says whether the operations are those for emissions, ``emit`` whether those are added to ``emitted``.
     Returns the number of the state that holds the result; a tape that is too short is used in a circle.
     """
-    steps, shared, rows = circuit.steps, circuit.shared, circuit.rows
-    operations, coefficients = steps.operations, shared.coefficients
-    for index in range(0, len(operations), 8):
+    operations = steps.emitting if which else steps.operations
+    coefficients = shared.coefficients
+    for index in range(0, steps.emitting_length if which else steps.length, FIELDS):
         kind, first, second = at(operations, index), at(operations, index + 1), at(operations, index + 2)
         third, fourth = at(operations, index + 3), at(operations, index + 4)
         if kind == TURN:
-            if third:
-                c, s = load(shared.cosines, fourth), load(shared.sines, fourth)
-            else:
-                c, s = load(rows.cosines, base + fourth), load(rows.sines, base + fourth)
-            turn(tape, state * size, steps.pairs, first, second, c, s)
+            cosines, sines, row = _angle(shared, rows, base, third, fourth)
+            turn(tape, state * size, steps.pairs, first, second, load(cosines, row), load(sines, row))
+        elif kind == TWO_TURNS:
+            cosines, sines, row = _angle(shared, rows, base, at(operations, index + 5), at(operations, index + 6))
+            cosines2, sines2, row2 = _angle(shared, rows, base, at(operations, index + 7), at(operations, index + 8))
+            turn_twice(
+                tape,
+                state * size,
+                size,
+                steps.bases,
+                first,
+                second,
+                third,
+                fourth,
+                cosines,
+                sines,
+                row,
+                cosines2,
+                sines2,
+                row2,
+            )
         elif kind == EMIT:
             if emit:
                 value = emission(tape, state * size, steps, second, third, coefficients)
                 store(emitted, first, load(emitted, first) + value)
         else:
             following = state + 1 if state + 1 < states else 0
-            if kind == DAMP:
-                damp(tape, state * size, following * size, size, first, coefficients, second)
+            source, target = state * size, following * size
+            if kind == DAMPED_TURN:
+                cosines, sines, row = _angle(shared, rows, base, at(operations, index + 5), at(operations, index + 6))
+                turn_and_damp(
+                    tape,
+                    source,
+                    target,
+                    size,
+                    steps.bases,
+                    at(operations, index + 7),
+                    first,
+                    fourth,
+                    cosines,
+                    sines,
+                    row,
+                    coefficients,
+                    second,
+                )
+            elif kind == DAMP:
+                damp(tape, source, target, size, first, coefficients, second)
             else:
-                apply_map(tape, state * size, tape, following * size, steps, third, fourth, first, second, coefficients)
+                apply_map(tape, source, tape, target, steps, third, fourth, first, second, coefficients)
             state = following
     return state
 
 
 @compiled
-def unapply_step(tape, state, adjoint, half, size, circuit, base, received, emit):
-    """Undo a step that ended in ``state``, lambda being in one ``half`` of ``adjoint``; returns its half after that."""
-    steps, shared, rows, sums = circuit.steps, circuit.shared, circuit.rows, circuit.sums
-    operations, coefficients, trained = steps.operations, shared.coefficients, len(sums.coefficients)
-    for index in range(len(operations) - 8, -8, -8):
+def unapply_step(
+    tape, state, adjoint, half, size, steps, shared, rows, shared_sums, sums, trained, base, received, emit
+):
+    """Undo a step that ended in ``state``, lambda being in one ``half`` of ``adjoint``; returns its half after that.
+
+    ``sums`` are those of coefficients, the first ``trained`` of which have one.
+    """
+    operations = steps.emitting if emit else steps.operations
+    coefficients = shared.coefficients
+    for index in range((steps.emitting_length if emit else steps.length) - FIELDS, -FIELDS, -FIELDS):
         kind, first, second = at(operations, index), at(operations, index + 1), at(operations, index + 2)
         third, fourth = at(operations, index + 3), at(operations, index + 4)
+        source, target = half * size, (1 - half) * size
         if kind == TURN:
-            if third:
-                c, s = load(shared.cosines, fourth), load(shared.sines, fourth)
-            else:
-                c, s = load(rows.cosines, base + fourth), load(rows.sines, base + fourth)
-            g = unturn(tape, state * size, adjoint, half * size, steps.pairs, first, second, c, s)
-            if third:
-                store(sums.shared_rows, fourth, load(sums.shared_rows, fourth) + g)
-            else:
-                store(rows.gradients, base + fourth, load(rows.gradients, base + fourth) + g)
+            cosines, sines, row = _angle(shared, rows, base, third, fourth)
+            c, s = load(cosines, row), load(sines, row)
+            g = unturn(tape, state * size, adjoint, source, steps.pairs, first, second, c, s)
+            gradients = _gradients(shared_sums, rows, third)
+            store(gradients, row, load(gradients, row) + g)
+        elif kind == TWO_TURNS:
+            fifth, sixth = at(operations, index + 5), at(operations, index + 7)
+            cosines, sines, row = _angle(shared, rows, base, fifth, at(operations, index + 6))
+            cosines2, sines2, row2 = _angle(shared, rows, base, sixth, at(operations, index + 8))
+            unturn_twice(
+                tape,
+                state * size,
+                adjoint,
+                source,
+                size,
+                steps.bases,
+                first,
+                second,
+                third,
+                fourth,
+                cosines,
+                sines,
+                row,
+                cosines2,
+                sines2,
+                row2,
+                _gradients(shared_sums, rows, fifth),
+                _gradients(shared_sums, rows, sixth),
+            )
         elif kind == EMIT:
             if emit:
+                value = load(received, first)
                 add_emission_gradient(
-                    tape,
-                    state * size,
-                    adjoint,
-                    half * size,
-                    steps,
-                    second,
-                    third,
-                    coefficients,
-                    sums.coefficient_rows,
-                    trained,
-                    load(received, first),
+                    tape, state * size, adjoint, source, steps, second, third, coefficients, sums, trained, value
                 )
         else:
             state -= 1
-            source, target = half * size, (1 - half) * size
-            if kind == DAMP:
-                if third:
-                    add_damping_gradient(
-                        tape, state * size, adjoint, source, size, first, sums.coefficient_rows, second
-                    )
-                undamp(adjoint, source, target, size, first, coefficients, second)
-            else:
-                place = at(operations, index + 5)
-                outputs, last = at(steps.transposes, place), at(steps.transposes, place + 1)
-                gradients, end = at(steps.transposes, place + 2), at(steps.transposes, place + 3)
-                add_map_gradient(
+            if kind == DAMPED_TURN:
+                fifth = at(operations, index + 5)
+                cosines, sines, row = _angle(shared, rows, base, fifth, at(operations, index + 6))
+                undo_damped_turn(
                     tape,
                     state * size,
                     adjoint,
                     source,
-                    steps,
-                    gradients,
-                    end,
+                    target,
+                    size,
+                    steps.bases,
+                    at(operations, index + 7),
                     first,
+                    fourth,
+                    cosines,
+                    sines,
+                    row,
+                    coefficients,
                     second,
-                    sums.coefficient_rows,
+                    third,
+                    sums,
+                    _gradients(shared_sums, rows, fifth),
                 )
+            elif kind == DAMP:
+                if third:
+                    add_damping_gradient(tape, state * size, adjoint, source, size, first, sums, second)
+                undamp(adjoint, source, target, size, first, coefficients, second)
+            else:
+                place = at(operations, index + 5)
+                outputs, last = at(steps.transposes, place), at(steps.transposes, place + 1)
+                changing, end = at(steps.transposes, place + 2), at(steps.transposes, place + 3)
+                add_map_gradient(tape, state * size, adjoint, source, steps, changing, end, first, second, sums)
                 apply_map(adjoint, source, adjoint, target, steps, outputs, last, first, second, coefficients)
             half = 1 - half
     return half
+
+
+@compiled
+def _angle(shared, rows, base, is_shared, row):
+    """Return where cos and sin of an angle are: the rows, and its place there, which its gradient has too."""
+    if is_shared:
+        return shared.cosines, shared.sines, row
+    return rows.cosines, rows.sines, base + row
+
+
+@compiled
+def _gradients(shared_sums, rows, is_shared):
+    """Return the rows that gradients of angles are added to."""
+    return shared_sums if is_shared else rows.gradients

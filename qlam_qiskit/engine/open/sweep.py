@@ -8,7 +8,7 @@ Arrays: inputs (B, T, H, P) and queries (B, R, H, Q, A), or the angle rows evalu
 cotangent (B, R, H, Q, 2^n); emissions and their cotangent (B, R, H, E).
 """
 
-from qlam_qiskit.engine.angle_rows import prepare_rows, return_gradients
+from qlam_qiskit.engine.angle_rows import fetch_steps, prepare_rows, return_gradients
 from qlam_qiskit.engine.compiled import EntryPoint, compiled
 from qlam_qiskit.engine.open.steps import apply_step, unapply_step
 from qlam_qiskit.engine.simd import constant, get, load, put, store, total
@@ -29,7 +29,7 @@ def open_forward_block(
         probabilities[:, :, block.register],
         emissions[:, :, block.register],
     )
-    size, width = 1 << 2 * block.qubits, len(update.shared.offsets)
+    size, width = 1 << 2 * block.qubits, len(update.sums.offsets)
     _clear(work.tape, 0, size)
     for k in range(len(reading.start_rows)):
         store(work.tape, reading.start_rows[k], constant(work.tape, 1.0))
@@ -41,8 +41,21 @@ def open_forward_block(
         _copy(work.tape, state * size, kept, segment * size, size)
         segment += 1
         prepare_rows(inputs, block, start, count, update, numbers)
+        fetch_steps(inputs, block, start + count, min(reading.segment, inputs.shape[1] - start - count))
         for t in range(count):
-            state = apply_step(work.tape, state, 2, size, update, t * width, work.emitted, reading.emit)
+            state = apply_step(
+                work.tape,
+                state,
+                2,
+                size,
+                update.steps,
+                update.shared,
+                update.rows,
+                t * width,
+                work.emitted,
+                reading.emit,
+                reading.emit,
+            )
             if reading.mean:
                 _add(work.tape, state * size, work.mean, 0, size)
             slot = reading.slots[start + t]
@@ -87,7 +100,7 @@ def open_backward_block(
         emission_cotangent[:, :, block.register],
     )
     input_gradient, query_gradient = input_gradient[:, :, block.register], query_gradient[:, :, block.register]
-    size, width, maps = 1 << 2 * block.qubits, len(update.shared.offsets), update.steps.maps_in_step
+    size, width, maps = 1 << 2 * block.qubits, len(update.sums.offsets), update.steps.maps_in_step
     read_size = len(reading.z_rows) ** 2  # rows of the memory, without ancillas
     segments = (inputs.shape[1] + reading.segment - 1) // reading.segment
     half = 0
@@ -98,10 +111,25 @@ def open_backward_block(
         start = segment * reading.segment
         count = min(reading.segment, inputs.shape[1] - start)
         prepare_rows(inputs, block, start, count, update, numbers)
+        if segment:
+            fetch_steps(inputs, block, start - reading.segment, reading.segment)
+        fetch_steps(input_gradient, block, start, count)
         _clear(update.rows.gradients, 0, count * width)
         _copy(kept, segment * size, work.tape, 0, size)
         for t in range(count):
-            apply_step(work.tape, t * maps, (count + 1) * maps + 1, size, update, t * width, work.emitted, False)
+            apply_step(
+                work.tape,
+                t * maps,
+                (count + 1) * maps + 1,
+                size,
+                update.steps,
+                update.shared,
+                update.rows,
+                t * width,
+                work.emitted,
+                reading.emit,
+                False,
+            )
         for t in range(count - 1, -1, -1):
             slot = reading.slots[start + t]
             if slot >= 0:
@@ -121,7 +149,20 @@ def open_backward_block(
             if reading.mean:
                 _add(work.mean, 0, work.adjoint, half * size, size)
             half = unapply_step(
-                work.tape, (t + 1) * maps, work.adjoint, half, size, update, t * width, work.emitted, reading.emit
+                work.tape,
+                (t + 1) * maps,
+                work.adjoint,
+                half,
+                size,
+                update.steps,
+                update.shared,
+                update.rows,
+                update.sums.shared_rows,
+                update.sums.coefficient_rows,
+                len(update.sums.coefficients),
+                t * width,
+                work.emitted,
+                reading.emit,
             )
         return_gradients(input_gradient, block, start, count, update)
         _empty_running_sums(update.sums)
@@ -133,7 +174,10 @@ def _rotate_to_query(queries, q, query, block, numbers, size, work):
     """Leave the state that is read, turned by V(alpha_q), on the query's tape; returns its number there."""
     prepare_rows(queries, block, q, 1, query, numbers)
     _copy(work.asked, 0, work.query_tape, 0, size)
-    return apply_step(work.query_tape, 0, query.steps.maps_in_step + 1, size, query, 0, work.emitted, False)
+    states = query.steps.maps_in_step + 1
+    return apply_step(
+        work.query_tape, 0, states, size, query.steps, query.shared, query.rows, 0, work.emitted, False, False
+    )
 
 
 @compiled
@@ -169,8 +213,23 @@ def _read_back(queries, query, block, numbers, reading, work, cotangent, query_g
         _clear(work.query_adjoint, 0, size)
         for j in range(dimension):
             store(work.query_adjoint, reading.z_rows[j], scale * load(work.values, j))
-        _clear(query.rows.gradients, 0, len(query.shared.offsets))
-        half = unapply_step(work.query_tape, state, work.query_adjoint, 0, size, query, 0, work.emitted, False)
+        _clear(query.rows.gradients, 0, len(query.sums.offsets))
+        half = unapply_step(
+            work.query_tape,
+            state,
+            work.query_adjoint,
+            0,
+            size,
+            query.steps,
+            query.shared,
+            query.rows,
+            query.sums.shared_rows,
+            query.sums.coefficient_rows,
+            len(query.sums.coefficients),
+            0,
+            work.emitted,
+            False,
+        )
         return_gradients(query_gradient, block, q, 1, query)
         _add(work.query_adjoint, half * size, work.read_adjoint, 0, size)
     _copy(work.read_adjoint, 0, work.asked, 0, size)

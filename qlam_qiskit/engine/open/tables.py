@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from qiskit.circuit import Parameter
 
-from qlam_qiskit.engine.angles import AngleFunctions
+from qlam_qiskit.engine.angles import AngleFunctions, parameters_of
 from qlam_qiskit.engine.arrays import AngleRows
-from qlam_qiskit.engine.open.arrays import DAMP, EMIT, FIELDS, MAP, TURN, OpenCircuit, OpenShared, OpenSteps, OpenSums
+from qlam_qiskit.engine.open.arrays import (
+    DAMP,
+    DAMPED_TURN,
+    EMIT,
+    FIELDS,
+    MAP,
+    TURN,
+    TWO_TURNS,
+    OpenCircuit,
+    OpenShared,
+    OpenSteps,
+    OpenSums,
+)
 from qlam_qiskit.engine.open.chain import Chain, ChainValues, damps
+from qlam_qiskit.engine.open.passes import DampedTurn, Operation, TwoTurns, join_passes
 from qlam_qiskit.engine.open.pauli import turned_pairs
 from qlam_qiskit.engine.open.plan import OpenPlan
 from qlam_qiskit.engine.open.primitives import Turn
 from qlam_qiskit.engine.primitives import Angle
-from qlam_qiskit.engine.simd import Rows
+from qlam_qiskit.engine.simd import Rows, Table
 from qlam_qiskit.engine.tables import RowBook, repeat
 
 
@@ -29,6 +44,13 @@ class _Map:
     coefficients: np.ndarray  # (elements,)
     emissions: np.ndarray  # (emissions of the chain, 4^k)
     damps: bool  # whether it has the form x -> a x, y -> b y, z -> c z + d
+
+
+class _Place(NamedTuple):
+    """A map's operation, and for each of its emissions the number and the bounds of its elements."""
+
+    operation: tuple[int, ...]
+    emissions: list[tuple[int, int, int]]
 
 
 @dataclass(frozen=True)
@@ -45,40 +67,62 @@ class CompiledOpenSteps:
     def __init__(self, plan: OpenPlan, dtype: type[np.floating]) -> None:
         self.plan = plan
         self.dtype = dtype
-        rows = RowBook(plan.inputs)
-        shared: list[Angle] = []
-        operations: list[tuple[int, ...]] = []
+        self._book = RowBook(plan.inputs)
+        self._shared: dict[tuple[str, frozenset[Parameter]], tuple[int, Angle]] = {}
         chains = [operation for operation in plan.operations if isinstance(operation, Chain)]
         self._maps, self.num_trained, self.num_coefficients = _number(chains)
         layout = _Layout(plan.num_qubits)
-        waiting = iter(self._maps)
-        for operation in plan.operations:
-            if isinstance(operation, Turn):
-                bounds = layout.pairs(operation.string)
-                if plan.depends_on_input(operation.angle):
-                    operations.append((TURN, *bounds, 0, rows.add(operation.angle)))
-                else:
-                    operations.append((TURN, *bounds, 1, len(shared)))
-                    shared.append(operation.angle)
-            else:
-                mine = next(waiting)
-                operations.extend((EMIT, *emission) for emission in layout.emissions(mine))
-                operations.append(layout.damping(mine) if mine.damps else layout.add(mine))
+        places = {mine.chain: layout.place(mine) for mine in self._maps}
+        programs = [
+            self._program(join_passes(plan.operations, emissions), layout, places) for emissions in (False, True)
+        ]
         # Angles that are not affine in the inputs are evaluated before the run, and enter as if they were inputs.
         self.evaluated = None
-        if rows.nonlinear:
-            self.evaluated = AngleFunctions(rows.angles, (*plan.inputs, *plan.weights))
-        starts, indices, factors, rests = rows.affine_rows(identity=self.evaluated is not None)
+        if self._book.nonlinear:
+            self.evaluated = AngleFunctions(self._book.angles, (*plan.inputs, *plan.weights))
+        starts, indices, factors, rests = self._book.affine_rows(identity=self.evaluated is not None)
         self._offsets = AngleFunctions(rests, plan.weights)
-        self._shared_angles = AngleFunctions(shared, plan.weights)
+        self._shared_angles = AngleFunctions([angle for _, angle in self._shared.values()], plan.weights)
         self.steps = OpenSteps(
-            operations=_flat(operation + (0,) * (FIELDS - len(operation)) for operation in operations),
+            operations=programs[0],
+            length=len(programs[0]),
+            emitting=programs[1],
+            emitting_length=len(programs[1]),
             **layout.arrays(),
             maps_in_step=len(chains),
-            row_starts=np.array(starts, np.int64),
-            row_inputs=np.array(indices, np.int64),
-            row_factors=np.array(factors, dtype),
+            row_starts=Table(starts, np.int64),
+            row_inputs=Table(indices, np.int64),
+            row_factors=Table(factors, dtype),
         )
+
+    def _program(self, operations: Sequence[Operation], layout: _Layout, places: dict[Chain, _Place]) -> Table:
+        """Write operations as integers."""
+        program: list[tuple[int, ...]] = []
+        for operation in operations:
+            if isinstance(operation, Turn):
+                program.append((TURN, *layout.pairs(operation.string), *self._angle(operation.angle)))
+            elif isinstance(operation, TwoTurns):
+                angles = (number for angle in operation.angles for number in self._angle(angle))
+                letters = (letter << 2 * operation.qubit for letter in operation.letters)
+                program.append((TWO_TURNS, layout.bases([operation.qubit])[0], *letters, *angles))
+            elif isinstance(operation, DampedTurn):
+                damping = places[operation.chain].operation[1:]
+                first, _ = layout.bases([operation.qubit])
+                program.append((DAMPED_TURN, *damping, operation.letter, *self._angle(operation.angle), first))
+            else:
+                program.extend((EMIT, *emission) for emission in places[operation].emissions)
+                program.append(places[operation].operation)
+        return _flat(operation + (0,) * (FIELDS - len(operation)) for operation in program)
+
+    def _angle(self, angle: Angle) -> tuple[int, int]:
+        """Say whether an angle is shared by all samples, and its row."""
+        if self.plan.depends_on_input(angle):
+            return 0, self._book.add(angle)
+        # Two expressions may be written alike, as of a parameter named "a + b", but not of the same parameters.
+        key = str(angle), parameters_of(angle)
+        if key not in self._shared:
+            self._shared[key] = len(self._shared), angle
+        return 1, self._shared[key][0]
 
     @property
     def width(self) -> int:
@@ -97,10 +141,10 @@ class CompiledOpenSteps:
             angles = self._shared_angles(row)
             registers.append(
                 OpenShared(
-                    offsets=self._offsets(row).astype(self.dtype),
+                    offsets=Table(self._offsets(row), self.dtype),
                     cosines=repeat(np.cos(angles), lanes, self.dtype),
                     sines=repeat(np.sin(angles), lanes, self.dtype),
-                    coefficients=own.astype(self.dtype),
+                    coefficients=Table(own, self.dtype),
                 )
             )
         return SharedOfRegisters(registers, values)
@@ -184,6 +228,7 @@ class _Layout:
         self._num_qubits = num_qubits
         self._pairs: dict[int, np.ndarray] = {}
         self._bases: list[int] = []
+        self._groups: dict[int, tuple[int, int]] = {}
         self._outputs: list[tuple[int, int, int]] = []
         self._elements: list[tuple[int, int]] = []
         self._transposes: list[int] = []
@@ -197,16 +242,18 @@ class _Layout:
         place = list(self._pairs).index(string)
         return place * size, (place + 1) * size
 
-    def damping(self, mine: _Map) -> tuple[int, ...]:
+    def place(self, mine: _Map) -> _Place:
+        """Lay out a map and its emissions."""
+        return _Place(self._damping(mine) if mine.damps else self._add(mine), self._emissions(mine))
+
+    def _damping(self, mine: _Map) -> tuple[int, ...]:
         """Describe a map of the form that damping has."""
         return DAMP, 4 ** mine.chain.qubits[0], int(mine.coefficients[0]), int(mine.trained[0])
 
-    def add(self, mine: _Map) -> tuple[int, ...]:
+    def _add(self, mine: _Map) -> tuple[int, ...]:
         """Lay out any other map; returns its operation."""
-        local = _rows(mine.chain.qubits)
-        mask = sum(3 << 2 * qubit for qubit in mine.chain.qubits)
-        first_base, place = len(self._bases), len(self._transposes)
-        self._bases.extend(base for base in range(4**self._num_qubits) if not base & mask)
+        local = rows_of(mine.chain.qubits)
+        bases, place = self.bases(mine.chain.qubits), len(self._transposes)
         rows, columns = mine.elements
         outputs = self._add_outputs(mine, local, rows, columns)
         transposed = self._add_outputs(mine, local, columns, rows)
@@ -214,7 +261,16 @@ class _Layout:
         for k in np.flatnonzero(mine.trained):
             self._gradients.append((int(local[rows[k]]), int(local[columns[k]]), int(mine.coefficients[k])))
         self._transposes.extend((*transposed, first, len(self._gradients)))
-        return MAP, first_base, len(self._bases), *outputs, place
+        return MAP, *bases, *outputs, place
+
+    def bases(self, qubits: Sequence[int]) -> tuple[int, int]:
+        """Lay out the rows of the strings that are I on some qubits, once; returns their bounds."""
+        mask = sum(3 << 2 * qubit for qubit in qubits)
+        if mask not in self._groups:
+            first = len(self._bases)
+            self._bases.extend(base for base in range(4**self._num_qubits) if not base & mask)
+            self._groups[mask] = first, len(self._bases)
+        return self._groups[mask]
 
     def _add_outputs(self, mine: _Map, local: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> tuple[int, int]:
         begin = len(self._outputs)
@@ -225,9 +281,9 @@ class _Layout:
             self._outputs.append((int(row), first, len(self._elements)))
         return begin, len(self._outputs)
 
-    def emissions(self, mine: _Map) -> list[tuple[int, int, int]]:
+    def _emissions(self, mine: _Map) -> list[tuple[int, int, int]]:
         """Lay out the emissions of a map; returns for each its number and the bounds of its elements."""
-        local = _rows(mine.chain.qubits)
+        local = rows_of(mine.chain.qubits)
         found = []
         for emission, coefficients in zip(mine.chain.emissions, mine.emissions, strict=True):
             first = len(self._elements)
@@ -235,24 +291,24 @@ class _Layout:
             found.append((emission, first, len(self._elements)))
         return found
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays by their names."""
+    def arrays(self) -> dict[str, Table]:
+        """Return the tables by their names."""
         return {
             "pairs": _flat(pairs.ravel() for pairs in self._pairs.values()),
-            "bases": np.array(self._bases, np.int64),
+            "bases": Table(self._bases, np.int64),
             "outputs": _flat(self._outputs),
             "elements": _flat(self._elements),
-            "transposes": np.array(self._transposes, np.int64),
+            "transposes": Table(self._transposes, np.int64),
             "gradients": _flat(self._gradients),
         }
 
 
-def _flat(entries: Iterable[Sequence[int]]) -> np.ndarray:
+def _flat(entries: Iterable[Sequence[int]]) -> Table:
     """Join tuples of integers end to end."""
-    return np.array([number for entry in entries for number in entry], np.int64)
+    return Table([number for entry in entries for number in entry], np.int64)
 
 
-def _rows(qubits: Sequence[int]) -> np.ndarray:
+def rows_of(qubits: Sequence[int]) -> np.ndarray:
     """Return the rows of the strings on some qubits alone, in the order of a chain's matrix."""
     strings = np.arange(4 ** len(qubits))
     return sum((strings >> 2 * place & 3) << 2 * qubit for place, qubit in enumerate(qubits))

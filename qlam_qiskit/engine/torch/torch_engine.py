@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from qlam_qiskit.engine.angles import AngleFunctions
-from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside, check_engine
+from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside, check_engine, check_shape
 from qlam_qiskit.engine.exact import Gradients
 from qlam_qiskit.engine.gates import naming_gates
 from qlam_qiskit.engine.plan import compile_plan
@@ -31,7 +31,6 @@ from qlam_qiskit.engine.torch.angle_columns import AngleColumns
 from qlam_qiskit.engine.torch.device import full_precision, open_device
 from qlam_qiskit.engine.torch.grouping import angles_of, group, join, split_tail
 from qlam_qiskit.engine.torch.steps import Steps
-from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 CHUNK_BYTES = 1 << 28
@@ -117,8 +116,7 @@ class TorchEngine:
     ) -> tuple[np.ndarray, TorchTape]:
         """Return the bitstring probabilities (B, R, H, Q, D) and a tape for :meth:`backward`.
 
-        inputs (B, T, H, P); weights (H, W); queries (B or 1, R or 1, H, Q, A). ``readout_steps`` lists the R steps
-        after which the memory is read, by default the last one. Raises CircuitError if shapes do not fit.
+        Arguments as in :meth:`qlam_qiskit.engine.ExactEngine.forward`. Raises CircuitError if shapes do not fit.
         """
         arguments = Arguments.check(self.memory, inputs, weights, queries, readout_steps)
         with full_precision(), naming_gates(self.memory.update, self.memory.query):
@@ -133,9 +131,7 @@ class TorchEngine:
         ``overwrite_inputs`` changes nothing here: the inputs were copied to the device.
         """
         arguments = tape.arguments
-        expected = (*arguments.queries.shape[:4], self.dimension)
-        if np.shape(cotangent) != expected:
-            raise CircuitError(f"the cotangent has shape {np.shape(cotangent)}, the probabilities {expected}")
+        check_shape("cotangent", cotangent, "probabilities", (*arguments.queries.shape[:4], self.dimension))
         with full_precision(), naming_gates(self.memory.update, self.memory.query):
             on_device = torch.from_numpy(np.array(cotangent, self.dtype)).to(self.device).transpose(0, 1)
             adjoints, readouts = self._readouts_back(tape, on_device.reshape(len(arguments.read), -1, self.dimension))

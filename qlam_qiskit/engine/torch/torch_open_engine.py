@@ -17,7 +17,7 @@ from math import ceil, sqrt
 import numpy as np
 import torch
 
-from qlam_qiskit.engine.arguments import PRECISIONS, Arguments
+from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, check_engine, check_shape
 from qlam_qiskit.engine.exact import Gradients
 from qlam_qiskit.engine.gates import naming_gates
 from qlam_qiskit.engine.open.open_engine import MAX_QUBITS
@@ -28,7 +28,7 @@ from qlam_qiskit.engine.torch.fused_steps import FusedSteps, can_fuse
 from qlam_qiskit.engine.torch.open_steps import OpenSteps
 from qlam_qiskit.engine.torch.shared_matrix import SharedValues
 from qlam_qiskit.engine.torch.step_states import Entering, StepStates
-from qlam_qiskit.errors import CircuitError, ConfigurationError
+from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 CHUNK_BYTES = 1 << 30
@@ -108,13 +108,8 @@ class TorchOpenEngine:
         kept_bytes: int = KEPT_BYTES,
         fused: bool | None = None,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ConfigurationError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}")
-        if memory.num_qubits > MAX_QUBITS:
-            raise CircuitError(
-                f"the open engine holds at most {MAX_QUBITS} qubits, not {memory.num_qubits}: use an Aer backend"
-            )
-        self.dtype, self.memory, self.device = PRECISIONS[precision], memory, open_device(device)
+        self.dtype = check_engine(memory, precision, most=MAX_QUBITS, engine="open")
+        self.memory, self.device = memory, open_device(device)
         self._chunk_bytes, self._kept_bytes = chunk_bytes, kept_bytes
         self._real: torch.dtype = getattr(torch, precision)
         update = compile_open_plan(memory.update, memory.inputs, memory.weights, memory.ancillas, memory.emissions)
@@ -196,11 +191,11 @@ class TorchOpenEngine:
         """
         arguments = tape.arguments
         lead = arguments.queries.shape[:4]
-        _check_shape("cotangent", cotangent, "probabilities", (*lead, self.dimension))
+        check_shape("cotangent", cotangent, "probabilities", (*lead, self.dimension))
         if tape.emissions is None and emissions is not None:
             raise CircuitError("emissions have a cotangent, but the forward pass was not asked for emissions")
         if emissions is not None:
-            _check_shape("cotangent of emissions", emissions, "emissions", tape.emissions.shape)
+            check_shape("cotangent of emissions", emissions, "emissions", tape.emissions.shape)
         with torch.no_grad(), full_precision(), naming_gates(self.memory.update, self.memory.query):
             adjoints, of_query_angles = self._readouts_back(tape, self._to_device(cotangent).permute(1, 2, 0, 3, 4))
             of_queries, _ = self._query_angles.pull_back(
@@ -360,8 +355,3 @@ def _by_step(steps: int, slots: Iterable[tuple[int, Iterable[int]]]) -> list[int
 
 def _chunks(count: int, length: int) -> Iterator[range]:
     return (range(first, min(first + length, count)) for first in range(0, count, length))
-
-
-def _check_shape(name: str, array: np.ndarray, of: str, expected: tuple[int, ...]) -> None:
-    if np.shape(array) != expected:
-        raise CircuitError(f"the {name} has shape {np.shape(array)}, the {of} {expected}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult
     from qiskit_ibm_runtime import Batch, IBMBackend, QiskitRuntimeService, RuntimeJobV2, Session
 
-_NO_REFUSALS = (408, 425, 499)  # said of a request whose fate the speaker does not know
+_NO_REFUSALS = (408, 425, 444, 449, 460, 499)  # said of a request whose fate the speaker does not know
 _TOO_LONG = re.compile(r"RAN TOO LONG|1305|maximum execution time", re.IGNORECASE)
 
 
@@ -112,16 +114,18 @@ class ServiceConnection:
 
     def find(self, submission: str) -> list[RemoteJob]:
         """List the jobs of a submission by its tag, oldest first, each once however often the service names it."""
-        jobs = self._service.jobs(
-            limit=None, job_tags=[submission_tag(submission)], instance=self._instance, descending=False
-        )
+        with _readable("the list of jobs cannot be read"):
+            jobs = self._service.jobs(
+                limit=None, job_tags=[submission_tag(submission)], instance=self._instance, descending=False
+            )
         found = {job.job_id(): RemoteJob(job.job_id(), tuple(job.tags or ())) for job in jobs}
         return [job for remote_id, job in found.items() if isinstance(remote_id, str) and is_remote_id(remote_id)]
 
     def status(self, remote_id: str) -> RemoteStatus:
         """Ask for the status; texts that the client does not know are sorted here, lest they be polled for ever."""
         job = self._job(remote_id)
-        words = str(job.status())
+        with _readable("the status cannot be read"):
+            words = str(job.status())
         text = words.upper()
         if text == "DONE":
             return RemoteStatus(RemoteState.DONE, words)
@@ -136,18 +140,19 @@ class ServiceConnection:
 
     def result(self, remote_id: str) -> PrimitiveResult:
         """Download and decode; raises DamagedResultError when the answer cannot be decoded."""
-        try:
+        with _readable("the result cannot be decoded"):
             return decoded_result(self._job(remote_id))
-        except DamagedResultError:
-            raise
-        except (TypeError, KeyError, ValueError, IndexError, AttributeError, zlib.error, EOFError) as error:
-            raise DamagedResultError(f"the result cannot be decoded ({type(error).__name__})") from None
 
     def qpu_seconds(self, remote_id: str) -> float | None:
-        """Return the seconds that the job was charged."""
-        usage = self._job(remote_id).metrics().get("usage", {})
-        seconds = usage.get("qpu_charge_time_seconds")
-        return float(seconds) if seconds is not None and usage.get("status") != "pending" else None
+        """Return the seconds that the job was charged; None also for what is no number of seconds."""
+        job = self._job(remote_id)
+        with _readable("the charge cannot be read"):
+            usage = job.metrics().get("usage", {})
+            seconds = usage.get("qpu_charge_time_seconds")
+            if seconds is None or usage.get("status") == "pending":
+                return None
+            charged = float(seconds)
+        return charged if 0 <= charged < math.inf else None
 
     def cancel(self, remote_id: str) -> bool:
         """Cancel; False when the job had ended before."""
@@ -167,7 +172,8 @@ class ServiceConnection:
 
     def _job(self, remote_id: str) -> RuntimeJobV2:
         if remote_id not in self._jobs:
-            found = self._service.job(remote_id)
+            with _readable("the job cannot be read"):
+                found = self._service.job(remote_id)
             if found.job_id() != remote_id:
                 raise WrongResultError(f"the service was asked for job {remote_id} and answered for {found.job_id()}")
             self._jobs[remote_id] = found
@@ -209,3 +215,14 @@ class ServiceConnection:
 
 def _ran_too_long(words: str) -> str:
     return f"it ran longer than max_execution_time and was stopped; raise it or send less at once ({words})"
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """Turn what the client raises for an answer that it cannot read into a DamagedResultError."""
+    try:
+        yield
+    except DamagedResultError:
+        raise
+    except (TypeError, KeyError, ValueError, IndexError, AttributeError, zlib.error, EOFError) as error:
+        raise DamagedResultError(f"{what} ({type(error).__name__})") from None

@@ -1,16 +1,19 @@
-"""Two adjustments to the connection of the service's client, which its public interface does not offer.
+"""Adjustments to the connection of the service's client, which its public interface does not offer.
 
 The client repeats ``POST /jobs`` after a server error, and a 504 that was sent after the job had been accepted then
-makes two jobs. And it keeps an access token that the service no longer accepts. Both are reached through attributes
-that may move between releases: where one is missing the adjustment is skipped, and the ledger's search by tag still
-finds and cancels a second job.
+makes two jobs. It keeps an access token that the service no longer accepts. And it asks for the list of jobs without
+end when the service miscounts it. All are reached through attributes that may move between releases: where one is
+missing the adjustment is skipped, and the ledger's search by tag still finds and cancels a second job.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
+from requests import Response
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 _SERVER_ERRORS = (500, 502, 503, 504, 520, 521, 522, 524)
 _READ_SECONDS = 120.0
+_MOST_REPEATED = 20  # times that a list may be longer than the service counts
 
 
 class _JobsAdapter(HTTPAdapter):
@@ -37,7 +41,32 @@ class _JobsAdapter(HTTPAdapter):
         elif isinstance(timeout, tuple) and timeout[1] is None:
             timeout = (timeout[0], _READ_SECONDS)
         self.posts += request.method == "POST"
-        return super().send(request, stream=stream, timeout=timeout, **options)
+        answer = super().send(request, stream=stream, timeout=timeout, **options)
+        if request.method == "GET":
+            _let_the_list_end(request.url or "", answer)
+        return answer
+
+
+def _let_the_list_end(url: str, answer: Response) -> None:
+    """Have a page of the list of jobs say a count at which the client stops.
+
+    The client asks for page after page until it has exactly as many jobs as the service counts, for ever where the list
+    repeats some or grows meanwhile. A page that is not full is the last.
+    """
+    parts = urlsplit(url)
+    if not parts.path.endswith("/jobs") or answer.status_code != 200:
+        return
+    try:
+        query, body = parse_qs(parts.query), answer.json()
+        page, count = body["jobs"], body["count"]
+        limit, known = int(query["limit"][0]), int(query.get("offset", ["0"])[0]) + len(page)
+        if len(page) < limit or known > _MOST_REPEATED * max(count, limit):
+            body["count"] = known
+        elif count < known:
+            body["count"] = known + 1
+    except (ValueError, KeyError, TypeError):
+        return  # no list: the client says so
+    answer._content = json.dumps(body).encode()  # the only way to give an answer another content
 
 
 def never_post_twice(service: QiskitRuntimeService) -> None:

@@ -1,0 +1,30 @@
+"""Libraries that only some work needs: each belongs to an extra of this package, which a message names."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from qlam_qiskit.errors import ConfigurationError
+
+
+def require(module: str, extra: str, purpose: str) -> ModuleType:
+    """Import a library; raises ConfigurationError, which says how to install it, where it is missing.
+
+    Parameters
+    ----------
+    module
+        What to import, such as "optuna".
+    extra
+        The extra of qlam-qiskit that it belongs to.
+    purpose
+        What needs it, for the message: "a search".
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != module.partition(".")[0]:
+            raise
+        raise ConfigurationError(
+            f"{purpose} needs {module}, which is not installed: pip install 'qlam-qiskit[{extra}]'"
+        ) from None

@@ -1,0 +1,22 @@
+"""Searches for the best settings of an experiment, on Optuna, by any number of processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qlam_qiskit.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from qlam_qiskit.searching.space import Dimension as Dimension
+    from qlam_qiskit.searching.space import DimensionSettings as DimensionSettings
+    from qlam_qiskit.searching.space import Space as Space
+    from qlam_qiskit.searching.training import best_first as best_first
+    from qlam_qiskit.searching.training import train_trial as train_trial
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "space": "Dimension DimensionSettings Space",
+        "training": "best_first train_trial",
+    },
+)
