@@ -21,7 +21,7 @@ step are the next layer's tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -101,6 +101,7 @@ class QLAM(nn.Module):
             self.layers.append(layer)
             token_size = layer.readout_size
         self.noise = settings.noise
+        self.kept_noise: Callable[[], MemoryCircuit] | None = None  # in place of the device's of today
         self._injected = False
         normalize, spread = settings.readout.normalize is not None, settings.readout.spread
         self.normalization = ReadoutNormalization(times * token_size, spread) if normalize else None
@@ -117,7 +118,7 @@ class QLAM(nn.Module):
         tokens = tokens.to(self.head.weight.dtype)
         query = None if query is None else query.to(self.head.weight.dtype)
         if (self.training or self._injected) and self.layers[0].memory.in_training is None:
-            noisy = self.device_circuit()
+            noisy = (self.kept_noise or self.device_circuit)()
             if noisy is not None:
                 self.suffer(noisy)
         for layer in self.layers:
@@ -138,7 +139,7 @@ class QLAM(nn.Module):
     def suffer(self, noisy: MemoryCircuit) -> None:
         """Train on ``noisy`` from now on, the memory's circuit with errors in it.
 
-        Without this call a model with ``noise.device`` asks the device when its training begins. Raises
+        Without this call a model with ``noise.device`` asks the device when its noise is first needed. Raises
         ConfigurationError where the memories do not run on the exact engine.
         """
         for layer in self.layers:

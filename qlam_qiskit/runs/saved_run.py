@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -15,7 +15,7 @@ from qlam_qiskit.data import SequenceData, Split, load_data, validation_split
 from qlam_qiskit.errors import ConfigurationError, RunError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM, ModelSettings
-from qlam_qiskit.network import BackendExecutions, ExactExecution, ExecutionFactory
+from qlam_qiskit.network import BackendExecutions, ExecutionFactory
 from qlam_qiskit.runs.building import build_model, check_description
 from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
 from qlam_qiskit.runs.circuit_file import read_circuit
@@ -212,9 +212,8 @@ class SavedRun:
         check_description(self.folder, model, self.data)
         load_weights(model, checkpoint, self.folder.best)
         if self.folder.noisy_circuit.exists() and isinstance(model, QLAM):
-            memory = model.layers[0].memory
-            if isinstance(memory.neural_network.execution, ExactExecution):
-                model.suffer(read_circuit(self.folder.noisy_circuit, self._digest("noisy_circuit_digest")))
+            # Of the calibration that the run began with; read where it is needed.
+            model.kept_noise = partial(read_circuit, self.folder.noisy_circuit, self._digest("noisy_circuit_digest"))
         return model.eval()
 
     def _digest(self, name: str) -> str | None:
