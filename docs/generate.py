@@ -31,7 +31,16 @@ def python_page() -> str:
 
     groups = {
         "Models": ["QLAM", "ModelSettings", "MemoryCircuit", "find_templates", "load_template"],
-        "Experiments": ["train", "Run", "Plan", "Submission", "Experiment", "find_experiments", "load_experiment"],
+        "Experiments": [
+            "train",
+            "search",
+            "Run",
+            "Plan",
+            "Submission",
+            "Experiment",
+            "find_experiments",
+            "load_experiment",
+        ],
         "Data and backends": ["load_data", "SequenceData", "load_registry"],
         "With stock Qiskit": ["AdjointEstimator", "AdjointEstimatorGradient", "MemoryNetwork", "MemoryConnector"],
         "Errors": ["QlamError"],

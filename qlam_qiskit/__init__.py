@@ -11,6 +11,7 @@ from qlam_qiskit.lazy import lazy_names
 
 if TYPE_CHECKING:
     from qlam_qiskit.backends import load_registry as load_registry
+    from qlam_qiskit.by_name import search as search
     from qlam_qiskit.by_name import train as train
     from qlam_qiskit.data import SequenceData as SequenceData
     from qlam_qiskit.data import load_data as load_data
@@ -37,7 +38,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "backends": "load_registry",
-        "by_name": "train",
+        "by_name": "search train",
         "data": "SequenceData load_data",
         "errors": "QlamError",
         "memory_circuit": "MemoryCircuit",

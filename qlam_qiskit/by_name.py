@@ -1,18 +1,28 @@
-"""Training from Python: an experiment by its name, as a mapping or as an object, without a reporter to write."""
+"""Training and searching from Python: an experiment by its name, as a mapping or as an object, without a reporter."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from qlam_qiskit.cluster import cluster
 from qlam_qiskit.configuration import check
 from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.extras import require
 from qlam_qiskit.progress import TrainingBar
 from qlam_qiskit.run import Run
 from qlam_qiskit.runs import Experiment, load_experiment
+from qlam_qiskit.searching import Space
 from qlam_qiskit.training import Reporter
 from qlam_qiskit.training import train as _train
+from qlam_qiskit.workspace import workspace
+
+if TYPE_CHECKING:
+    from qlam_qiskit.searching import Findings
+
+_MOST_TRIALS = 100_000
 
 
 class _Silent:
@@ -21,7 +31,7 @@ class _Silent:
     def compiling(self, done: int, total: int, seconds: int) -> None:
         """Hear of the engine's loops."""
 
-    def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float) -> None:
+    def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float | None) -> None:
         """Hear of a step."""
 
     def epoch(self, metrics: dict[str, Any]) -> None:
@@ -70,7 +80,7 @@ def train(
     Returns
     -------
     Run
-        The trained run; ``.result`` has the test set's accuracy, ``.metrics`` one row for each epoch.
+        The trained run; ``.result`` has the test set's accuracy or errors, ``.metrics`` one row for each epoch.
 
     Raises
     ------
@@ -97,6 +107,118 @@ def train(
         with TrainingBar(loaded.training.epochs) as bar:
             return run(bar, bar.say)
     return run(reporter or _Silent(), lambda line: None)
+
+
+def search(
+    experiment: str | Path | Mapping[str, Any] | Experiment,
+    space: str | Path | Mapping[str, Any] | Space | None = None,
+    *,
+    trials: int = 20,
+    sampler: str = "tpe",
+    pruner: str = "median",
+    storage: str | None = None,
+    name: str | None = None,
+    search_seed: int = 0,
+    data_dir: str | Path | None = None,
+    backends: str | Path | None = None,
+    backend: str | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    dask: str | None = None,
+    progress: bool = True,
+    say: Callable[[str], None] = lambda line: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Findings:
+    """Search for the settings of an experiment that do best on its validation samples.
+
+    Called again it goes on with the study, which any number of processes and machines may do at once.
+
+    Parameters
+    ----------
+    experiment
+        As of :func:`train`; what the space does not name stays.
+    space
+        Which keys are searched, over which values: a YAML file, or its keys as a mapping, such as
+        ``{"training.circuit_rate": {"float": [0.001, 0.1], "log": True}, "model.circuit.template": ["ring", "line"]}``.
+        By default both learning rates and a memory's scales, around the experiment's own.
+    trials
+        How many the study is to have in all, with those that it has.
+    sampler, pruner
+        Optuna's, by name: tpe, random, grid, cmaes, gp or qmc; median, hyperband, halving or none.
+    storage
+        Where the study is kept: a URL as Optuna takes it, or the path of Optuna's journal; by default SQLite in the
+        study's folder.
+    name
+        What the study is called, by default as the experiment; its folder is ``search/NAME`` in ``./runs``.
+    search_seed
+        What the sampler draws from; ``seed`` is the trainings' own.
+    data_dir, backends, backend, seed
+        As of :func:`train`.
+    workers, dask
+        Train in so many processes here, or in those of the scheduler at this address. A script that starts processes
+        guards its own work by ``if __name__ == "__main__":``.
+    progress
+        Show bars and lines on stderr.
+    say
+        Hears the lines instead, where ``progress`` is False.
+    should_stop
+        Asked after each step; True saves the trials in hand and raises :class:`~qlam_qiskit.training.Interrupted`.
+
+    Returns
+    -------
+    Findings
+        ``.best`` has the best trial's point, experiment and file, ``.study`` is Optuna's, ``.page`` shows it.
+
+    Raises
+    ------
+    QlamError
+        When the experiment or the space is not valid, the study is of another, or no trial can be trained.
+    """
+    require("optuna", "search", "a search")
+    from qlam_qiskit.searching import Task
+    from qlam_qiskit.searching import search as _search
+
+    loaded, called = _loaded(experiment, seed, backend)
+    if not 1 <= trials <= _MOST_TRIALS:
+        raise ConfigurationError(f"trials: from 1 to {_MOST_TRIALS:,} (got {trials})")
+    name = name or called
+    if not name or name != Path(name).name:
+        raise ConfigurationError(f"{name!r} is no name of a study: it is that of a folder")
+    task = Task(
+        name,
+        loaded,
+        _space(space, loaded),
+        workspace() / "search" / name,
+        storage,
+        trials,
+        sampler,
+        pruner,
+        search_seed,
+        _path(data_dir),
+        _path(backends),
+    )
+
+    @contextmanager
+    def follow(trial: str, epochs: int) -> Iterator[Reporter]:
+        with TrainingBar(epochs, quiet=not progress) as bar:
+            yield bar
+
+    with cluster(workers, dask) as processes:
+        if dask is not None and storage is None and not processes.is_local():
+            raise ConfigurationError(
+                "--dask: machines cannot share SQLite's file; give --storage, such as study.journal in a folder that "
+                "all of them see"
+            )
+        heard = TrainingBar(0).say if progress else say
+        return _search(task, follow, say=heard, should_stop=should_stop, cluster=processes)
+
+
+def _space(space: str | Path | Mapping[str, Any] | Space | None, experiment: Experiment) -> Space:
+    if space is None:
+        return Space.around(experiment)
+    if isinstance(space, Space):
+        return space
+    return Space.of(space) if isinstance(space, Mapping) else Space.read(Path(space))
 
 
 def _loaded(

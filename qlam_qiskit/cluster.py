@@ -25,7 +25,7 @@ from qlam_qiskit.extras import require
 
 MOST_WORKERS = 1024
 _DEATHS = 3  # of processes at one piece of work, after which it is given up
-_POLL_SECONDS, _STOP_SECONDS, _WATCH_SECONDS, _CONNECT_SECONDS = 0.2, 0.5, 1.0, 15
+_POLL_SECONDS, _STOP_SECONDS, _WATCH_SECONDS, _CONNECT_SECONDS = 0.1, 0.5, 1.0, 15
 _ENVIRONMENT = ("QLAM_HOME", "QLAM_DATA", "QLAM_BACKENDS", "QLAM_ALLOW_FACTORY")
 
 
@@ -88,6 +88,12 @@ class Cluster:
         found = self._client.scheduler_info(n_workers=-1)["workers"]
         return {address: worker["host"] for address, worker in found.items()}
 
+    def is_local(self) -> bool:
+        """Whether all processes run on this machine."""
+        from distributed.utils import get_ip
+
+        return set(self.workers.values()) <= {"127.0.0.1", "::1", get_ip()}
+
     def run(
         self,
         work: Work,
@@ -102,7 +108,7 @@ class Cluster:
         says in its own. When ``should_stop`` says so, all work is told, and what it then returns or raises is still
         yielded.
         """
-        from distributed import Event, wait
+        from distributed import Event
 
         topic, lines = f"qlam-{uuid4().hex}", SimpleQueue()
         stop = Event(topic, client=self._client)
@@ -116,8 +122,7 @@ class Cluster:
                     futures[self._client.submit(_at_work, work, call, place, topic, pure=False)] = call
                 if not futures:
                     return
-                with contextlib.suppress(TimeoutError):
-                    wait(list(futures), timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED")
+                time.sleep(_POLL_SECONDS)
                 for future in [future for future in futures if future.done()]:
                     _hear(lines, say)
                     yield futures.pop(future), _outcome(future)
@@ -189,6 +194,7 @@ def _local(workers: int, open_: ExitStack) -> Any:
             processes=True,
             security=True,
             dashboard_address=None,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             memory_limit=None,
             silence_logs=logging.CRITICAL,
         )

@@ -7,6 +7,7 @@ package passes plain typed objects around.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -55,6 +56,15 @@ def check(kind: type[SettingsT], values: Mapping[str, Any], source: str) -> Sett
         return kind.model_validate(values if isinstance(values, dict) else dict(values))
     except ValidationError as error:
         raise ConfigurationError(f"{source}: {one_line(kind, error)}{_line_of(values, error)}") from None
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """Return a number that a caller gives; raises ConfigurationError unless it is whole, and at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ConfigurationError(f"{name}: a whole number, not {value!r}")
+    if value < least:
+        raise ConfigurationError(f"{name}: at least {least}, not {value}")
+    return int(value)
 
 
 def override(values: dict[str, Any], assignments: tuple[str, ...], option: str = "--set") -> dict[str, Any]:
@@ -154,6 +164,8 @@ def one_line(kind: type[BaseModel], error: ValidationError) -> str:
     if problem["type"] == "union_tag_invalid":
         context = problem["ctx"]
         return f"{where}.kind: {context['tag']!r} is none of {context['expected_tags']}"
+    if problem["type"] in ("model_type", "dict_type"):
+        return f"{where}: expected a mapping of keys to values (got {_shown(repr(problem.get('input')))})"
     message = problem["msg"].removeprefix("Value error, ")
     given = problem.get("input")
     shown = "" if isinstance(given, dict | list) else f" (got {_shown(repr(given))})"

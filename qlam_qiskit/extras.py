@@ -7,6 +7,8 @@ from types import ModuleType
 
 from qlam_qiskit.errors import ConfigurationError
 
+_OF_FIGURES = ("matplotlib", "pylatexenc")
+
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
     """Import a library; raises ConfigurationError, which says how to install it, where it is missing.
@@ -25,6 +27,14 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != module.partition(".")[0]:
             raise
-        raise ConfigurationError(
-            f"{purpose} needs {module}, which is not installed: pip install 'qlam-qiskit[{extra}]'"
-        ) from None
+        raise _missing(purpose, module, extra) from None
+
+
+def missing_extra(error: ModuleNotFoundError) -> ConfigurationError | None:
+    """Say which extra brings a library that a figure needs; None where the library is another."""
+    module = (error.name or "").partition(".")[0]
+    return _missing("a figure", module, "plot") if module in _OF_FIGURES else None
+
+
+def _missing(purpose: str, module: str, extra: str) -> ConfigurationError:
+    return ConfigurationError(f"{purpose} needs {module}, which is not installed: pip install 'qlam-qiskit[{extra}]'")

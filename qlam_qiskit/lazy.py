@@ -33,6 +33,7 @@ def lazy_names(
         return getattr(import_module(f"{package}.{home[name]}"), name)
 
     def __dir__() -> list[str]:  # noqa: N807
-        return sorted({*vars(import_module(package)), *home})
+        own = (name for name in vars(import_module(package)) if name.startswith("__"))
+        return sorted({*own, *home})
 
     return __getattr__, __dir__, sorted(home)

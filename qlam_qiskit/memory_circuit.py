@@ -127,6 +127,12 @@ class MemoryCircuit:
         if unknown := set(self.rates).difference(self.weights):
             raise CircuitError(f"rates are weights, but these are not listed among them: {_names(unknown)}")
 
+    def __repr__(self) -> str:
+        kind = f"{self.num_qubits} qubits"
+        if self.ancillas:
+            kind += f" and {len(self.ancillas)} ancillas"
+        return f"<MemoryCircuit {self.update.name}: {kind}, {self.num_inputs} inputs, {self.num_weights} weights>"
+
     @property
     def num_qubits(self) -> int:
         """Qubits of the memory register, n."""
@@ -164,13 +170,35 @@ class MemoryCircuit:
         return len(self.query_angles)
 
     def driven(self) -> MemoryCircuit:
-        """Return the same circuit whose weights are inputs too, after its own; only rates remain weights."""
+        """Make a token set the weights too.
+
+        Returns
+        -------
+        MemoryCircuit
+            The same circuit whose weights are inputs too, after its own; only rates remain weights.
+        """
         free = [weight for weight in self.weights if weight not in self.rates]
         rates = [weight for weight in self.weights if weight in self.rates]
         return replace(self, inputs=(*self.inputs, *free), weights=rates)
 
     def sequence_inputs(self, steps: int) -> ParameterVector:
-        """Return the parameters ``phi`` of a sequence, T*P of them; step t owns the slice [t*P, (t+1)*P)."""
+        """Return the input angles of a whole sequence.
+
+        Parameters
+        ----------
+        steps
+            T, the length of the sequence.
+
+        Returns
+        -------
+        ParameterVector
+            T*P parameters ``phi`` (radians); step t owns the slice [t*P, (t+1)*P).
+
+        Raises
+        ------
+        CircuitError
+            For fewer steps than 1.
+        """
         if steps < 1:
             raise CircuitError(f"a sequence has at least 1 step, not {steps}")
         if steps not in self._vectors:
@@ -188,22 +216,52 @@ class MemoryCircuit:
         ``query_angles``. Beyond MOST_PHASED_STEPS steps a symbolic global phase is dropped: no measurement sees it, and
         Qiskit adds up hundreds of expressions in hours.
 
-        ``measure`` adds the classical register ``meas`` of the memory's n qubits, in order. ``emissions`` adds the
-        register ``emission`` of T*E bits, step t owning [t*E, (t+1)*E); without it, measurements that a reset follows
-        are left out.
+        Parameters
+        ----------
+        steps
+            T, the length of the sequence.
+        query
+            Whether the query rotation follows the last step.
+        measure
+            Measure the memory's n qubits, in order, into the classical register ``meas``.
+        emissions
+            Measure into the register ``emission`` of T*E bits, step t owning [t*E, (t+1)*E); without it, measurements
+            that a reset follows are left out.
+
+        Returns
+        -------
+        QuantumCircuit
+            On the update's qubits.
+
+        Raises
+        ------
+        CircuitError
+            For fewer steps than 1.
         """
         return self.sequence(steps, query=query, measure=measure, emissions=emissions).circuit()
 
     def sequence(
         self, steps: int, *, query: bool = True, measure: bool = False, emissions: bool = False
     ) -> MemorySequence:
-        """Return what :meth:`unroll` writes out, as one step and its repetition."""
+        """Return what :meth:`unroll` writes out, as one step and its repetition.
+
+        Parameters
+        ----------
+        steps, query, measure, emissions
+            As in :meth:`unroll`.
+
+        Returns
+        -------
+        MemorySequence
+            Its ``circuit()`` is what :meth:`unroll` returns.
+        """
         phi = self.sequence_inputs(steps)
         step = _inline_lookalikes(self.update)
         if self.is_open:
             step = write_step(step, self.ancillas, self.emissions if emissions else ())
         # Names of our own in between: an input may be called what another input of the sequence will be.
         step, inputs = _rename(_without_phase(step) if steps > MOST_PHASED_STEPS else step, self.inputs)
+        step.name = self.update.name
         ending = QuantumCircuit(self.update.num_qubits)
         if query:
             ending.compose(_inline_lookalikes(self.query), self.memory_qubits, inplace=True)

@@ -84,4 +84,6 @@ class MemorySequence:
 
 def _bound(circuit: QuantumCircuit, values: Mapping[Parameter, float]) -> QuantumCircuit:
     known = {parameter: value for parameter, value in values.items() if parameter in circuit.parameters}
-    return circuit.assign_parameters(known)
+    bound = circuit.assign_parameters(known)
+    bound.name = circuit.name  # in place of one with a running number
+    return bound

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,6 +20,15 @@ from rich.progress import (
 )
 
 
+def console_of_bars(**options: Any) -> Console:
+    """Make rich's console on stderr for a bar, which is redrawn in place; ``options`` are Console's.
+
+    While a bar is shown, rich puts a stream of its own in stderr's place and would write to the one behind it, where
+    the command line lets no control sequence pass. A console that is given its file keeps that.
+    """
+    return Console(file=getattr(sys.stderr, "rich_proxied_file", sys.stderr), **options)
+
+
 class TrainingBar:
     """Reports training, unless ``quiet``: a bar while it runs, a line for each epoch that has finished.
 
@@ -26,19 +36,19 @@ class TrainingBar:
     """
 
     def __init__(self, epochs: int, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=quiet)
+        self._console = console_of_bars(soft_wrap=True, highlight=False, markup=False, quiet=quiet)
         self._epochs = epochs
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[figures]}"),
-            TextColumn("left"),
+            TextColumn("{task.fields[left]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
             console=self._console,
             disable=quiet or not self._console.is_terminal,
             transient=True,
         )
-        self._task = self._progress.add_task("starting", total=None, figures="")
+        self._task = self._progress.add_task("starting", total=None, figures="", left="")
         self._said = False
 
     def __enter__(self) -> TrainingBar:
@@ -53,16 +63,19 @@ class TrainingBar:
         if not self._said:
             self._console.print(f"compiling the exact engine for this machine: once, about {seconds} s")
             self._said = True
-        figures = f"{done} of {total} loops"
-        self._progress.update(self._task, completed=done, total=total, description="compiling", figures=figures)
+        figures = f"{done} of {total} loops done"
+        self._progress.update(
+            self._task, completed=done, total=total, description="compiling", figures=figures, left="left"
+        )
 
-    def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float) -> None:
+    def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float | None) -> None:
         """Move the bar."""
         if self._said:  # the time left is that of steps, not of loops
             self._progress.reset(self._task)
             self._said = False
-        label, figures = f"epoch {epoch}/{self._epochs}", f"loss {loss:.4f}  accuracy {accuracy:.2%}"
-        self._progress.update(self._task, completed=done, total=total, description=label, figures=figures)
+        label, figures = f"epoch {epoch}/{self._epochs}", f"loss {loss:.4f}"
+        figures += "" if accuracy is None else f"  accuracy {accuracy:.2%}"
+        self._progress.update(self._task, completed=done, total=total, description=label, figures=figures, left="left")
 
     def say(self, line: str) -> None:
         """Print a line beside the bar."""
@@ -94,7 +107,7 @@ class EpochLines:
         if not done:
             self._say(f"{self._name}: compiling the exact engine for this machine: once, about {seconds} s")
 
-    def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float) -> None:
+    def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float | None) -> None:
         """Hear of a step."""
 
     def epoch(self, metrics: dict[str, Any]) -> None:
@@ -103,14 +116,14 @@ class EpochLines:
 
 
 def _epoch_line(metrics: dict[str, Any], epochs: int) -> str:
-    line = (
-        f"epoch {metrics['epoch']:>3}/{epochs}  loss {metrics['train_loss']:.4f}  "
-        f"accuracy {metrics['train_accuracy']:.2%}"
-    )
-    if "validation_accuracy" in metrics:
-        line += f"  validation {metrics['validation_accuracy']:.2%}"
-        if "validation_noise" in metrics:
-            line += f" ({metrics['validation_noise']})"
+    line = f"epoch {metrics['epoch']:>3}/{epochs}  loss {metrics['train_loss']:.4f}"
+    for part, name in (("train", ""), ("validation", "validation ")):
+        if f"{part}_accuracy" in metrics:
+            line += f"  {name or 'accuracy '}{metrics[f'{part}_accuracy']:.2%}"
+        elif f"{part}_nrmse" in metrics:
+            line += f"  {name}NRMSE {metrics[f'{part}_nrmse']:.4f}"
+    if "validation_noise" in metrics:
+        line += f" ({metrics['validation_noise']})"
     return f"{line}  {metrics['seconds']:.1f} s"
 
 
@@ -118,7 +131,7 @@ class SampleBar:
     """Shows how many samples, or jobs of a device, are done, and lines beside it; a context manager."""
 
     def __init__(self, label: str) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._console = console_of_bars(soft_wrap=True, highlight=False)
         columns = (
             TextColumn(label, markup=False),
             BarColumn(),

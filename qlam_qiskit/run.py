@@ -8,22 +8,53 @@ from pathlib import Path
 from typing import Any
 
 from qlam_qiskit.backends import BackendSpec, load_registry
-from qlam_qiskit.evaluation import Prepared, Sent, evaluate, evaluate_submission, prepare, summary
+from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.evaluation import Prepared, Sent, described, evaluate, evaluate_submission, prepare, summary
 from qlam_qiskit.runs import Part, SavedRun
+from qlam_qiskit.words import html_table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Submission(Sent):
-    """What ``plan.submit()`` sent: an ``id`` by which any process finds it again, and ``wait()``."""
+    """What ``plan.submit()`` sent.
+
+    Attributes
+    ----------
+    id
+        Of the submission, by which any process finds it again, and `qlam jobs` too.
+    backend
+        Where it was sent, open.
+    """
+
+    def __repr__(self) -> str:
+        return f"<Submission {self.id} on {self.backend.name}>"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan(Prepared):
-    """Samples of a run, planned for a backend: ``print`` says what they cost there, ``submit()`` sends them."""
+    """Samples of a run, planned for a backend: ``print`` says what they cost there, ``submit()`` sends them.
+
+    Attributes
+    ----------
+    run
+        Whose samples and circuits they are.
+    backend
+        Open, with its shots.
+    plan
+        The jobs, with circuit executions, QPU seconds, predicted fidelity, and the reasons why it does not fit.
+    part, samples
+        Which samples, and how many.
+    """
 
     def __str__(self) -> str:
         cost = summary(self)
         return cost if self.plan.fits else f"{cost}\nsubmit() refuses it: {'; '.join(self.plan.reasons)}"
+
+    def __repr__(self) -> str:
+        return f"<Plan: {self}>"
+
+    def _repr_html_(self) -> str:
+        return html_table(described(self))
 
     def submit(
         self,
@@ -57,13 +88,23 @@ class Plan(Prepared):
         return Submission(sent.id, sent.backend)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run(SavedRun):
-    """A trained run: ``Run.open("digits")``; data and model are loaded once, when they are first needed."""
+    """A trained run: ``Run.open("digits")``; data and model are loaded once, when they are first needed.
+
+    Attributes
+    ----------
+    folder
+        Its files; a path or a name will do.
+    data_dir
+        Holds a folder for each data set; by default ``QLAM_DATA`` or the user's cache.
+    loaded
+        The task's sequences, where they have been read already.
+    """
 
     def evaluate(
         self,
-        backend: str | None = None,
+        backend: str | BackendSpec | None = None,
         *,
         part: Part = "test",
         shots: int | None = None,
@@ -81,7 +122,7 @@ class Run(SavedRun):
         Parameters
         ----------
         backend
-            A name in the backend registry; by default the one that the run was trained on.
+            A name in the backend registry, or an entry of it; by default the one that the run was trained on.
         part, limit
             Which samples: the first ``limit`` of the test set, of those held out, or of those trained on.
         shots
@@ -156,8 +197,7 @@ class Run(SavedRun):
         QlamError
             When the backend runs no circuits, or the run does not fit it.
         """
-        spec = load_registry(backends).spec(backend) if backend is None or isinstance(backend, str) else backend
-        prepared = prepare(self, spec, part=part, limit=limit, shots=shots, seed=seed)
+        prepared = prepare(self, load_registry(backends).spec(backend), part=part, limit=limit, shots=shots, seed=seed)
         return Plan(prepared.run, prepared.backend, prepared.plan, prepared.part, prepared.samples)
 
     def score(
@@ -186,5 +226,9 @@ class Run(SavedRun):
         QlamError
             When results are missing, or of another run.
         """
-        identifier = submission if isinstance(submission, str) else submission.id
+        identifier = submission.id if isinstance(submission, Sent) else submission
+        if not isinstance(identifier, str):
+            raise ConfigurationError(
+                f"what was submitted is named by its id, or is a Submission, not {type(submission).__name__}"
+            )
         return evaluate_submission(self, identifier, mitigate=mitigate, report=report)

@@ -38,7 +38,23 @@ class TemplateFile:
 
 
 def find_templates(extra: Path | None = None) -> dict[str, TemplateFile]:
-    """List every template by name; ``extra`` is a folder of templates, or one template file."""
+    """List the templates of memory circuits that there are: those that ship, and those in ``./circuits``.
+
+    Parameters
+    ----------
+    extra
+        A folder of templates more, or one template file.
+
+    Returns
+    -------
+    dict
+        Name to file and summary; nothing is executed.
+
+    Raises
+    ------
+    ConfigurationError
+        When ``extra`` is not there.
+    """
     found: dict[str, TemplateFile] = {}
     for place in (bundled_folder("circuits"), Path("circuits"), extra):
         if place is None:
@@ -72,10 +88,30 @@ def _files(place: Path) -> list[Path]:
 def load_template(
     name: str, num_qubits: int, options: dict[str, Any] | None = None, extra: Path | None = None
 ) -> MemoryCircuit:
-    """Build the template ``name`` on ``num_qubits`` qubits; ``options`` go to its ``build`` function by keyword.
+    """Build a template's memory circuit.
 
-    ``name`` may also be the path of a template file. Raises ConfigurationError for an unknown name or option (the
-    message lists the valid ones), and CircuitError when the file cannot be run or returns no MemoryCircuit.
+    Parameters
+    ----------
+    name
+        One of :func:`find_templates`, or the path of a template file.
+    num_qubits
+        Qubits of the memory, n.
+    options
+        Go to the file's ``build`` function by keyword.
+    extra
+        As in :func:`find_templates`.
+
+    Returns
+    -------
+    MemoryCircuit
+        Its update, inputs and weights.
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown name or option; the message lists the valid ones.
+    CircuitError
+        When the file cannot be run, or returns no MemoryCircuit.
     """
     if name.endswith(".py"):
         extra, name = Path(name), Path(name).stem

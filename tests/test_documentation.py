@@ -33,20 +33,17 @@ def test_readme_is_short_and_begins_with_what_to_do():
     assert kinds[2][1] < 40
 
 
-# The tutorial has a test of its own, which runs its commands too.
-@pytest.mark.parametrize("page", [page for page in blocks("python") if page != "docs/tutorial.md"])
+# These have tests of their own, which run their commands too.
+OWN_TESTS = ("docs/tutorial.md", "docs/how-to/own-data.md")
+
+
+@pytest.mark.parametrize("page", [page for page in blocks("python") if page not in OWN_TESTS])
 def test_the_python_blocks_of_a_page_run_one_after_the_other(page, tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("QLAM_")}
     code = "\n".join(blocks("python")[page])
     command = [sys.executable, "-W", "error", "-c", code]
     finished = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
-    if page.endswith("own-data.md"):
-        (experiment,) = (block for block in blocks("yaml")[page] if block.startswith("data:"))
-        path = tmp_path / "mine.yaml"
-        path.write_text(experiment)
-        command = [sys.executable, "-m", "qlam_qiskit", "train", "mine.yaml", "--set", "training.epochs=1", "--json"]
-        assert '"test_samples": 100' in subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
 
 
 def commands():
@@ -72,7 +69,12 @@ def test_every_experiment_and_registry_that_a_page_shows_is_valid(page, tmp_path
 
     for block in blocks("yaml")[page]:
         values = parse_yaml(block)
-        if "backends" in values:
+        if page == "docs/how-to/searching.md":
+            from qlam_qiskit.runs import load_experiment
+            from qlam_qiskit.searching import Space
+
+            Space.of(values).check(load_experiment("digits"))
+        elif "backends" in values:
             path = tmp_path / "backends.yaml"
             path.write_text(block)
             load_registry(path)

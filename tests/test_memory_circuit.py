@@ -41,6 +41,7 @@ def test_unrolling_repeats_the_update_with_each_steps_own_inputs_and_the_same_we
     phi = memory.sequence_inputs(3)
     assert len(phi) == 3 * memory.num_inputs
     assert set(unrolled.parameters) == {*phi, *memory.weights, *memory.query_angles}
+    assert unrolled.name == f"{memory.update.name}_x3"
     one, query = (sum(circuit.count_ops().values()) for circuit in (memory.update, memory.query))
     counts = unrolled.count_ops()
     assert counts.pop("measure") == 2

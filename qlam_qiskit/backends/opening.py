@@ -14,6 +14,7 @@ from qlam_qiskit.backends.allowance import VARIABLE, may_run
 from qlam_qiskit.backends.devices import fake_device
 from qlam_qiskit.backends.opened import IdealAer, OpenBackend, SimulatedDevice
 from qlam_qiskit.backends.specs import AerSpec, BackendSpec, ExactSpec, FakeSpec, IBMSpec, ProviderSpec
+from qlam_qiskit.configuration import whole
 from qlam_qiskit.errors import BackendError, ConfigurationError, kind_and_reason
 from qlam_qiskit.redaction import scrub
 
@@ -24,11 +25,9 @@ def open_backend(spec: BackendSpec, *, shots: int | None = None, seed: int | Non
     Raises BackendError for kind exact, whose engine runs no circuits one by one, and when a device or a
     service cannot be reached; ConfigurationError when the entry names what does not exist.
     """
-    if shots is not None and shots < 1:
-        raise ConfigurationError(f"shots: at least 1, not {shots}")
-    if seed is not None and seed < 0:
-        raise ConfigurationError(f"seed: at least 0, not {seed}")
-    shots = spec.shots if shots is None else shots
+    shots = spec.shots if shots is None else whole("shots", shots)
+    if seed is not None:
+        seed = whole("seed", seed, 0)
     rng = np.random.default_rng(spec.seed if seed is None else seed)
     match spec:
         case ExactSpec():

@@ -33,9 +33,19 @@ class Registry:
     backends: Mapping[str, BackendSpec]
     source: Path
 
-    def spec(self, name: str | None = None) -> BackendSpec:
-        """Return the entry ``name``, or the default; raises ConfigurationError listing the names."""
+    def spec(self, name: str | BackendSpec | None = None) -> BackendSpec:
+        """Return the entry ``name``, or the default; an entry is returned as it is.
+
+        Raises ConfigurationError listing the names.
+        """
+        if isinstance(name, BackendSpec):
+            return name
         name = self.default if name is None else name
+        if not isinstance(name, str):
+            raise ConfigurationError(
+                f"a backend is a name in backends.yaml or an entry of it here, not {type(name).__name__}; "
+                "a model takes any backend or primitive of Qiskit: QLAM(backend=...), Run.model(...)"
+            )
         if name not in self.backends:
             raise ConfigurationError(
                 f"no backend named {name!r} in {self.source}; there are: {', '.join(self.backends)}"
@@ -45,7 +55,23 @@ class Registry:
 
 
 def load_registry(path: Path | None = None) -> Registry:
-    """Read the registry from ``path`` or the first place that has one; raises ConfigurationError."""
+    """Read the registry of backends.
+
+    Parameters
+    ----------
+    path
+        Its YAML file; by default the one that ``QLAM_BACKENDS`` names, ``./backends.yaml``, or the built-in one.
+
+    Returns
+    -------
+    Registry
+        Entries by name; ``.spec(name)`` returns one.
+
+    Raises
+    ------
+    ConfigurationError
+        When the file is missing or not valid.
+    """
     source = _locate(path)
     raw = _read(source)
     for key in raw:

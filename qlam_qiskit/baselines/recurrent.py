@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import nn
 
 from qlam_qiskit.baselines.settings import RecurrentSettings
+from qlam_qiskit.baselines.steps import Steps, take
 
 _CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -32,7 +31,12 @@ class RecurrentMemory(nn.Module):
                 if settings.kind == "lstm" and name.startswith("bias_ih"):
                     parameter.data[settings.width : 2 * settings.width] = 1.0
 
-    def forward(self, embedded: torch.Tensor, at: Sequence[int] | None = None) -> torch.Tensor:
-        """Return the outputs of the last layer; all of them, or those of the steps ``at``."""
+    def forward(
+        self, embedded: torch.Tensor, at: Steps | None = None, lengths: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the outputs of the last layer; all of them, or those of the steps ``at``.
+
+        It has seen nothing behind them, so that ``lengths`` change nothing.
+        """
         outputs = self.cell(embedded)[0]
-        return outputs if at is None else outputs[:, list(at)]
+        return outputs if at is None else take(outputs, at)

@@ -7,35 +7,26 @@ size dt_t, B_t and C_t are functions of the token: the memory chooses what to ke
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.nn.functional import silu, softplus
 
 from qlam_qiskit.baselines.recurrence import linear_recurrence
+from qlam_qiskit.baselines.residual import ResidualLayers
 from qlam_qiskit.baselines.settings import SelectiveSettings
+from qlam_qiskit.baselines.steps import Steps, take
 
 _EXPANSION = 2  # channels inside a layer for each of its width
 _KERNEL = 4  # tokens that the convolution before the recurrence sees
 
 
-class SelectiveMemory(nn.Module):
-    """Maps embeddings (B, T, E) to outputs (B, T, width) of layers of S6, each causal and around a residual."""
+class SelectiveMemory(ResidualLayers):
+    """Layers of S6, each causal and around a residual: embeddings (B, T, E) to outputs (B, T, width)."""
 
     def __init__(self, settings: SelectiveSettings) -> None:
-        super().__init__()
-        self.encoder = nn.Linear(settings.embedding.width, settings.width)
-        self.layers = nn.ModuleList(_Block(settings) for _ in range(settings.layers))
-        self.norm = nn.RMSNorm(settings.width)
-
-    def forward(self, embedded: torch.Tensor, at: Sequence[int] | None = None) -> torch.Tensor:
-        """Return the outputs after the last layer, normalized; all of them, or those of the steps ``at``."""
-        outputs = self.encoder(embedded)
-        *inner, last = self.layers
-        for layer in inner:
-            outputs = layer(outputs)
-        return self.norm(last(outputs, at))
+        layers = (_Block(settings) for _ in range(settings.layers))  # made after the encoder
+        super().__init__(settings.embedding.width, settings.width, layers, nn.RMSNorm(settings.width))
 
 
 class _Block(nn.Module):
@@ -48,12 +39,12 @@ class _Block(nn.Module):
         self.dynamics = SelectiveStateSpace(settings, channels)
         self.gather = nn.Linear(channels, settings.width, bias=False)
 
-    def forward(self, tokens: torch.Tensor, at: Sequence[int] | None = None) -> torch.Tensor:
+    def forward(self, tokens: torch.Tensor, at: Steps | None = None) -> torch.Tensor:
         signals, gate = self.spread(self.norm(tokens)).chunk(2, dim=-1)
         signals = self.convolution(signals.transpose(1, 2))[..., : tokens.shape[1]].transpose(1, 2)
         mixed = self.dynamics(silu(signals))
         if at is not None:
-            tokens, mixed, gate = tokens[:, list(at)], mixed[:, list(at)], gate[:, list(at)]
+            tokens, mixed, gate = (take(part, at) for part in (tokens, mixed, gate))
         return tokens + self.gather(mixed * silu(gate))
 
 

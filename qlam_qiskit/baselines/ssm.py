@@ -8,35 +8,23 @@ K_l = 2 Re(sum_n C_n (exp(dt A_n) - 1)/A_n exp(dt A_n l)), which is done by FFT.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.nn.functional import gelu, glu
 
 from qlam_qiskit.baselines.lru import LinearRecurrentUnit
+from qlam_qiskit.baselines.residual import ResidualLayers
 from qlam_qiskit.baselines.settings import LinearRecurrentSettings, StateSpaceSettings
+from qlam_qiskit.baselines.steps import Steps, take
 
 
-class StateSpaceMemory(nn.Module):
-    """Maps embeddings (B, T, E) to outputs (B, T, width) of layers of S4D or LRU, causal, gated, around a residual.
-
-    Where only the outputs at R steps are wanted, (B, R, width), the last layer gates only these.
-    """
+class StateSpaceMemory(ResidualLayers):
+    """Layers of S4D or LRU, causal, gated, around a residual: embeddings (B, T, E) to outputs (B, T, width)."""
 
     def __init__(self, settings: StateSpaceSettings | LinearRecurrentSettings) -> None:
-        super().__init__()
-        self.encoder = nn.Linear(settings.embedding.width, settings.width)
-        self.layers = nn.ModuleList(_Block(settings) for _ in range(settings.layers))
-        self.norm = nn.LayerNorm(settings.width)
-
-    def forward(self, embedded: torch.Tensor, at: Sequence[int] | None = None) -> torch.Tensor:
-        """Return the outputs after the last layer, normalized; all of them, or those of the steps ``at``."""
-        outputs = self.encoder(embedded)
-        *inner, last = self.layers
-        for layer in inner:
-            outputs = layer(outputs)
-        return self.norm(last(outputs, at))
+        layers = (_Block(settings) for _ in range(settings.layers))  # made after the encoder
+        super().__init__(settings.embedding.width, settings.width, layers, nn.LayerNorm(settings.width))
 
 
 class _Block(nn.Module):
@@ -47,10 +35,10 @@ class _Block(nn.Module):
         self.dynamics = DiagonalStateSpace(settings) if s4d else LinearRecurrentUnit(settings)
         self.gate = nn.Linear(settings.width, 2 * settings.width)
 
-    def forward(self, tokens: torch.Tensor, at: Sequence[int] | None = None) -> torch.Tensor:
+    def forward(self, tokens: torch.Tensor, at: Steps | None = None) -> torch.Tensor:
         mixed = self.dynamics(self.norm(tokens))
         if at is not None:
-            tokens, mixed = tokens[:, list(at)], mixed[:, list(at)]
+            tokens, mixed = take(tokens, at), take(mixed, at)
         return tokens + glu(self.gate(gelu(mixed)), dim=-1)
 
 

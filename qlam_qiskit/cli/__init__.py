@@ -12,11 +12,13 @@ from qlam_qiskit import __version__
 from qlam_qiskit.cli.door import open_door
 from qlam_qiskit.cli.group import Group
 from qlam_qiskit.errors import QlamError
+from qlam_qiskit.extras import missing_extra
 from qlam_qiskit.redaction import one_line
 
 # Command -> where it is defined.
 _COMMANDS = {
     "train": "train:train_command",
+    "search": "search:search_command",
     "evaluate": "evaluate:evaluate_command",
     "estimate": "estimate:estimate_command",
     "submit": "submit:submit_command",
@@ -66,6 +68,12 @@ def main() -> None:
     except QlamError as error:
         click.echo(f"Error: {one_line(error)}", err=True)
         sys.exit(error.exit_status)
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error)
+        if missing is None:
+            raise
+        click.echo(f"Error: {missing}", err=True)
+        sys.exit(missing.exit_status)
     except Exception as error:
         # The service's client asks the service at unexpected places too; its errors are no defects of this package.
         if not _from_client(error):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qlam_qiskit.cli import completion
-from qlam_qiskit.cli.options import as_json, data_dir
+from qlam_qiskit.cli.options import as_json, dask, data_dir, workers
 
 if TYPE_CHECKING:
     from qlam_qiskit.compare import Comparison
@@ -35,6 +35,8 @@ _MOST_SEEDS = 1000
     show_default=True,
     help="With --check, percentage points by which test accuracies may differ.",
 )
+@workers
+@dask
 @as_json
 def compare_command(
     name: str,
@@ -45,16 +47,20 @@ def compare_command(
     out: Path | None,
     checking: bool,
     tolerance: float,
+    workers: int | None,
+    dask: str | None,
     as_json: bool,
 ) -> None:
     """Train the models of comparison NAME on equal terms, and write a table with significance tests.
 
     NAME is a file in experiments/comparisons, or a YAML file's path. Finished runs are skipped and interrupted ones
-    resumed: the same command continues, after Ctrl-C as after a crash. Rounding differs between processors, and with it
-    the last digits.
+    resumed: the same command continues, after Ctrl-C as after a crash. With --workers or --dask several processes
+    train, to the same bits; when one dies, another takes its training up. Rounding differs between processors, and
+    with it the last digits.
 
     Example: qlam compare smnist --data-dir data --models qlam,gru --seeds 0-2
     """
+    from qlam_qiskit.cluster import cluster
     from qlam_qiskit.compare import Choice, check_records, compare, load_comparison, make_table, to_markdown
     from qlam_qiskit.progress import interruptible
 
@@ -63,9 +69,9 @@ def compare_command(
     out = out or Path("results") / stem
     choice = Choice(_parse_names(models), _parse_seeds(seeds), _parse_names(cases))
     say = lambda line: click.echo(line, err=True)  # noqa: E731
-    with interruptible() as asked:
+    with interruptible() as asked, cluster(workers, dask) as processes:
         shared: dict[str, Any] = {
-            "out": out, "choice": choice, "data_dir": data_dir, "say": say, "should_stop": asked,
+            "out": out, "choice": choice, "data_dir": data_dir, "say": say, "should_stop": asked, "cluster": processes,
         }  # fmt: skip
         if checking:
             found = check_records(comparison, stem, _named, tolerance=tolerance, **shared)

@@ -48,6 +48,7 @@ def evaluate_command(
     """
     from qlam_qiskit.progress import SampleBar
     from qlam_qiskit.run import Run
+    from qlam_qiskit.words import quality
 
     say = lambda line: click.echo(line, err=True)  # noqa: E731
     opened = Run.open(run, data_dir)
@@ -74,6 +75,6 @@ def evaluate_command(
         drawn = f"{result['shots']:,} shots" if result["shots"] else "exact"
         drawn = f"with the noise of its training: {result['noise']}" if "noise" in result else drawn
         click.echo(
-            f"{result['task']}: {result['accuracy']:.2%} of {result['samples']:,} {result['part']} samples on "
+            f"{result['task']}: {quality(result)} {result['samples']:,} {result['part']} samples on "
             f"{result['backend']} ({drawn}), {result['seconds']:.1f} s"
         )

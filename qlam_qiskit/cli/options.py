@@ -85,6 +85,10 @@ yes = click.option(
     is_flag=True,
     help="Send without asking even what is over max_qpu_seconds or under min_fidelity or min_contrast.",
 )
+workers = click.option(
+    "--workers", type=click.IntRange(1, 1024), help="Train in so many processes here, each on one thread of Dask's."
+)
+dask = click.option("--dask", metavar="ADDRESS", help="Train in the processes of the Dask scheduler there.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 
 

@@ -37,8 +37,8 @@ def plot_command(
 ) -> None:
     """Write figures of RUN for a paper: one column wide, PNG at 300 dots per inch.
 
-    FIGURE is any of training, backends, confusion, mistakes, circuit, memory, attention and readouts; none means all.
-    The last three are one file for each sample that is looked at.
+    FIGURE is any of training, backends, confusion, mistakes, circuit, rates, forgetting, memory, attention and
+    readouts; none means all. The last three are one file for each sample that is looked at.
 
     Example: qlam plot runs/mnist_rows memory attention --format svg --out figures --data-dir data
     """

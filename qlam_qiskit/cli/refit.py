@@ -79,7 +79,13 @@ def refit_command(
     if as_json:
         click.echo(json.dumps(result))
     else:
+        said = [
+            f"{result[f'accuracy_{when}']:.2%}"
+            if "accuracy_after" in result
+            else f"NRMSE {result[f'nrmse_{when}']:.4g}"
+            for when in ("before", "after")
+        ]
         click.echo(
-            f"{result['samples']:,} training samples on {result['backend']}: {result['accuracy_before']:.2%} before, "
-            f"{result['accuracy_after']:.2%} after (cross-validated)\n{result['run']}"
+            f"{result['samples']:,} training samples on {result['backend']}: {said[0]} before, "
+            f"{said[1]} after (cross-validated)\n{result['run']}"
         )

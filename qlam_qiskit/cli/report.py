@@ -18,7 +18,7 @@ noise = click.option(
     "--noise",
     multiple=True,
     metavar="NAME",
-    help="Purity under the noise of a fake device; default: those that the run was evaluated on.",
+    help="Also the memory under the errors of a fake device; default: those it was trained for or evaluated on.",
 )
 
 
@@ -74,11 +74,12 @@ def report_command(
 def stages() -> Iterator[Callable[[str, int, int], None]]:
     """Show how far each kind of work is, on stderr; yields a function of (what, done, total)."""
     import matplotlib as mpl
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from qlam_qiskit.progress import console_of_bars
+
     mpl.use("Agg")
-    console = Console(stderr=True)
+    console = console_of_bars()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         tasks = {}

@@ -13,7 +13,7 @@ from qlam_qiskit.cli import completion, options
 from qlam_qiskit.cli.options import as_json
 
 if TYPE_CHECKING:
-    from qlam_qiskit.runs import Overview, SavedRun
+    from qlam_qiskit.runs import Overview
 
 
 @click.group()
@@ -54,7 +54,7 @@ def list_command(as_json: bool) -> None:
     for run in found:
         task = run.task or run.problem or ""
         parameters = "" if run.parameters is None else f"{run.parameters:,}"
-        table.add_row(Text(run.name), Text(task), _accuracy(run), parameters, str(run.evaluations or ""), span(run.age))
+        table.add_row(Text(run.name), Text(task), run.reached, parameters, str(run.evaluations or ""), span(run.age))
     Console(highlight=False).print(table)
 
 
@@ -70,20 +70,14 @@ def show_command(run: Path, as_json: bool) -> None:
     from qlam_qiskit.runs import Overview, repeating_command
 
     opened = Run.open(run)
-    description, result = opened.folder.description(), opened.result
     if as_json:
+        description, result = opened.folder.description(), opened.result
         values = {**_as_dict(Overview.of(opened.folder)), "description": description, "result": result}
         experiment = opened.experiment.model_dump(exclude_none=True)
         click.echo(json.dumps({**values, "experiment": experiment, "evaluations": opened.evaluations}))
         return
-    for name, value in _lines(opened, description, result):
+    for name, value in opened.described():
         click.echo(f"{name:<12}{value}")
-    for row in opened.evaluations:
-        drawn = f"{row['shots']:,} shots" if row.get("shots") else "exact"
-        click.echo(
-            f"{'evaluated':<12}{row['accuracy']:.2%} of {row['samples']:,} {row.get('part', 'test')} samples on "
-            f"{row['backend']} ({drawn})"
-        )
     click.echo(f"{'again':<12}{repeating_command(opened)}, in {opened.path}")
 
 
@@ -137,36 +131,7 @@ def remove_command(names: tuple[Path, ...], yes: bool) -> None:
         click.echo(f"removed {run.path}{kept}")
 
 
-def _lines(run: SavedRun, description: dict[str, Any], result: dict[str, Any] | None) -> list[tuple[str, str]]:
-    from qlam_qiskit.model import ModelSettings
-
-    model = run.experiment.model
-    kind = model.kind
-    if isinstance(model, ModelSettings):
-        kind = f"{kind}, {model.circuit.template} on {model.circuit.qubits} qubits"
-    lines = [
-        ("run", str(run.path)),
-        ("task", f"{description.get('task')}"),
-        ("model", f"{kind}, {description.get('parameters', 0):,} parameters"),
-        ("backend", f"{description.get('backend')}, seed {run.experiment.seed}"),
-        ("epochs", f"{len(run.metrics)} of {run.experiment.training.epochs}"),
-    ]
-    if result is not None:
-        noise = ""
-        if result.get("test_noise"):
-            noise = f" with {result['test_noise']}, {result['clean_test_accuracy']:.2%} without noise"
-        lines.append(("test", f"{result['test_accuracy']:.2%} of {result['test_samples']:,} samples{noise}"))
-        lines.append(("training", f"{result['train_seconds']:.1f} s, best epoch {result['best_epoch']}"))
-    return lines
-
-
 def _as_dict(run: Overview) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {**asdict(run), "path": str(run.path), "age": round(run.age)}
-
-
-def _accuracy(run: Overview) -> str:
-    if run.accuracy is not None:
-        return f"{run.accuracy:.2%}"
-    return "damaged" if run.problem else f"epoch {run.epochs}"

@@ -68,6 +68,7 @@ def train_command(
     """
     from qlam_qiskit.progress import TrainingBar, interruptible
     from qlam_qiskit.training import joined, load_experiment, train
+    from qlam_qiskit.words import quality
 
     with joined() as ranks:
         try:
@@ -96,8 +97,10 @@ def train_command(
     else:
         noise = ""
         if "test_noise" in result:
-            noise = f" with {result['test_noise']} ({result['clean_test_accuracy']:.2%} without noise)"
+            noise = f" with {result['test_noise']}"
+        if "clean_test_accuracy" in result:
+            noise += f" ({result['clean_test_accuracy']:.2%} without noise)"
         click.echo(
-            f"{result['task']}: {result['test_accuracy']:.2%} of {result['test_samples']:,} test samples{noise}, "
+            f"{result['task']}: {quality(result, 'test_')} {result['test_samples']:,} test samples{noise}, "
             f"{result['parameters']:,} parameters, {result['train_seconds']:.1f} s of training\n{folder.path}"
         )

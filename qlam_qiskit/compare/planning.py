@@ -72,7 +72,12 @@ class Plan:
     @cached_property
     def data(self) -> SequenceData:
         """The sequences of the case."""
-        return load_data(self.case.data, self._data_dir)
+        data = load_data(self.case.data, self._data_dir)
+        if data.targets is not None or data.every_step:
+            raise ConfigurationError(
+                "comparisons count right answers at the end: not numbers, and not answers at every step"
+            )
+        return data
 
     def trials(self, model: str) -> list[Job]:
         """List the trials of the search for a model's rate; none where every rate is trained in full."""

@@ -90,7 +90,7 @@ def environment(versions: dict[str, str]) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "versions": versions,
-        "processor": processor_name(),
+        "processor": f"{processor_name()} ({torch.backends.cpu.get_cpu_capability()})",
         "threads": torch.get_num_threads(),
     }
 

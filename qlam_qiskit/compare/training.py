@@ -18,7 +18,7 @@ from qlam_qiskit.data import Split, load_data
 from qlam_qiskit.network import BackendExecutions
 from qlam_qiskit.runs import SavedRun, outputs
 from qlam_qiskit.searching import train_trial
-from qlam_qiskit.training import Reporter, RunFolder, train
+from qlam_qiskit.training import Reporter, RunFolder, train_on
 from qlam_qiskit.workspace import make_private_folder, write_file
 
 
@@ -67,29 +67,13 @@ def run_job(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[[]
 
 
 def _run_trial(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[[], bool]) -> dict[str, Any]:
-    return train_trial(
-        job.experiment,
-        job.training_name,
-        bench.folder(job),
-        reporter,
-        data_dir=bench.data_dir,
-        backends=bench.registry(),
-        should_stop=should_stop,
-    )
+    options = {"data_dir": bench.data_dir, "backends": bench.registry(), "should_stop": should_stop}
+    return train_trial(job.experiment, job.training_name, bench.folder(job), reporter, **options)
 
 
 def _run_final(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[[], bool]) -> dict[str, Any]:
-    path = bench.folder(job)
-    folder, result = train(
-        job.experiment,
-        job.training_name,
-        reporter,
-        out=path,
-        data_dir=bench.data_dir,
-        backends=bench.registry(),
-        resume=path.exists(),
-        should_stop=should_stop,
-    )
+    options = {"data_dir": bench.data_dir, "backends": bench.registry(), "should_stop": should_stop}
+    folder, result = train_on(job.experiment, job.training_name, reporter, bench.folder(job), **options)
     data = load_data(job.experiment.data, bench.data_dir)
     model = SavedRun(folder, bench.data_dir, data).model(bench.executions())
     correct = _correct(model, data.test, job.experiment.training.batch_size)

@@ -2,7 +2,7 @@
 
 from qlam_qiskit.data.download import Fetched, fetch_dataset
 from qlam_qiskit.data.loading import DatasetInfo, list_datasets, load_data
-from qlam_qiskit.data.sequences import SequenceData, Split, validation_split
+from qlam_qiskit.data.sequences import SequenceData, Split, Targets, validation_split
 from qlam_qiskit.data.settings import MOST_SAMPLES, DataSettings
 from qlam_qiskit.data.views import view_images
 
@@ -13,6 +13,7 @@ __all__ = [
     "Fetched",
     "SequenceData",
     "Split",
+    "Targets",
     "fetch_dataset",
     "list_datasets",
     "load_data",

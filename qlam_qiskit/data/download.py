@@ -128,11 +128,12 @@ def _reason(error: Exception) -> str:
 @contextmanager
 def _progress(name: str) -> Iterator[_Bar]:
     """Show a download's progress on stderr while it runs."""
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from qlam_qiskit.progress import console_of_bars
+
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=console_of_bars()) as progress:
         yield _Bar(progress, progress.add_task(name, total=None))
 
 

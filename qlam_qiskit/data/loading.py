@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from qlam_qiskit.configuration import check
 from qlam_qiskit.data.catalogue import IMAGE_SETS, ImageSet
 from qlam_qiskit.data.download import fetch_dataset
 from qlam_qiskit.data.npz import load_npz
+from qlam_qiskit.data.own_files import load_own
 from qlam_qiskit.data.sequences import SequenceData, Split
 from qlam_qiskit.data.settings import DataSettings
 from qlam_qiskit.data.storage import count_samples, locate, read_split
 from qlam_qiskit.data.synthetic import associative_recall, copying_memory
 from qlam_qiskit.data.views import permutation, task_name, view_images
-from qlam_qiskit.errors import DataError
+from qlam_qiskit.errors import ConfigurationError, DataError
 
 _Images = tuple[np.ndarray, np.ndarray]  # images and labels of one split
 
@@ -37,20 +41,43 @@ class DatasetInfo:
     problem: str | None = None
 
 
-def load_data(settings: DataSettings, data_dir: Path | None = None, *, download: bool = True) -> SequenceData:
-    """Load the data set that the settings name, cut into tokens as they say.
+def load_data(
+    settings: DataSettings | Mapping[str, Any] | str, data_dir: Path | str | None = None, *, download: bool = True
+) -> SequenceData:
+    """Load a data set, cut into tokens.
 
-    Image files are looked for under ``data_dir``, then in the cache, and are else downloaded into the cache
-    unless ``download`` is False. A relative ``path`` of "npz" starts from ``data_dir`` where that is given.
-    Raises DataError when data are missing or damaged, and ConfigurationError when the options do not fit
-    them.
+    Parameters
+    ----------
+    settings
+        The ``data:`` section of an experiment, also as a mapping; a data set's name takes its defaults.
+    data_dir
+        Holds a folder for each data set; looked in before the cache. A relative ``path`` of one's own
+        file starts from it.
+    download
+        Whether image files that are in neither are downloaded into the cache.
+
+    Returns
+    -------
+    SequenceData
+        Training and test sequences (N, T, c) with their labels.
+
+    Raises
+    ------
+    DataError
+        When data are missing or damaged.
+    ConfigurationError
+        When the options do not fit them.
     """
+    settings = _checked(settings)
+    data_dir = None if data_dir is None else Path(data_dir)
     if settings.dataset == "copying":
         data = copying_memory(settings)
     elif settings.dataset == "recall":
         data = associative_recall(settings)
     elif settings.dataset == "npz":
         data = load_npz((data_dir or Path()) / settings.path)
+    elif settings.dataset == "file":
+        data = load_own(settings, data_dir or Path())
     else:
         data = _load_image_sequences(settings, data_dir, download)
     return replace(
@@ -60,6 +87,18 @@ def load_data(settings: DataSettings, data_dir: Path | None = None, *, download:
     )
 
 
+def _checked(settings: DataSettings | Mapping[str, Any] | str) -> DataSettings:
+    if isinstance(settings, str):
+        settings = {"dataset": settings}
+    if isinstance(settings, Mapping):
+        return check(DataSettings, settings, "data")
+    if not isinstance(settings, DataSettings):
+        raise ConfigurationError(
+            f"data are a data set's name, a mapping of keys or a DataSettings, not {type(settings).__name__}"
+        )
+    return settings
+
+
 def list_datasets(data_dir: Path | None = None) -> tuple[DatasetInfo, ...]:
     """List every data set and whether its files are there; raises DataError if ``data_dir`` is no folder."""
     return (
@@ -67,6 +106,7 @@ def list_datasets(data_dir: Path | None = None) -> tuple[DatasetInfo, ...]:
         DatasetInfo("copying", "symbols to name after a delay", None, None, True, "generated"),
         DatasetInfo("recall", "the value that a key came with", None, None, True, "generated"),
         DatasetInfo("npz", "your own arrays", None, None, True, "the file that data.path names"),
+        DatasetInfo("file", "your own CSV, Parquet, npz, .ts or datasets", None, None, True, "what data.path names"),
     )
 
 

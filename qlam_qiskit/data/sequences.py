@@ -20,33 +20,51 @@ class Split:
     Attributes
     ----------
     labels
-        int64, shape (N,), or (N, M) when a sample has M answers.
+        int64, shape (N,), or (N, M) when a sample has M answers, -1 where there is none to give; of regression float32
+        (N, M, C), standardized, NaN where there is none.
     values
         Shape (N, T, c), uint8 or float32; a token is ``values * scale + offset``.
     scale, offset
         The affine map from values to tokens.
+    lengths
+        int64 (N,), the steps of each sample, the rest being padding; None where all have T.
     """
 
     labels: np.ndarray
     values: np.ndarray
     scale: float = 1.0
     offset: float = 0.0
+    lengths: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        return f"<Split of {len(self):,} samples: values {self.values.shape}, labels {self.labels.shape}>"
+
     def tokens(self, indices: np.ndarray | slice) -> np.ndarray:
-        """Make the tokens of the chosen samples: a new C-contiguous float32 array, shape (B, T, c)."""
+        """Make the tokens of the chosen samples: a new C-contiguous float32 array, shape (B, T, c); padding is NaN."""
         tokens = np.array(self.values[indices], dtype=np.float32, order="C")
         if self.scale != 1.0:
             tokens *= np.float32(self.scale)
         if self.offset != 0.0:
             tokens += np.float32(self.offset)
+        if self.lengths is not None:
+            tokens[np.arange(tokens.shape[1]) >= self.lengths[indices][:, None]] = np.nan
         return tokens
 
     def subset(self, indices: np.ndarray | slice) -> Split:
         """Keep the chosen samples, in the order given."""
-        return replace(self, labels=self.labels[indices], values=self.values[indices])
+        lengths = None if self.lengths is None else self.lengths[indices]
+        return replace(self, labels=self.labels[indices], values=self.values[indices], lengths=lengths)
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """How the C numbers that a regression predicts were standardized, by the training part: its ``mean``, ``std``."""
+
+    mean: np.ndarray
+    std: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +75,21 @@ class SequenceData:
     ----------
     task
         The name to report results under, such as "sMNIST", "psMNIST", "MNIST rows" or "copying".
+    train, test
+        The samples to train on, and those to test on.
     steps, token_size
         T and c: every sample is T tokens of c numbers.
     num_classes, num_answers
-        Each of the M answers of a sample is one of ``num_classes``; M is 1 in classification.
+        Each of the M answers of a sample is one of ``num_classes``, C, or that many numbers; M is 1 in classification
+        and in regression at the end, and T at every step.
     image_shape
         (H, W) or (H, W, channels) of the images behind the tokens; None where there are none.
     class_names
-        One name per class.
+        One name per class, or per number of a regression.
+    targets
+        Of a regression: how its numbers were standardized. None of classification.
+    every_step
+        Whether there is an answer to give after every step.
     positions
         Where the tokens are permuted: the original position of each step, int64, shape (T,); None otherwise.
     """
@@ -79,6 +104,8 @@ class SequenceData:
     image_shape: tuple[int, ...] | None
     class_names: tuple[str, ...]
     positions: np.ndarray | None = None
+    targets: Targets | None = None
+    every_step: bool = False
 
 
 def validation_split(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
@@ -105,7 +132,7 @@ def validation_split(split: Split, fraction: float, seed: int) -> tuple[Split, S
 
 
 def _can_stratify(labels: np.ndarray, held_out: int) -> bool:
-    if labels.ndim != 1:
+    if labels.ndim != 1 or labels.dtype.kind != "i":
         return False
     _, counts = np.unique(labels, return_counts=True)
     return counts.min() >= 2 and len(counts) <= min(held_out, len(labels) - held_out)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from qlam_qiskit.configuration import Settings
 
-DatasetName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "copying", "recall", "npz"]
+DatasetName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "copying", "recall", "npz", "file"]
 View = Literal["pixels", "rows", "patches"]
+ColumnName = Annotated[str, Field(min_length=1, max_length=1024)]
 
 MOST_SAMPLES = 100_000_000
 
@@ -25,6 +26,18 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "copying": {"symbols": 5, "alphabet": 8, "delay": 20, **_SAMPLES},
     "recall": {"pairs": 4, "keys": 8, "values": 8, "delay": 0, **_SAMPLES},
     "npz": {"path": None},
+    "file": {
+        "path": None,
+        "test_path": None,
+        "tokens": None,
+        "labels": None,
+        "sample": None,
+        "task": "classification",
+        "every_step": False,
+        "normalize": True,
+        "test_fraction": 0.2,
+        "split_seed": 0,
+    },
 }
 
 
@@ -42,7 +55,22 @@ class DataSettings(Settings):
     permuted
         Shuffle the steps by one permutation, the same for every sample and every run.
     path
-        A file of the user's own, for the data set "npz".
+        A file of the user's own, for the data sets "npz" and "file".
+    test_path
+        A second file with the test part. Without one, the other half of a pair of ``.ts`` files, the split "test" of a
+        saved data set, or else ``test_fraction`` of the samples.
+    tokens, labels
+        Columns of a table, by name or by a pattern such as ``t*``: of tokens by default all others.
+    sample
+        In a table with a row for each step: the column that says which sample a row belongs to.
+    task
+        "classification", or "regression" of the numbers in ``labels``, by the mean squared error.
+    every_step
+        Answer after every step, not only after the last.
+    normalize
+        Bring each number of a token to mean 0 and standard deviation 1 over the training part.
+    test_fraction, split_seed
+        The part of the samples that is tested on, where a file does not say which, and what they are drawn from.
     symbols, alphabet, delay
         Copying: how many symbols to remember, out of how many, and the blank steps before they are asked for.
     pairs, keys, values, delay
@@ -58,6 +86,15 @@ class DataSettings(Settings):
     patch: int | None = Field(None, ge=1, le=1024)
     permuted: bool | None = None
     path: str | None = Field(None, min_length=1, max_length=4096)
+    test_path: str | None = Field(None, min_length=1, max_length=4096)
+    tokens: ColumnName | list[ColumnName] | None = None
+    labels: ColumnName | list[ColumnName] | None = None
+    sample: ColumnName | None = None
+    task: Literal["classification", "regression"] | None = None
+    every_step: bool | None = None
+    normalize: bool | None = None
+    test_fraction: float | None = Field(None, gt=0, lt=1)
+    split_seed: int | None = Field(None, ge=0, lt=2**32)
     symbols: int | None = Field(None, ge=1, le=1024)
     alphabet: int | None = Field(None, ge=2, le=4096)
     delay: int | None = Field(None, ge=0, le=1_000_000)
@@ -87,8 +124,8 @@ class DataSettings(Settings):
             raise ValueError("view patches needs patch, the side of a patch in pixels")
         if self.view != "patches" and self.patch is not None:
             raise ValueError(f"patch is an option of view patches, not of view {self.view}")
-        if self.dataset == "npz" and self.path is None:
-            raise ValueError("data set npz needs path, the file that holds it")
+        if self.dataset in ("npz", "file") and self.path is None:
+            raise ValueError(f"data set {self.dataset} needs path, the file that holds it")
         if self.dataset == "recall" and self.pairs > self.keys:
             raise ValueError(f"{self.pairs} pairs need as many different keys, but keys is {self.keys}")
         return self

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.engine.exact import ExactEngine as ExactEngine
     from qlam_qiskit.engine.exact import Gradients as Gradients
     from qlam_qiskit.engine.exact import Tape as Tape
+    from qlam_qiskit.engine.gates import synthesize as synthesize
     from qlam_qiskit.engine.open.describe import describe_open as describe_open
     from qlam_qiskit.engine.open.open_engine import OpenEngine as OpenEngine
     from qlam_qiskit.engine.open.pauli import pauli_matrices as pauli_matrices
@@ -48,6 +49,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "blocks": "WIDE processors",
         "compilation": "Compilation Loop",
         "exact": "ExactEngine Gradients Tape",
+        "gates": "synthesize",
         "open.describe": "describe_open",
         "open.open_engine": "OpenEngine",
         "open.pauli": "pauli_matrices",

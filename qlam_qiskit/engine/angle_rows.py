@@ -7,7 +7,20 @@ layout goes number by number; sums over an angle's terms, cos and sin are taken 
 """
 
 from qlam_qiskit.engine.compiled import compiled
-from qlam_qiskit.engine.simd import at, constant, fetch, get, load, nearest, put, store, total
+from qlam_qiskit.engine.simd import (
+    at,
+    constant,
+    fetch,
+    gather,
+    get,
+    lanes_of,
+    load,
+    nearest,
+    put,
+    scatter,
+    store,
+    total,
+)
 
 
 @compiled
@@ -17,10 +30,14 @@ def prepare_rows(inputs, block, step, count, circuit, numbers):
     inputs (B, T, P) of the block's register. Row r of a step is offset_r plus the sum of factor * input over its terms.
     """
     steps, offsets, rows, size = circuit.steps, circuit.shared.offsets, circuit.rows, inputs.shape[2]
-    for lane in range(block.lanes):
-        for t in range(count):
-            for p in range(size):
-                put(rows.inputs, t * size + p, lane, inputs[block.first + lane, step + t, p])
+    full = block.lanes == lanes_of(rows.inputs)
+    for t in range(count):
+        for p in range(size):
+            if full:
+                store(rows.inputs, t * size + p, gather(rows.inputs, inputs, block.first, step + t, p))
+            else:
+                for lane in range(block.lanes):
+                    put(rows.inputs, t * size + p, lane, inputs[block.first + lane, step + t, p])
     width = len(circuit.sums.offsets)
     for t in range(count):
         for r in range(width):
@@ -43,7 +60,33 @@ def fetch_steps(inputs, block, step, count):
 @compiled
 def return_gradients(gradient, block, step, count, circuit):
     """Undo :func:`prepare_rows` on gradients: write them for each input, and add up what the offsets receive."""
-    steps, totals, rows, size = circuit.steps, circuit.sums.offsets, circuit.rows, gradient.shape[2]
+    rows, size = circuit.rows, gradient.shape[2]
+    _gather_gradients(count, size, circuit)
+    full = block.lanes == lanes_of(rows.inputs)
+    for t in range(count):
+        for p in range(size):
+            if full:
+                scatter(gradient, block.first, step + t, p, load(rows.inputs, t * size + p))
+            else:
+                for lane in range(block.lanes):
+                    gradient[block.first + lane, step + t, p] = get(rows.inputs, t * size + p, lane)
+
+
+@compiled
+def add_gradients(gradient, block, step, count, circuit):
+    """Do the same, but add to what ``gradient`` holds: a sample that is not read receives zero."""
+    rows, size = circuit.rows, gradient.shape[2]
+    _gather_gradients(count, size, circuit)
+    for lane in range(block.lanes):
+        for t in range(count):
+            for p in range(size):
+                gradient[block.first + lane, step + t, p] += get(rows.inputs, t * size + p, lane)
+
+
+@compiled
+def _gather_gradients(count, size, circuit):
+    """Add up the gradients of ``size`` inputs in their rows, and what the offsets receive."""
+    steps, totals, rows = circuit.steps, circuit.sums.offsets, circuit.rows
     zero, width = constant(rows.inputs, 0.0), len(totals)
     for row in range(count * size):
         store(rows.inputs, row, zero)
@@ -57,10 +100,6 @@ def return_gradients(gradient, block, step, count, circuit):
                 share = constant(rows.inputs, at(steps.row_factors, term)) * value
                 store(rows.inputs, row, load(rows.inputs, row) + share)
         totals[r] += total(received)
-    for lane in range(block.lanes):
-        for t in range(count):
-            for p in range(size):
-                gradient[block.first + lane, step + t, p] = get(rows.inputs, t * size + p, lane)
 
 
 @compiled

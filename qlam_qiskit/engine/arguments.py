@@ -48,12 +48,15 @@ def beside(inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Arguments:
-    """Inputs (B, T, H, P), weights (H, W), queries (B, R, H, Q, A), and the R steps after which the memory is read."""
+    """Inputs (B, T, H, P), weights (H, W), queries (B, R, H, Q, A), and the steps after which samples are read.
+
+    ``times`` (1 or B, R) are alike for all samples, or each sample's own; -1 is never.
+    """
 
     inputs: np.ndarray
     weights: np.ndarray
     queries: np.ndarray
-    read: tuple[int, ...]
+    times: np.ndarray
 
     @classmethod
     def check(
@@ -62,9 +65,12 @@ class Arguments:
         inputs: np.ndarray,
         weights: np.ndarray,
         queries: np.ndarray,
-        readout_steps: Sequence[int] | None,
+        readout_steps: Sequence[int] | np.ndarray | None,
     ) -> Arguments:
-        """Check shapes and broadcast the queries; raises CircuitError."""
+        """Check shapes and broadcast the queries; raises CircuitError.
+
+        ``readout_steps`` are the R steps, those of each sample (B, R), where -1 is never, or None for the last step.
+        """
         inputs, weights, queries = np.asarray(inputs), np.asarray(weights, np.float64), np.asarray(queries)
         if inputs.ndim != 4 or inputs.shape[3] != memory.num_inputs or 0 in inputs.shape[:3]:
             raise CircuitError(
@@ -78,14 +84,50 @@ class Arguments:
                 "queries must be (samples, readouts, registers, queries, "
                 f"{memory.num_query_angles}), not {queries.shape}"
             )
-        read = (steps - 1,) if readout_steps is None else tuple(readout_steps)
-        if not read or min(read) < 0 or max(read) >= steps or len(set(read)) != len(read):
-            raise CircuitError(f"readout steps must be different numbers from 0 to {steps - 1}, not {list(read)}")
-        shape = (samples, len(read), registers, *queries.shape[3:])
+        times = _reading_times(readout_steps, samples, steps)
+        shape = (samples, times.shape[1], registers, *queries.shape[3:])
         try:
             queries = np.broadcast_to(queries, shape)
         except ValueError:
             raise CircuitError(
                 f"queries of shape {queries.shape} do not fit {shape} (samples, readouts, registers, ...)"
             ) from None
-        return cls(inputs, weights, queries, read)
+        return cls(inputs, weights, queries, times)
+
+    @property
+    def own_times(self) -> bool:
+        """Whether samples are read at times of their own."""
+        return len(self.times) > 1
+
+
+def _reading_times(readout_steps: Sequence[int] | np.ndarray | None, samples: int, steps: int) -> np.ndarray:
+    """Check when samples are read; returns (1 or B, R)."""
+    if readout_steps is None:
+        return np.array([[steps - 1]])
+    times = np.atleast_2d(np.array(readout_steps, np.int64))
+    own = np.ndim(readout_steps) == 2
+    if times.ndim != 2 or (own and len(times) != samples):
+        raise CircuitError(f"reading times of {samples} samples are ({samples}, readings), not {times.shape}")
+    ordered = np.sort(times, axis=1)
+    repeated = ((np.diff(ordered, axis=1) == 0) & (ordered[:, 1:] >= 0)).any()
+    if not times.size or times.min() < (-1 if own else 0) or times.max() >= steps or repeated:
+        shown = "" if own else f", not {list(readout_steps)}"
+        raise CircuitError(f"readout steps must be different numbers from 0 to {steps - 1}{shown}")
+    return times
+
+
+def slots_of(times: np.ndarray, steps: int) -> np.ndarray:
+    """Turn the steps after which samples are read, (1 or B, R) with -1 for never, into slots, int64 (1 or B, T)."""
+    slots = np.full((len(times), steps), -1, np.int64)
+    rows, readings = np.nonzero(times >= 0)
+    slots[rows, times[rows, readings]] = readings
+    return slots
+
+
+def spans_of(times: np.ndarray) -> np.ndarray:
+    """Count the steps since the reading before each, in the order of time, (1 or B, R) as float64; 1 for never."""
+    order = np.argsort(times, axis=1)
+    ordered = np.take_along_axis(times, order, axis=1)
+    lengths = np.empty(times.shape)
+    np.put_along_axis(lengths, order, np.diff(ordered, axis=1, prepend=-1).astype(float), axis=1)
+    return np.where(times >= 0, lengths, 1.0)

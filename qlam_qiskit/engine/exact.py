@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 
 from qlam_qiskit.engine.angles import AngleFunctions
-from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside, check_engine, check_shape, check_threads
+from qlam_qiskit.engine.arguments import (
+    PRECISIONS,
+    Arguments,
+    beside,
+    check_engine,
+    check_shape,
+    check_threads,
+    slots_of,
+)
 from qlam_qiskit.engine.arrays import CHUNK, Shared, State, Sums, work
 from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks
 from qlam_qiskit.engine.compiled import EntryPoint
@@ -33,7 +41,7 @@ class Tape:
     """What the backward pass needs of a forward one: its arguments, and psi_T of every block of samples.
 
     ``angles`` and ``query_angles`` are what the compiled loops read: the inputs and queries themselves, or angle rows
-    evaluated from them; ``slots`` (T,) says which readout follows each step, or -1.
+    evaluated from them; ``slots`` (1 or B, T) says which readout follows each step, or -1.
     """
 
     inputs: np.ndarray
@@ -101,19 +109,21 @@ class ExactEngine:
         weights: np.ndarray,
         queries: np.ndarray,
         *,
-        readout_steps: Sequence[int] | None = None,
+        readout_steps: Sequence[int] | np.ndarray | None = None,
     ) -> tuple[np.ndarray, Tape]:
         """Return the bitstring probabilities (B, R, H, Q, D) and a tape for :meth:`backward`.
 
         inputs (B, T, H, P); weights (H, W); queries (B or 1, R or 1, H, Q, A). ``readout_steps`` lists the R steps
-        after which the memory is read, by default the last one. Raises CircuitError if shapes do not fit.
+        after which the memory is read, by default the last one, or those of each sample (B, R): of one that is shorter
+        than others, no step after the last is of any effect. -1 is never: its probabilities are 0. Raises CircuitError
+        if shapes do not fit.
         """
         checked = Arguments.check(self.memory, inputs, weights, queries, readout_steps)
-        slots = np.full(checked.inputs.shape[1], -1, np.int64)
-        slots[list(checked.read)] = np.arange(len(checked.read))
+        slots = slots_of(checked.times, checked.inputs.shape[1])
         inputs = np.ascontiguousarray(checked.inputs, self.dtype)
         queries = np.array(checked.queries, self.dtype, order="C")
-        probabilities = np.empty((*queries.shape[:4], self.dimension), self.dtype)
+        room = np.empty if checked.times.min() >= 0 else np.zeros
+        probabilities = room((*queries.shape[:4], self.dimension), self.dtype)
         with naming_gates(self.memory.update, self.memory.query):
             tape = self._tape(inputs, checked.weights, queries, slots)
 

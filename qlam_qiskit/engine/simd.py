@@ -11,7 +11,7 @@ The number of lanes is part of the type of :class:`Rows`, so that the same loops
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -173,6 +173,28 @@ def registers_in_row(typing_context: Any, rows: RowsType) -> tuple[Any, Callable
     return types.intp(rows), generate
 
 
+@intrinsic
+def lanes_of(typing_context: Any, rows: RowsType) -> tuple[Any, Callable[..., Any]]:
+    """Count the numbers of a row."""
+    _check_rows(rows)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.get_constant(types.intp, rows.lanes)
+
+    return types.intp(rows), generate
+
+
+@intrinsic
+def rows_from(typing_context: Any, rows: RowsType, row: types.Integer) -> tuple[Any, Callable[..., Any]]:
+    """Return the rows from one on, so that a loop adds up no more than one index for all that it loads."""
+    _check_rows(rows)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return rows(rows, types.intp), generate
+
+
 def _lanes_of_register(rows: RowsType) -> int:
     return min(rows.lanes, 8 * _REGISTER // rows.dtype.bitwidth)
 
@@ -217,20 +239,65 @@ def at(typing_context: Any, table: types.Type, index: types.Integer) -> tuple[An
 
 
 @intrinsic
+def gather(
+    typing_context: Any, rows: RowsType, array: types.Array, i: types.Integer, j: types.Integer, k: types.Integer
+) -> tuple[Any, Callable[..., Any]]:
+    """Read elements (i, j, k), (i + 1, j, k) and so on of an array, one for each lane of ``rows``."""
+    _check_rows(rows)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = _llvm_vector(rows)
+        vector = ir.Constant(kind, ir.Undefined)
+        for lane, address in enumerate(_column(context, builder, array, arguments[1:], kind.count)):
+            vector = builder.insert_element(vector, builder.load(address), ir.Constant(ir.IntType(32), lane))
+        return vector
+
+    return Vector(rows.dtype, rows.lanes)(rows, array, types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
+def scatter(
+    typing_context: Any, array: types.Array, i: types.Integer, j: types.Integer, k: types.Integer, value: Vector
+) -> tuple[Any, Callable[..., Any]]:
+    """Write the lanes of a vector to elements (i, j, k), (i + 1, j, k) and so on of an array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        for lane, address in enumerate(_column(context, builder, array, arguments[:4], value.lanes)):
+            builder.store(builder.extract_element(arguments[4], ir.Constant(ir.IntType(32), lane)), address)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, types.intp, value), generate
+
+
+def _column(context: Any, builder: Any, array: types.Array, arguments: Any, count: int) -> Iterator[Any]:
+    """Yield the addresses of elements (i, j, k), (i + 1, j, k) and so on."""
+    address, strides = _address(context, builder, array, arguments)
+    for lane in range(count):
+        yield builder.bitcast(address, context.get_value_type(array.dtype).as_pointer())
+        if lane + 1 < count:
+            address = builder.gep(address, [strides[0]])
+
+
+def _address(context: Any, builder: Any, array: types.Array, arguments: Any) -> tuple[Any, list[Any]]:
+    """Return the address of element (i, j, k) of an array, given that and i, j and k, and the array's strides."""
+    made = context.make_array(array)(context, builder, arguments[0])
+    strides = cgutils.unpack_tuple(builder, made.strides)
+    address = builder.bitcast(made.data, ir.IntType(8).as_pointer())
+    for index, stride in zip(arguments[1:], strides, strict=True):
+        address = builder.gep(address, [builder.mul(index, stride)])
+    return address, strides
+
+
+@intrinsic
 def fetch(
     typing_context: Any, array: types.Array, i: types.Integer, j: types.Integer, k: types.Integer
 ) -> tuple[Any, Callable[..., Any]]:
     """Ask for the cache line of an element of an array of three dimensions, and do not wait for it."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        made = context.make_array(array)(context, builder, arguments[0])
-        strides = cgutils.unpack_tuple(builder, made.strides)
-        byte = ir.IntType(8).as_pointer()
-        address = builder.bitcast(made.data, byte)
-        for index, stride in zip(arguments[1:], strides, strict=True):
-            address = builder.gep(address, [builder.mul(index, stride)])
+        address, _ = _address(context, builder, array, arguments)
         word = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        kind = ir.FunctionType(ir.VoidType(), [address.type, word, word, word])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
         builder.call(function, [address, word(0), word(3), word(1)])
         return context.get_dummy_value()

@@ -13,7 +13,7 @@ import torch
 from qlam_qiskit.backends import BackendSpec, load_registry
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.evaluation.measured import Measured
-from qlam_qiskit.evaluation.on_device import collect, prepare, run_on_device
+from qlam_qiskit.evaluation.on_device import check_mitigation, collect, prepare, run_on_device
 from qlam_qiskit.jobs import Ledger
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.network import BackendExecutions
@@ -45,7 +45,7 @@ def evaluate_submission(
 def measure(
     run: SavedRun | Path | str,
     *,
-    backend: str | None = None,
+    backend: str | BackendSpec | None = None,
     part: Part = "test",
     shots: int | None = None,
     limit: int | None = None,
@@ -71,6 +71,8 @@ def measure(
         if mitigate:
             raise ConfigurationError(f"--mitigate: backend {spec.name!r} is no device with a calibration of its own")
         return _measure_here(run, spec, part, shots, limit, seed, progress, as_trained=not (backend or shots))
+    if mitigate:
+        check_mitigation(run.qlam(), getattr(spec, "primitive", "sampler"))
     prepared = prepare(run, spec, part=part, shots=shots, limit=limit, seed=seed)
     submission = run_on_device(prepared, anyway=anyway, confirm=confirm, progress=progress, report=report)
     return measure_submission(run, submission, mitigate=mitigate)

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from qlam_qiskit.data import Split
 from qlam_qiskit.model import QLAM
-from qlam_qiskit.runs import Part, SavedRun
+from qlam_qiskit.runs import Part, SavedRun, mean_loss, quality
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,9 @@ class Measured:
 
     @property
     def labels(self) -> torch.Tensor:
-        """The samples' labels, (N, M)."""
-        return torch.from_numpy(self.split.labels).reshape(len(self.split), -1)
+        """The samples' labels, (N, M), or of regression (N, M, C)."""
+        labels = torch.from_numpy(self.split.labels)
+        return labels if labels.is_floating_point() else labels.reshape(len(self.split), -1)
 
     def features(self) -> torch.Tensor:
         """Return what the head sees, (N, F)."""
@@ -52,16 +52,16 @@ class Measured:
             return self.model.features(self.readouts, own_statistics=not self.as_saved)
 
     def score(self) -> dict[str, Any]:
-        """Return accuracy and mean loss, and of what."""
+        """Return accuracy, or the errors of numbers, and mean loss, and of what."""
         with torch.no_grad():
             logits = self.model.classify(self.readouts, own_statistics=not self.as_saved)
         return {
-            "accuracy": (logits.argmax(-1) == self.labels).double().mean().item(),
+            **quality(logits, self.labels, self.run.data.targets, self.run.data.class_names),
             "samples": len(self.split),
             "part": self.part,
             "backend": self.backend,
             "shots": self.shots,
-            "loss": cross_entropy(logits.flatten(0, 1), self.labels.flatten()).item(),
+            "loss": mean_loss(logits, self.labels).item(),
             "task": self.run.data.task,
             **self.origin,
             "run": str(self.run.path),

@@ -7,7 +7,7 @@ readouts, and jobs, which plan PUBs, send them and keep what returns.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,10 +15,22 @@ import torch
 from qlam_qiskit.backends import BackendSpec, OpenBackend, open_backend
 from qlam_qiskit.errors import CircuitError, ConfigurationError, PlanningError, QlamError
 from qlam_qiskit.evaluation.measured import Measured
-from qlam_qiskit.jobs import CLOSED, Ledger, Submission, expectations, probabilities, show, submit, wait
+from qlam_qiskit.jobs import (
+    CLOSED,
+    Ledger,
+    Submission,
+    expectations,
+    logical_results,
+    probabilities,
+    show,
+    submit,
+    wait,
+)
 from qlam_qiskit.model import (
+    QLAM,
     engine_arguments,
     estimator_pubs,
+    readouts_from_emissions,
     readouts_from_expectations,
     readouts_from_probabilities,
     sequence_pubs,
@@ -33,7 +45,19 @@ _CONTRAST_SAMPLES = 64
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run's first samples of one part of its data, planned for a backend."""
+    """A run's first samples of one part of its data, planned for a backend.
+
+    Attributes
+    ----------
+    run
+        Whose samples and circuits they are.
+    backend
+        Open, with its shots.
+    plan
+        The jobs, and what they cost and leave of the signal.
+    part, samples
+        Which samples, and how many.
+    """
 
     run: SavedRun
     backend: OpenBackend
@@ -43,6 +67,26 @@ class Prepared:
 
     def __str__(self) -> str:
         return summary(self)
+
+    @property
+    def circuits_per_sample(self) -> float:
+        """Circuits that a sample takes, or their mean where samples differ in length."""
+        return self.plan.rows / self.samples
+
+    @property
+    def readings(self) -> str:
+        """What a sample's circuits are for, in words."""
+        layer = self.run.qlam().layers[0]
+        readout, times = layer.memory.neural_network.readout, len(layer.readout_steps)
+        parts = [counted(layer.registers, "register")]
+        if (queries := layer.memory.neural_network.queries) > 1:
+            parts.append(f"{queries} queries")
+        if readout.kind == "emissions":
+            return f"{', '.join(parts)}; emissions give {counted(times, 'reading')} at once"
+        if readout.averages_states:
+            steps = layer.readout_steps[-1] + 1
+            return f"{', '.join(parts)}; a mean over steps takes one for each of {steps} steps"
+        return ", ".join([*parts, counted(times, "reading")])
 
     def submit(
         self,
@@ -63,6 +107,11 @@ class Prepared:
         report
             Hears what happens meanwhile.
 
+        Returns
+        -------
+        Sent
+            The submission's id, and the backend.
+
         Raises
         ------
         QlamError
@@ -74,7 +123,15 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Sent:
-    """What was sent: the submission's id, by which any process finds it again, and the backend, which is open."""
+    """What was sent.
+
+    Attributes
+    ----------
+    id
+        Of the submission, by which any process finds it again.
+    backend
+        Open.
+    """
 
     id: str
     backend: OpenBackend
@@ -95,6 +152,11 @@ class Sent:
             Hears how many jobs of how many have ended.
         report
             Hears what happens meanwhile.
+
+        Returns
+        -------
+        Sent
+            Itself.
 
         Raises
         ------
@@ -121,7 +183,7 @@ def prepare(
 ) -> Prepared:
     """Plan the first ``limit`` samples of a part of a run's data for a backend, without sending anything."""
     if spec.kind == "exact":
-        raise ConfigurationError(f"backend {spec.name!r} is exact and runs no circuits; choose another --backend")
+        raise ConfigurationError(f"backend {spec.name!r} is exact and runs no circuits; choose another backend")
     run = SavedRun.open(run)
     model = run.qlam()
     split = run.part(part, limit)
@@ -146,18 +208,17 @@ def _with_contrast(plan: Plan, run: SavedRun, part: Part, opened: OpenBackend) -
     chains: list[tuple[int, ...] | None] = list(plan.chains)
     if getattr(opened.spec, "primitive", "sampler") == "estimator":
         chains = [None]
-    tokens = torch.from_numpy(run.part(part, _CONTRAST_SAMPLES).tokens(slice(None)))
-    arguments = engine_arguments(layer, tokens)
+    split = run.part(part, _CONTRAST_SAMPLES)
+    arguments = engine_arguments(layer, torch.from_numpy(split.tokens(slice(None))))
+    read = layer.readout_steps
+    if split.lengths is not None:
+        read = layer.times(torch.from_numpy(split.lengths))
     try:
         contrast = predict_contrast(
-            network.memory, network.readout, device_behind(opened.backend), chains, arguments, layer.readout_steps
+            network.memory, network.readout, device_behind(opened.backend), chains, arguments, read
         )
     except (PlanningError, CircuitError) as error:
-        if least is None:
-            return plan
-        return replace(
-            plan, reasons=(f"min_contrast is {least:g}, and no contrast can be predicted: {error}", *plan.reasons)
-        )
+        return plan.without_contrast(str(error), least)
     return plan.judged_by(contrast, least)
 
 
@@ -165,7 +226,7 @@ def check_allowed(prepared: Prepared, anyway: bool, confirm: Callable[[str], boo
     """Raise QlamError when a plan does not fit, unless ``anyway``, or ``confirm`` returns a person's yes."""
     plan = prepared.plan
     if not plan.fits and not anyway and not confirm(f"{'; '.join(plan.reasons)}. Send it all the same?"):
-        raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same")
+        raise QlamError(f"not sent: {'; '.join(plan.reasons)}; --yes sends it all the same, in Python anyway=True")
 
 
 def send(
@@ -210,15 +271,34 @@ def collect(run: SavedRun | Path | str, submission: str, ledger: Ledger, *, miti
     model = run.qlam()
     part = metadata.get("part", "test")
     split = run.part(part, metadata["samples"])
+    if mitigate:
+        check_mitigation(model, metadata["primitive"])
     if metadata["primitive"] == "estimator":
-        if mitigate:
-            raise ConfigurationError("--mitigate: an estimator mitigates by its own options, set in backends.yaml")
-        readouts = readouts_from_expectations(model, expectations(ledger, record.id))
+        readouts = readouts_from_expectations(model, expectations(ledger, record.id), split.lengths)
+    elif reads_emissions(model):
+        bits = [result.data["emission"] for result in logical_results(ledger, record.id)]
+        readouts = readouts_from_emissions(model, bits, split.lengths)
     else:
         tables = probabilities(ledger, record.id, mitigate=mitigate, proper=False, register="meas")
-        readouts = readouts_from_probabilities(model, tables)
+        readouts = readouts_from_probabilities(model, tables, split.lengths)
     origin = {"mitigated": mitigate, "submission": record.id}
     return Measured(run, model, part, split, readouts, record.backend, metadata["shots"], origin)
+
+
+def reads_emissions(model: QLAM) -> bool:
+    """Whether a model reads what ancillas emit, and not the memory's own qubits."""
+    return model.layers[-1].memory.neural_network.readout.kind == "emissions"
+
+
+def check_mitigation(model: QLAM, primitive: str) -> None:
+    """Raise ConfigurationError where readout errors cannot be undone."""
+    if primitive == "estimator":
+        raise ConfigurationError("--mitigate: an estimator mitigates by its own options, set in backends.yaml")
+    if reads_emissions(model):
+        raise ConfigurationError(
+            "--mitigate: it undoes errors of the measurements that end a circuit, and this model reads emissions, "
+            "which are measured on the way"
+        )
 
 
 def run_on_device(
@@ -247,6 +327,8 @@ def summary(prepared: Prepared) -> str:
     signal = f"fidelity {plan.estimated_fidelity:.2f}"
     if plan.contrast is not None:
         signal = f"contrast {plan.contrast.mean:.2f}"
+    elif plan.no_contrast is not None:
+        signal = "contrast unknown"
     return (
         f"{counted(prepared.samples, 'sample')} on {prepared.backend.name}: {counted(plan.job_count, 'job')}, "
         f"{plan.executions:,} executions, {plan.two_qubit_gates:,} two-qubit gates a circuit, {signal}, {cost}"

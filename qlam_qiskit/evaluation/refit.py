@@ -22,7 +22,7 @@ import torch
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.evaluation.evaluate import measure, measure_submission
 from qlam_qiskit.evaluation.measured import Measured
-from qlam_qiskit.runs import Checkpoint, RunFolder, SavedRun, load_checkpoint, outputs, save_checkpoint
+from qlam_qiskit.runs import Checkpoint, RunFolder, SavedRun, load_checkpoint, outputs, quality, save_checkpoint
 
 # Strengths of the L2 penalty, on standardized readouts and the sum over samples.
 _PENALTIES = np.logspace(-2, 4, 13)
@@ -53,7 +53,7 @@ def refit(
     They are samples that the run was trained on, none of its validation split. They run where and as ``options`` say,
     those of :func:`~qlam_qiskit.evaluation.evaluate.measure`; or ``submission`` names such samples that were sent
     before. The folder is ``out``, or the run's with ``-refit-`` and the backend's name. Returns what was done, with
-    the accuracy on these samples by the old head and, cross-validated, by the new one.
+    the accuracy (or NRMSE) on these samples by the old head and, cross-validated, by the new one.
     """
     run = SavedRun.open(run)
     _check_source(run)
@@ -66,8 +66,11 @@ def refit(
         _check_samples(samples)
         measured = measure(run, part="train", limit=samples, mitigate=mitigate, **options)
     _check_samples(len(measured.split))
+    if measured.model.every_step:
+        raise ConfigurationError(f"{run.path}: answers at every step; refitting is for answers at the end")
     features = measured.features().numpy()
     targets = _exact_logits(measured)
+    figures = _cross_validated(features, targets, measured)
     head = fit_head(features, targets)
     record = {
         "of": str(run.path),
@@ -76,8 +79,8 @@ def refit(
         "shots": measured.shots,
         **measured.origin,
         "penalty": head.penalty,
-        "accuracy_before": measured.score()["accuracy"],
-        "accuracy_after": _cross_validated(features, targets, measured.labels.numpy()),
+        **{f"{name}_before": measured.score()[name] for name in figures},
+        **{f"{name}_after": value for name, value in figures.items()},
     }
     return {"run": str(_write(measured, head, record, out)), **record}
 
@@ -100,16 +103,16 @@ def _exact_logits(measured: Measured) -> np.ndarray:
     return torch.cat(logits).flatten(1).double().numpy()
 
 
-def _cross_validated(features: np.ndarray, targets: np.ndarray, labels: np.ndarray) -> float:
-    """Return the accuracy on samples that the head was not fitted to; labels (N, M)."""
-    correct = 0.0
+def _cross_validated(features: np.ndarray, targets: np.ndarray, measured: Measured) -> dict[str, float]:
+    """Return the accuracy, or the NRMSE of numbers, on samples that the head was not fitted to."""
+    found = np.empty(targets.shape)
     for fold in range(_FOLDS):
         held_out = np.arange(len(features)) % _FOLDS == fold
         head = fit_head(features[~held_out], targets[~held_out])
-        logits = features[held_out] @ head.weight.T + head.bias
-        found = logits.reshape(len(logits), labels.shape[1], -1).argmax(-1)
-        correct += (found == labels[held_out]).mean(1).sum()
-    return correct / len(features)
+        found[held_out] = features[held_out] @ head.weight.T + head.bias
+    outputs_of_head = torch.from_numpy(found).unflatten(1, (measured.model.answers, -1))
+    figures = quality(outputs_of_head, measured.labels, measured.run.data.targets, measured.run.data.class_names)
+    return {name: figures[name] for name in ("accuracy", "nrmse") if name in figures}
 
 
 def _check_source(run: SavedRun) -> None:

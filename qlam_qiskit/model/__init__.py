@@ -9,9 +9,14 @@ from qlam_qiskit.lazy import lazy_names
 if TYPE_CHECKING:
     from qlam_qiskit.model.embedding import make_embedding as make_embedding
     from qlam_qiskit.model.normalization import FEWEST_SAMPLES as FEWEST_SAMPLES
+    from qlam_qiskit.model.padding import at_steps as at_steps
+    from qlam_qiskit.model.padding import reading_times as reading_times
+    from qlam_qiskit.model.padding import reversed_within as reversed_within
+    from qlam_qiskit.model.padding import without_padding as without_padding
     from qlam_qiskit.model.qlam import QLAM as QLAM
     from qlam_qiskit.model.sampling import engine_arguments as engine_arguments
     from qlam_qiskit.model.sampling import estimator_pubs as estimator_pubs
+    from qlam_qiskit.model.sampling import readouts_from_emissions as readouts_from_emissions
     from qlam_qiskit.model.sampling import readouts_from_expectations as readouts_from_expectations
     from qlam_qiskit.model.sampling import readouts_from_probabilities as readouts_from_probabilities
     from qlam_qiskit.model.sampling import sampler_pubs as sampler_pubs
@@ -25,9 +30,10 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "embedding": "make_embedding",
         "normalization": "FEWEST_SAMPLES",
+        "padding": "at_steps reading_times reversed_within without_padding",
         "qlam": "QLAM",
-        "sampling": "engine_arguments estimator_pubs readouts_from_expectations readouts_from_probabilities "
-        "sampler_pubs sequence_pubs",
+        "sampling": "engine_arguments estimator_pubs readouts_from_emissions readouts_from_expectations "
+        "readouts_from_probabilities sampler_pubs sequence_pubs",
         "settings": "EmbeddingSettings ModelSettings readout_steps",
     },
 )

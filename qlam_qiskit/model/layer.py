@@ -11,6 +11,7 @@ from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model.embedding import make_embedding
 from qlam_qiskit.model.noise import PauliNoise, ShotNoise
+from qlam_qiskit.model.padding import at_steps, reading_times, reversed_within
 from qlam_qiskit.model.settings import ModelSettings
 from qlam_qiskit.model.time_step import SelectiveTimeStep
 from qlam_qiskit.network import ExecutionFactory, MemoryConnector, MemoryNetwork
@@ -20,8 +21,9 @@ class MemoryLayer(nn.Module):
     """Embeds tokens, turns them into angles, runs H memories and reads them after R steps, with noise in training.
 
     Takes tokens (B, T, c) and, for queries of kind "given", q (B, size); returns readouts (B, R, H * Q * K). Registers
-    that read backwards are given their angles from the last step to the first; an ``inner`` layer, which is read after
-    every step, puts their readouts back in time order.
+    that read backwards are given their angles from the last step to the first; a layer that is read after
+    ``every_step`` puts their readouts back in time order. Samples of other ``lengths`` (B,) than T are read at even
+    intervals of their own, and backwards from their own last step.
     """
 
     def __init__(
@@ -33,14 +35,14 @@ class MemoryLayer(nn.Module):
         execution: ExecutionFactory,
         memory: MemoryCircuit,
         *,
-        inner: bool = False,
+        every_step: bool = False,
     ) -> None:
         super().__init__()
         queries = settings.queries
-        readout = _readout(settings, memory, inner)
+        readout = _readout(settings, memory, every_step)
         self.registers, self.readout_steps = settings.registers, readout_steps
         self.forward_registers = settings.registers - (settings.registers // 2 if settings.directions == "both" else 0)
-        self._inner, self._inputs = inner, memory.num_inputs
+        self.every_step, self._inputs = every_step, memory.num_inputs
         self.embedding = make_embedding(settings.embedding, token_size)
         self.encoder = nn.Linear(settings.embedding.width, settings.registers * memory.num_inputs)
         self._time_scales = _time_scales(settings, memory.num_inputs).repeat(settings.registers).tolist()
@@ -80,11 +82,23 @@ class MemoryLayer(nn.Module):
             self.query_map = nn.Linear(size, angles)
             nn.init.uniform_(self.query_map.bias, -1.0, 1.0)
 
-    def forward(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, tokens: torch.Tensor, query: torch.Tensor | None = None, lengths: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Run the layer; see the class for shapes."""
-        phi, alpha = self.angles(tokens, query)
-        values = self.shot_noise(self.memory(self.pauli_noise(phi), alpha))
-        return (self._turned(values) if self._inner else values).flatten(2)
+        phi, alpha = self.angles(tokens, query, lengths)
+        times = self.times(lengths)
+        values = self.memory(self.pauli_noise(phi), alpha, times)
+        values = self.shot_noise(values, times) if isinstance(self.shot_noise, ShotNoise) else values
+        return self.in_time(values, lengths).flatten(2)
+
+    def times(self, lengths: torch.Tensor | None) -> np.ndarray | None:
+        """Return the steps after which samples of these lengths are read, (B, R); None where all have T steps."""
+        return reading_times(len(self.readout_steps), lengths, every_step=self.every_step)
+
+    def in_time(self, values: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Put readouts (B, R, H, ...) in the order of time, where every step is read and registers read backwards."""
+        return self._turned(values, lengths) if self.every_step else values
 
     def suffer(self, noisy: MemoryCircuit) -> None:
         """Run ``noisy``, this layer's circuit with errors in it, where there is noise.
@@ -98,7 +112,9 @@ class MemoryLayer(nn.Module):
         for part in (self.pauli_noise, self.memory, self.shot_noise):
             part.in_evaluation = in_evaluation
 
-    def angles(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def angles(
+        self, tokens: torch.Tensor, query: torch.Tensor | None = None, lengths: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the angles phi (B, T, H, P) and alpha (B or 1, R or 1, H, Q, A) that tokens and queries select.
 
         Free of noise, in every mode; each register's in the order in which it reads.
@@ -107,14 +123,14 @@ class MemoryLayer(nn.Module):
         phi = (self.encoder(embedded) * self.time_scales).unflatten(-1, (self.registers, self._inputs))
         if self.time_step is not None:
             phi = self.time_step(phi, embedded)
-        return self._turned(phi), self._queries(embedded, query)
+        return self._turned(phi, lengths), self._queries(embedded, query, lengths)
 
-    def _turned(self, of_steps: torch.Tensor) -> torch.Tensor:
+    def _turned(self, of_steps: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
         """Reverse (B, T, H, ...) in time for the registers that read backwards."""
         if self.forward_registers == self.registers:
             return of_steps
         forward, backward = of_steps.tensor_split([self.forward_registers], dim=2)
-        return torch.cat([forward, backward.flip(1)], dim=2)
+        return torch.cat([forward, reversed_within(backward, lengths)], dim=2)
 
     @property
     def time_scales(self) -> torch.Tensor:
@@ -128,28 +144,35 @@ class MemoryLayer(nn.Module):
         network: MemoryNetwork = self.memory.neural_network
         return network.output_shape[0] // len(self.readout_steps)
 
-    def _queries(self, embedded: torch.Tensor, query: torch.Tensor | None) -> torch.Tensor:
+    def _queries(
+        self, embedded: torch.Tensor, query: torch.Tensor | None, lengths: torch.Tensor | None
+    ) -> torch.Tensor:
         """Return alpha, shape (B or 1, R or 1, H, Q, A)."""
         if self.query_kind == "learned":
             return self.query_angles.reshape(1, 1, *self.query_shape)
         if self.query_kind == "last_token":
-            alpha = self._alpha_of(embedded)
+            alpha = self._alpha_of(embedded, lengths)
             if self.forward_registers == self.registers:
                 return alpha
-            backward = self._alpha_of(embedded.flip(1))
+            backward = self._alpha_of(reversed_within(embedded, lengths), lengths)
             return torch.cat([alpha[:, :, : self.forward_registers], backward[:, :, self.forward_registers :]], dim=2)
         if query is None:
             raise ConfigurationError("this model's queries are given from outside: call it with a query")
         return self.query_map(query)[:, None].unflatten(-1, self.query_shape)
 
-    def _alpha_of(self, embedded: torch.Tensor) -> torch.Tensor:
+    def _alpha_of(self, embedded: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
         """Make queries of the tokens that were read last, (B, R, H, Q, A)."""
-        return self.query_map(embedded[:, list(self.readout_steps)]).unflatten(-1, self.query_shape)
+        times = self.times(lengths)
+        if times is None:
+            last = embedded[:, list(self.readout_steps)]
+        else:
+            last = at_steps(embedded, torch.from_numpy(times).to(embedded.device))
+        return self.query_map(last).unflatten(-1, self.query_shape)
 
 
-def _readout(settings: ModelSettings, memory: MemoryCircuit, inner: bool) -> Readout:
+def _readout(settings: ModelSettings, memory: MemoryCircuit, every_step: bool) -> Readout:
     """Say what a layer reads; each step is a span of its own in one that is read after every step."""
-    kind, pooling = settings.readout.kind, "last" if inner else settings.readout.pooling
+    kind, pooling = settings.readout.kind, "last" if every_step else settings.readout.pooling
     if kind == "emissions" and not memory.num_emissions:
         raise ConfigurationError(
             f"model.readout.kind: circuit {memory.update.name!r} emits nothing; emissions need a memory whose update "

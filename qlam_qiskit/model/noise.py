@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from qiskit.circuit import Parameter, QuantumCircuit
 from torch import nn
@@ -25,7 +26,7 @@ from qlam_qiskit.backends import fake_device
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
-from qlam_qiskit.network import Spans
+from qlam_qiskit.network import Spans, lengths_of_spans
 from qlam_qiskit.planning import noisy_memory
 
 _AXES = {"rx": "X", "ry": "Y", "rz": "Z", "p": "Z"}
@@ -64,7 +65,8 @@ class ShotNoise(nn.Module):
 
     Probabilities have the multinomial distribution's covariance. Z strings are scattered one by one: that strings read
     from the same shots are correlated is left out, and so is that emissions of different steps are. No gradient flows
-    through the size of the noise. Takes readouts (B, R, H, Q, K) of emissions, read after ``readout_steps``.
+    through the size of the noise. Takes readouts (B, R, H, Q, K) of emissions, read after ``readout_steps``, or after
+    ``times`` (B, R) of each sample.
     """
 
     in_evaluation = False
@@ -74,7 +76,7 @@ class ShotNoise(nn.Module):
         self._kind, self._shots = readout.kind, shots
         self._lengths = Spans.of(readout_steps).lengths.tolist() if readout.kind == "emissions" else None
 
-    def forward(self, readouts: torch.Tensor) -> torch.Tensor:
+    def forward(self, readouts: torch.Tensor, times: np.ndarray | None = None) -> torch.Tensor:
         """Return the readouts scattered; in evaluation without noise the readouts themselves."""
         if not (self.training or self.in_evaluation):
             return readouts
@@ -83,7 +85,8 @@ class ShotNoise(nn.Module):
             if self._kind == "z_strings":
                 noise = (1 - readouts.square()).clamp(min=0).sqrt() * drawn
             elif self._kind == "emissions":
-                lengths = readouts.new_tensor(self._lengths).reshape(-1, 1, 1, 1)
+                spans = self._lengths if times is None else lengths_of_spans(times).tolist()
+                lengths = readouts.new_tensor(spans)[..., None, None, None]
                 noise = (readouts * (1 - readouts) / lengths).clamp(min=0).sqrt() * drawn
             else:
                 outcomes = readouts.shape[-1]

@@ -21,33 +21,42 @@ step are the next layer's tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 
+from qlam_qiskit.configuration import whole
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
+from qlam_qiskit.model.arguments import check_tokens, circuit_of, settings_of
 from qlam_qiskit.model.layer import MemoryLayer
 from qlam_qiskit.model.noise import device_circuit
 from qlam_qiskit.model.normalization import ReadoutNormalization
+from qlam_qiskit.model.padding import without_padding
 from qlam_qiskit.model.settings import ModelSettings, readout_steps
 from qlam_qiskit.network import AnyBackend, ExactExecution, ExecutionFactory, executions_on
-from qlam_qiskit.templates import load_template
 
 
 class QLAM(nn.Module):
-    """Maps tokens (B, T, c) to logits (B, M, C): M answers of C classes each.
+    """Maps tokens (B, T, c) to outputs (B, M, C): M answers, each the logits of C classes or C real numbers.
+
+    Samples shorter than T end in tokens of NaN: their memory is read after their own last step. Source: arXiv
+    2605.13833.
 
     Parameters
     ----------
     settings
-        Everything else about the model, the ``model:`` section of an experiment; by default its defaults.
+        Everything else about the model, the ``model:`` section of an experiment, also as a mapping; by default its
+        defaults.
     steps, token_size
         T and c.
     classes, answers
         C and M.
+    every_step
+        Answer after every step, with one head for all: M = T then, and ``answers`` and ``readout.times`` stay 1.
     circuit
         The memory circuit of all registers, or a template's name; by default the template that ``settings`` name.
     backend
@@ -64,72 +73,119 @@ class QLAM(nn.Module):
     Raises
     ------
     ConfigurationError
-        For an unknown template or backend, or when both ``backend`` and ``execution`` are given.
+        For an unknown template or backend, sizes below 1, tokens of another shape, when both ``backend`` and
+        ``execution`` are given, or ``every_step`` with several answers or readings.
     """
 
     def __init__(
         self,
-        settings: ModelSettings | None = None,
+        settings: ModelSettings | Mapping[str, Any] | None = None,
         *,
         steps: int,
         classes: int,
         token_size: int = 1,
         answers: int = 1,
+        every_step: bool = False,
         circuit: MemoryCircuit | str | None = None,
         backend: AnyBackend | None = None,
         execution: ExecutionFactory | None = None,
     ) -> None:
         super().__init__()
-        settings = settings or ModelSettings()
+        settings = settings_of(settings)
+        sizes = {"steps": steps, "classes": classes, "token_size": token_size, "answers": answers}
+        for name, size in sizes.items():
+            whole(name, size)
         if backend is not None:
             if execution is not None:
                 raise ConfigurationError("give a model a backend or an execution, not both")
             execution = executions_on(backend)
-        if not isinstance(circuit, MemoryCircuit):
-            named = settings.circuit
-            circuit = load_template(circuit or named.template, named.qubits, {} if circuit else named.options)
+        circuit = circuit_of(circuit, settings)
+        self._sizes = steps, token_size
         self.circuit = circuit
         times = settings.readout.times
-        self.answers, self.classes = answers, classes
-        every_step = tuple(range(steps))
-        spaced = readout_steps(steps, times)
+        if every_step and (answers, times) != (1, 1):
+            raise ConfigurationError(
+                "answers at every step are read after every step: leave model.readout.times and answers at 1"
+            )
+        self.answers, self.classes, self.every_step = steps if every_step else answers, classes, every_step
+        every = tuple(range(steps))
+        spaced = every if every_step else readout_steps(steps, times)
         self.layers = nn.ModuleList()
         for index in range(settings.layers):
             last = index == settings.layers - 1
-            read = spaced if last else every_step
-            layer = MemoryLayer(settings, token_size, steps, read, execution or _exact, circuit, inner=not last)
+            read, each = spaced if last else every, every_step or not last
+            layer = MemoryLayer(settings, token_size, steps, read, execution or _exact, circuit, every_step=each)
             self.layers.append(layer)
             token_size = layer.readout_size
         self.noise = settings.noise
         self.kept_noise: Callable[[], MemoryCircuit] | None = None  # in place of the device's of today
         self._injected = False
         normalize, spread = settings.readout.normalize is not None, settings.readout.spread
+        if normalize and every_step:
+            raise ConfigurationError(
+                "model.readout.normalize standardizes readouts of whole samples: not of answers at every step"
+            )
         self.normalization = ReadoutNormalization(times * token_size, spread) if normalize else None
         self.head = nn.Linear(times * token_size, answers * classes)
 
     def forward(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
-        """Return logits (B, M, C)."""
+        """Answer sequences.
+
+        Parameters
+        ----------
+        tokens, query
+            Tokens (B, T, c) of any real dtype, taken in the model's, padding NaN; with queries from outside, one
+            (B, size) for each sample.
+
+        Returns
+        -------
+        torch.Tensor
+            Outputs (B, M, C): logits of classes, or numbers.
+        """
         return self.classify(self.read(tokens, query))
 
     def read(self, tokens: torch.Tensor, query: torch.Tensor | None = None) -> torch.Tensor:
-        """Return what the last layer reads, (B, R, H * Q * K); tokens of any real dtype are taken in the model's."""
-        if tokens.is_complex():
-            raise ConfigurationError(f"tokens are real numbers, not {str(tokens.dtype).removeprefix('torch.')}")
+        """Return what the last layer reads.
+
+        Parameters
+        ----------
+        tokens, query
+            As in :meth:`forward`.
+
+        Returns
+        -------
+        torch.Tensor
+            Readouts (B, R, H * Q * K).
+
+        Raises
+        ------
+        ConfigurationError
+            For tokens of another shape.
+        """
+        check_tokens(tokens, *self._sizes)
         tokens = tokens.to(self.head.weight.dtype)
         query = None if query is None else query.to(self.head.weight.dtype)
         if (self.training or self._injected) and self.layers[0].memory.in_training is None:
             noisy = (self.kept_noise or self.device_circuit)()
             if noisy is not None:
                 self.suffer(noisy)
+        tokens, lengths = without_padding(tokens)
         for layer in self.layers:
-            tokens = layer(tokens, query)
+            tokens = layer(tokens, query, lengths)
         return tokens
 
     def device_circuit(self) -> MemoryCircuit | None:
         """Write the errors of the device that the model is trained for (``noise.device``) into its memory's circuit.
 
-        Returns None where it is trained for none. Raises QlamError for a device that there is not, or that does not
-        take the circuit.
+        Returns
+        -------
+        MemoryCircuit
+            None where the model is trained for no device.
+
+        Raises
+        ------
+        QlamError
+            For a device that there is not, or that does not take the circuit.
         """
         if self.noise.device is None:
             return None
@@ -137,10 +193,19 @@ class QLAM(nn.Module):
         return device_circuit(network.memory, self.noise.device, network.readout)
 
     def suffer(self, noisy: MemoryCircuit) -> None:
-        """Train on ``noisy`` from now on, the memory's circuit with errors in it.
+        """Train under errors from now on.
 
-        Without this call a model with ``noise.device`` asks the device when its noise is first needed. Raises
-        ConfigurationError where the memories do not run on the exact engine.
+        Without this call a model with ``noise.device`` asks the device when its noise is first needed.
+
+        Parameters
+        ----------
+        noisy
+            The memory's circuit with errors in it.
+
+        Raises
+        ------
+        ConfigurationError
+            Where the memories do not run on the exact engine.
         """
         for layer in self.layers:
             layer.suffer(noisy)
@@ -168,29 +233,71 @@ class QLAM(nn.Module):
             layer.inject(in_evaluation)
 
     def features(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
-        """Return what the head sees of readouts (B, R, H * Q * K): all of them in a row, normalized if the model does.
+        """Return what the head sees: all readouts of a sample in a row, normalized if the model does.
 
-        ``own_statistics`` normalizes with those of the readouts given, as for readouts from anywhere but the exact
-        engine; raises ConfigurationError when they are too few for that.
+        Parameters
+        ----------
+        readouts
+            (B, R, H * Q * K).
+        own_statistics
+            Normalize with the statistics of these readouts, as for those from anywhere but the exact engine.
+
+        Returns
+        -------
+        torch.Tensor
+            (B, R * H * Q * K), or (B, T, H * Q * K) of a model that answers at every step.
+
+        Raises
+        ------
+        ConfigurationError
+            When they are too few for statistics of their own.
         """
-        flat = readouts.flatten(1)
+        flat = readouts if self.every_step else readouts.flatten(1)
         return flat if self.normalization is None else self.normalization(flat, own_statistics=own_statistics)
 
     def classify(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
-        """Map readouts (B, R, H * Q * K) to logits (B, M, C); ``own_statistics`` as in :meth:`features`."""
+        """Answer from readouts, wherever they were taken.
+
+        Parameters
+        ----------
+        readouts, own_statistics
+            As in :meth:`features`.
+
+        Returns
+        -------
+        torch.Tensor
+            Outputs (B, M, C): logits of classes, or numbers.
+        """
         features = self.features(readouts, own_statistics=own_statistics)
         return self.head(features).reshape(-1, self.answers, self.classes)
 
     def check_samples(self, count: int) -> None:
-        """Raise ConfigurationError when ``count`` samples are too few to be normalized with their own statistics."""
+        """Check that so many samples can be normalized with their own statistics.
+
+        Parameters
+        ----------
+        count
+            Samples of one measurement.
+
+        Raises
+        ------
+        ConfigurationError
+            When they are too few.
+        """
         if self.normalization is not None:
             self.normalization.check_samples(count)
 
     def settle(self, batches: Iterable[torch.Tensor], seed: int = 0) -> None:
-        """Save the statistics that normalize readouts in evaluation, those of all these tokens (B, T, c).
+        """Save the statistics that normalize readouts in evaluation.
 
-        They are read with the noise of training, if there is any, drawn from ``seed``. To be called before a model that
-        normalizes is evaluated; otherwise it does nothing.
+        To be called before a model that normalizes is evaluated; otherwise it does nothing.
+
+        Parameters
+        ----------
+        batches
+            Tokens (B, T, c) of all training samples, batch by batch; they are read with the noise of training, if any.
+        seed
+            What is random in the noise is drawn from it.
         """
         if self.normalization is None:
             return

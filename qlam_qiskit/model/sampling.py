@@ -3,7 +3,8 @@
 A memory of one layer is one circuit for each register, query and reading, with weights bound and the
 angles of the samples as rows of parameters. A sampler gives bitstring probabilities, an estimator expectation values
 of Z strings. One circuit of a register has all readings of what ancillas emit; a mean over the memory's own qubits
-takes one for each step.
+takes one for each step. Samples of different lengths have circuits of their own: PUBs come in groups of samples that
+are read after the same steps, short ones first.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model.layer import MemoryLayer
+from qlam_qiskit.model.padding import without_padding
 from qlam_qiskit.model.qlam import QLAM
-from qlam_qiskit.network import Spans, emission_means, measured_steps, memory_observables
+from qlam_qiskit.network import Group, Spans, emission_means, group_by_times, measured_steps, memory_observables
 from qlam_qiskit.planning import SequencePub
 
 
@@ -62,6 +64,11 @@ def estimator_pubs(
     strings = memory_observables(network.memory, network.readout)
     pubs = []
     for pub in _sequence_pubs(model, tokens, query, shots, measure=False):
+        if pub.sequence.step.num_clbits:
+            raise ConfigurationError(
+                f"circuit {pub.sequence.step.name!r} measures a qubit that it goes on with, which no estimator "
+                "takes: set primitive: sampler in backends.yaml"
+            )
         ready = isa(pub.circuit)
         observables = [string.apply_layout(ready.layout) for string in strings]
         values = pub.parameter_values.reshape(pub.size, 1)
@@ -69,19 +76,24 @@ def estimator_pubs(
     return pubs
 
 
-def readouts_from_probabilities(model: QLAM, probabilities: Sequence[np.ndarray]) -> torch.Tensor:
+def readouts_from_probabilities(
+    model: QLAM, probabilities: Sequence[np.ndarray], lengths: np.ndarray | None = None
+) -> torch.Tensor:
     """Turn each PUB's bitstring probabilities (N, D), in the order of :func:`sampler_pubs`, into readouts.
 
-    Their shape is (N, R, H * Q * K), what ``model.classify`` takes.
+    Their shape is (N, R, H * Q * K), what ``model.classify`` takes. ``lengths`` (N,) are those of the samples, where
+    they differ.
     """
     network = model.layers[0].memory.neural_network
-    return _readouts(model, network.readout.from_probabilities(np.stack(probabilities, axis=1)))
+    return _readouts(model, [network.readout.from_probabilities(part) for part in probabilities], lengths)
 
 
-def readouts_from_expectations(model: QLAM, values: Sequence[np.ndarray]) -> torch.Tensor:
+def readouts_from_expectations(
+    model: QLAM, values: Sequence[np.ndarray], lengths: np.ndarray | None = None
+) -> torch.Tensor:
     """Turn each PUB's Z strings (N, strings), in the order of :func:`estimator_pubs`, into the same readouts."""
     network = model.layers[0].memory.neural_network
-    return _readouts(model, network.readout.from_z_strings(np.stack(values, axis=1)))
+    return _readouts(model, [network.readout.from_z_strings(part) for part in values], lengths)
 
 
 def engine_arguments(
@@ -89,29 +101,64 @@ def engine_arguments(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what the exact engine takes for a layer's tokens (N, T, c), in double precision.
 
-    Angles (N, T, H, P), weights (H, W) and queries (N or 1, R or 1, H, Q, A).
+    Angles (N, T, H, P), weights (H, W) and queries (N or 1, R or 1, H, Q, A). Samples shorter than T end in NaN.
     """
+    tokens, lengths = without_padding(tokens)
     with torch.no_grad():
-        angles, alpha = (part.double().numpy() for part in layer.angles(tokens, query))
+        angles, alpha = (part.double().numpy() for part in layer.angles(tokens, query, lengths))
         return angles, layer.memory.angles().double().numpy(), alpha
 
 
-def readouts_from_emissions(model: QLAM, bits: Sequence[BitArray]) -> torch.Tensor:
-    """Turn each PUB's ``emission`` bits, N rows in the order of :func:`sampler_pubs`, into the same readouts."""
+def readouts_from_emissions(model: QLAM, bits: Sequence[BitArray], lengths: np.ndarray | None = None) -> torch.Tensor:
+    """Turn each PUB's ``emission`` bits, in the order of :func:`sampler_pubs`, into the same readouts."""
     layer = model.layers[0]
-    emissions = layer.memory.neural_network.readout.emissions
-    means = [emission_means(of_register, emissions, layer.readout_steps) for of_register in bits]
-    return _readouts(model, np.concatenate(means, axis=-1))
+    emissions, count = layer.memory.neural_network.readout.emissions, layer.registers
+    values = None
+    for number, group in enumerate(_groups(layer, bits[0].size, lengths)):
+        of_registers = bits[number * count : (number + 1) * count]
+        means = np.concatenate([emission_means(part, emissions, group.read) for part in of_registers], axis=-1)
+        values = _placed(values, group, means, layer, lengths)
+    return _in_time(layer, values, lengths)
 
 
-def _readouts(model: QLAM, values: np.ndarray) -> torch.Tensor:
-    """Shape values (N, measured steps * H * Q, K), or (N, R, H * E), as readouts; of means they are averaged first."""
+def _readouts(model: QLAM, values: Sequence[np.ndarray], lengths: np.ndarray | None) -> torch.Tensor:
+    """Shape each PUB's values (n, K) as readouts; of means they are averaged first."""
     layer = model.layers[0]
-    readout, read = layer.memory.neural_network.readout, layer.readout_steps
-    if readout.averages_states:
-        spans = Spans.of(read)
-        values = spans.mean(values.reshape(len(values), len(spans.steps), -1))
-    return torch.from_numpy(values.astype(np.float32)).reshape(len(values), len(read), -1)
+    network = layer.memory.neural_network
+    placed, first = None, 0
+    for group in _groups(layer, len(values[0]), lengths):
+        spans = Spans.of(group.read) if network.readout.averages_states else None
+        count = len(group.read if spans is None else spans.steps)
+        last = first + count * network.registers * network.queries
+        found = np.stack(values[first:last], axis=1)
+        first = last
+        if spans is not None:
+            found = spans.mean(found.reshape(len(found), count, -1))
+        placed = _placed(placed, group, found.reshape(len(found), len(group.read), -1), layer, lengths)
+    return _in_time(layer, placed, lengths)
+
+
+def _groups(layer: MemoryLayer, samples: int, lengths: np.ndarray | None) -> list[Group]:
+    """Group samples by when they are read: one group where all have T steps."""
+    if lengths is None:
+        return [Group(np.arange(samples), np.arange(len(layer.readout_steps)), layer.readout_steps)]
+    return group_by_times(layer.times(torch.as_tensor(lengths)))
+
+
+def _placed(
+    values: np.ndarray | None, group: Group, found: np.ndarray, layer: MemoryLayer, lengths: np.ndarray | None
+) -> np.ndarray:
+    """Put what a group (n, r, F) has read in its place among all readouts (N, R, F)."""
+    if values is None:
+        samples = len(found) if lengths is None else len(lengths)
+        values = np.zeros((samples, len(layer.readout_steps), found.shape[-1]), np.float32)
+    values[np.ix_(group.rows, group.slots)] = found
+    return values
+
+
+def _in_time(layer: MemoryLayer, values: np.ndarray, lengths: np.ndarray | None) -> torch.Tensor:
+    readouts = torch.from_numpy(values).unflatten(-1, (layer.registers, -1))
+    return layer.in_time(readouts, None if lengths is None else torch.as_tensor(lengths)).flatten(2)
 
 
 def _sequence_pubs(
@@ -127,19 +174,34 @@ def _sequence_pubs(
             "the one before; evaluate it on a simulator (kind exact or aer)"
         )
     (layer,) = model.layers
-    network = layer.memory.neural_network
-    memory = network.memory
     angles, weights, alpha = engine_arguments(layer, tokens, query)
     alpha = np.broadcast_to(alpha, (len(tokens), len(layer.readout_steps), *alpha.shape[2:]))
-    longest = layer.readout_steps[-1] + 1
+    _, lengths = without_padding(tokens)
+    for group in _groups(layer, len(tokens), None if lengths is None else lengths.numpy()):
+        yield from _pubs_of_group(layer, group, *group.cut(angles, alpha), weights, shots, measure=measure)
+
+
+def _pubs_of_group(
+    layer: MemoryLayer,
+    group: Group,
+    angles: np.ndarray,
+    alpha: np.ndarray,
+    weights: np.ndarray,
+    shots: int | None,
+    *,
+    measure: bool,
+) -> Iterator[SequencePub]:
+    """Yield the sequences of samples that are read after the same steps; arguments as the exact engine takes them."""
+    network = layer.memory.neural_network
+    memory, longest = network.memory, group.steps
     bound = [dict(zip(memory.weights, row, strict=True)) for row in weights.tolist()]
-    none = np.empty((len(tokens), 0))
+    none = np.empty((len(angles), 0))
     if network.readout.kind == "emissions":
         sequence = memory.sequence(longest, query=False, emissions=True)
         for register, values in enumerate(bound):
-            yield SequencePub(sequence.bound(values), angles[:, :longest, register], (), none, shots)
+            yield SequencePub(sequence.bound(values), angles[:, :, register], (), none, shots)
         return
-    steps, slots = measured_steps(network.readout, layer.readout_steps)
+    steps, slots = measured_steps(network.readout, group.read)
     sequence = memory.sequence(longest, measure=measure)
     fixed = layer.query_kind == "learned"
     whole = {}

@@ -9,9 +9,10 @@ from qlam_qiskit.network.connector import MemoryConnector
 from qlam_qiskit.network.execution import ExactExecution, Execution
 from qlam_qiskit.network.given import AnyBackend, executions_on
 from qlam_qiskit.network.memory import MemoryNetwork
+from qlam_qiskit.network.own_times import Group, group_by_times
 from qlam_qiskit.network.primitives import PrimitiveExecution, memory_observables
 from qlam_qiskit.network.selection import BackendExecutions, ExecutionFactory
-from qlam_qiskit.network.spans import Spans, emission_means, measured_steps
+from qlam_qiskit.network.spans import Spans, emission_means, lengths_of_spans, measured_steps
 
 __all__ = [
     "AdjointEstimator",
@@ -21,12 +22,15 @@ __all__ = [
     "ExactExecution",
     "Execution",
     "ExecutionFactory",
+    "Group",
     "MemoryConnector",
     "MemoryNetwork",
     "PrimitiveExecution",
     "Spans",
     "emission_means",
     "executions_on",
+    "group_by_times",
+    "lengths_of_spans",
     "measured_steps",
     "memory_observables",
 ]

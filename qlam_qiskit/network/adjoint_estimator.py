@@ -40,9 +40,20 @@ class AdjointEstimator(BaseEstimatorV2):
     def run(
         self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None
     ) -> PrimitiveJob[PrimitiveResult[PubResult]]:
-        """Estimate PUBs; results are exact, whatever ``precision`` is asked for and noted in their metadata.
+        """Estimate PUBs.
 
-        The job's result raises CircuitError for a circuit that holds anything but unitary gates, or is too large.
+        Parameters
+        ----------
+        pubs
+            Circuits with observables and parameter values (radians), as any V2 estimator takes them.
+        precision
+            Noted in the metadata; results are exact, whatever is asked for.
+
+        Returns
+        -------
+        PrimitiveJob
+            Its result has ``evs``, and ``stds`` of 0. It raises CircuitError for a circuit that holds anything but
+            unitary gates, or is too large.
         """
         job = PrimitiveJob(self._run, [EstimatorPub.coerce(pub, precision) for pub in pubs])
         job._submit()

@@ -1,7 +1,8 @@
 """Where a memory runs: on the exact engine, or on a backend's V2 primitives with a choice of gradients.
 
 Every execution maps angles (B, T, H, P), weights (H, W) and queries (B or 1, R or 1, H, Q, A) to readouts
-(B, R, H, Q, K), and carries a cotangent back to the three of them. All angles in radians.
+(B, R, H, Q, K), and carries a cotangent back to the three of them. All angles in radians. Samples of different lengths
+are padded, and come with the times (B, R) that each is read at.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ import torch
 from qlam_qiskit.engine import DifferentiableMemory, ExactEngine, Gradients, Readout, make_engine
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
-from qlam_qiskit.network.spans import Spans
+from qlam_qiskit.network.own_times import (
+    GroupTapes,
+    backward_in_groups,
+    differentiable_in_groups,
+    forward_in_groups,
+)
+from qlam_qiskit.network.spans import Spans, lengths_of_spans
 
 if TYPE_CHECKING:
     from qlam_qiskit.engine import OpenEngine, TorchEngine, TorchOpenEngine
@@ -26,8 +33,13 @@ if TYPE_CHECKING:
 class Execution(Protocol):
     """Runs a memory forward and carries cotangents back."""
 
-    def forward(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Any]:
-        """Return the readouts and whatever :meth:`backward` needs of this call."""
+    def forward(
+        self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray, times: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Any]:
+        """Return the readouts and whatever :meth:`backward` needs of this call.
+
+        ``times`` (B, R), rising, are the steps after which each sample is read, -1 for never.
+        """
 
     def backward(self, tape: Any, cotangent: np.ndarray) -> Gradients:
         """Multiply dL/dy, of the readouts' shape, with the Jacobian of that forward call."""
@@ -41,7 +53,9 @@ class Execution(Protocol):
         Raises ConfigurationError where that is not possible.
         """
 
-    def differentiable(self, angles: torch.Tensor, weights: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+    def differentiable(
+        self, angles: torch.Tensor, weights: torch.Tensor, queries: torch.Tensor, times: np.ndarray | None = None
+    ) -> torch.Tensor:
         """Return the readouts by operations of torch, so that gradients of :meth:`backward` have gradients.
 
         Raises ConfigurationError where there are none.
@@ -77,16 +91,19 @@ class ExactExecution:
         """Compile ``memory``; ``options`` are those of :func:`qlam_qiskit.engine.torch.make_engine`."""
         return cls(make_engine(memory, **options), readout, readout_steps, shots, rng)
 
-    def forward(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Any]:
+    def forward(
+        self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray, times: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Any]:
         """Run the engine."""
+        if times is not None and not self._reads_own_times:
+            return forward_in_groups(self._of_group, angles, weights, queries, times, self.readout.size)
+        read = self.readout_steps if times is None else times
         if self.readout.kind == "emissions":
-            return self._emissions(angles, weights, queries)
+            return self._emissions(angles, weights, queries, read)
         if not self.readout.averages_states:
-            probabilities, tape = self.engine.forward(angles, weights, queries, readout_steps=self.readout_steps)
+            probabilities, tape = self.engine.forward(angles, weights, queries, readout_steps=read)
         elif self.engine.memory.is_open:
-            probabilities, tape = self.engine.forward(
-                angles, weights, queries, readout_steps=self.readout_steps, mean=True
-            )
+            probabilities, tape = self.engine.forward(angles, weights, queries, readout_steps=read, mean=True)
         else:
             spans = self._spans(angles)
             every, tape = self.engine.forward(
@@ -95,10 +112,15 @@ class ExactExecution:
             probabilities, tape = spans.mean(every), _Averaged(tape, spans)
         if self.shots is not None:
             probabilities = _drawn(probabilities, self.shots, self._rng)
-        return self.readout.from_probabilities(probabilities), tape
+        values = self.readout.from_probabilities(probabilities)
+        if times is not None:
+            values[times < 0] = 0
+        return values, tape
 
     def backward(self, tape: Any, cotangent: np.ndarray) -> Gradients:
         """Run the engine's adjoint differentiation."""
+        if isinstance(tape, GroupTapes):
+            return backward_in_groups(tape, np.asarray(cotangent, self.engine.dtype))
         cotangent = np.asarray(cotangent, self.engine.dtype)
         if self.readout.kind == "emissions":
             idle = np.zeros((*cotangent.shape[:4], self.engine.dimension), self.engine.dtype)
@@ -109,11 +131,23 @@ class ExactExecution:
         gradients = self.engine.backward(tape.of_steps, tape.spans.share(cotangent))
         return replace(gradients, queries=tape.spans.sum(gradients.queries))
 
-    def _emissions(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Any]:
-        _, tape = self.engine.forward(angles, weights, queries, readout_steps=self.readout_steps, emissions=True)
+    @property
+    def _reads_own_times(self) -> bool:
+        """Whether the engine can read this at other times of each sample."""
+        averaged = self.readout.averages_states or self.readout.kind == "emissions"
+        return not averaged or (self.engine.memory.is_open and not hasattr(self.engine, "device"))
+
+    def _of_group(self, read: tuple[int, ...]) -> ExactExecution:
+        return replace(self, readout_steps=read)
+
+    def _emissions(
+        self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray, read: Sequence[int] | np.ndarray | None
+    ) -> tuple[np.ndarray, Any]:
+        _, tape = self.engine.forward(angles, weights, queries, readout_steps=read, emissions=True)
         found = tape.emissions
         if self.shots is not None:
-            draws = self.shots * self._spans(angles).lengths[:, None, None]
+            lengths = self._spans(angles).lengths if np.ndim(read) < 2 else lengths_of_spans(read)
+            draws = self.shots * lengths[..., None, None]
             found = (self._rng.binomial(draws, np.clip(found, 0, 1).astype(float)) / draws).astype(found.dtype)
         return found[:, :, :, None], tape
 
@@ -137,8 +171,12 @@ class ExactExecution:
         engine = self.engine.in_precision("float64")
         return self if engine is self.engine else replace(self, engine=engine)
 
-    def differentiable(self, angles: torch.Tensor, weights: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+    def differentiable(
+        self, angles: torch.Tensor, weights: torch.Tensor, queries: torch.Tensor, times: np.ndarray | None = None
+    ) -> torch.Tensor:
         """Run the memory as operations of torch."""
+        if times is not None:
+            return differentiable_in_groups(self._of_group, angles, weights, queries, times, self.readout.size)
         device = getattr(self.engine, "device", torch.device("cpu"))
         dtype = torch.promote_types(torch.from_numpy(np.empty(0, self.engine.dtype)).dtype, angles.dtype)
         return differentiable_readouts(
@@ -199,5 +237,6 @@ def _read(readout: Readout, probabilities: torch.Tensor) -> torch.Tensor:
 def _drawn(probabilities: np.ndarray, shots: int, rng: np.random.Generator) -> np.ndarray:
     """Return the frequencies of bitstrings (..., D) in ``shots`` draws."""
     exact = np.clip(probabilities.astype(np.float64), 0.0, None)
-    exact /= exact.sum(axis=-1, keepdims=True)
+    total = exact.sum(axis=-1, keepdims=True)
+    exact = np.where(total > 0, exact / np.where(total > 0, total, 1.0), 1.0 / exact.shape[-1])  # 0 where none is read
     return (rng.multinomial(shots, exact) / shots).astype(probabilities.dtype)

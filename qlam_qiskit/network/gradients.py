@@ -5,14 +5,14 @@ Both give the product of a cotangent and the Jacobian for every row of parameter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from qiskit import transpile
-from qiskit.circuit import Parameter, ParameterExpression, ParameterVector, QuantumCircuit
+from qiskit.circuit import Clbit, Operation, Parameter, ParameterExpression, ParameterVector, QuantumCircuit, Qubit
 from qiskit.circuit import library as lib
 
-from qlam_qiskit.engine import AngleFunctions
+from qlam_qiskit.engine import AngleFunctions, synthesize
+from qlam_qiskit.errors import CircuitError
 
 Evaluate = Callable[[np.ndarray], np.ndarray]
 
@@ -27,7 +27,6 @@ _SHIFTABLE = {
     lib.RZZGate: "rzz",
     lib.RZXGate: "rzx",
 }
-_FIXED = ["h", "x", "y", "z", "s", "sdg", "sx", "sxdg", "t", "tdg", "cx", "cz", "swap", "id"]
 _ROWS_AT_ONCE = 4096
 
 
@@ -35,7 +34,11 @@ class ParameterShift:
     """The parameter shift rule for a circuit whose parameters may occur many times, in any expression.
 
     Every occurrence gets an angle of its own, is shifted by plus and minus pi/2, and the differences are carried back
-    through the expressions: 2 evaluations a row and occurrence. Source: Schuld et al., Phys. Rev. A 99, 032331 (2019).
+    through the expressions: 2 evaluations a row and occurrence. Resets, measurements and channels may stand anywhere:
+    expectation values are as linear in the state as without them.
+    Source: Schuld et al., Phys. Rev. A 99, 032331 (2019).
+
+    Raises CircuitError naming a gate with parameters that is no product of such rotations, and its place.
 
     ``runner`` is given the circuit of separate angles and their parameters, and returns what evaluates rows of them.
     """
@@ -64,22 +67,71 @@ class ParameterShift:
 
 def _separate(circuit: QuantumCircuit) -> tuple[QuantumCircuit, list[ParameterExpression], ParameterVector]:
     """Give every parametrized gate an angle of its own; returns the circuit, the old angles, and the new parameters."""
-    parametrized = {i.operation.base_class for i in circuit.data if any(map(_is_free, i.operation.params))}
-    if not parametrized <= _SHIFTABLE.keys():
-        circuit = transpile(circuit, basis_gates=[*_SHIFTABLE.values(), *_FIXED], optimization_level=0)
-    places = [index for index, i in enumerate(circuit.data) if any(map(_is_free, i.operation.params))]
+    expanded = circuit.copy_empty_like()
+    expanded.global_phase = 0
+    for position, instruction in enumerate(circuit.data):
+        try:
+            for operation, qubits, bits in _shiftable(instruction.operation, instruction.qubits, instruction.clbits):
+                expanded.append(operation, qubits, bits)
+        except _NoRule as error:
+            qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
+            raise CircuitError(
+                f"circuit {circuit.name!r}, instruction {position}: {instruction.operation.name!r} on qubits {qubits} "
+                f"has no shift rule{error}: use gradient adjoint or spsa"
+            ) from None
+    places = [index for index, i in enumerate(expanded.data) if any(map(_is_free, i.operation.params))]
     vector = ParameterVector("angle", len(places))
     fresh = dict(zip(places, vector, strict=True))
-    separated = circuit.copy_empty_like()
-    separated.global_phase = 0
+    separated = expanded.copy_empty_like()
     angles = []
-    for index, instruction in enumerate(circuit.data):
+    for index, instruction in enumerate(expanded.data):
         operation = instruction.operation
         if index in fresh:
             angles.append(operation.params[0])
             operation = operation.base_class(fresh[index])
         separated.append(operation, instruction.qubits, instruction.clbits)
     return separated, angles, vector
+
+
+class _NoRule(Exception):
+    """Says in which gate of a definition the parameters are."""
+
+
+def _shiftable(
+    operation: Operation, qubits: Sequence[Qubit], bits: Sequence[Clbit]
+) -> Iterator[tuple[Operation, Sequence[Qubit], Sequence[Clbit]]]:
+    """Write an operation with parameters as gates that can be shifted and others without parameters.
+
+    Gates whose generators have more than two eigenvalues, as controlled rotations, XXPlusYY or a Pauli evolution, are
+    products of such.
+    """
+    kind = getattr(operation, "base_class", type(operation))
+    if kind in _SHIFTABLE or not _has_parameters(operation):
+        yield operation, qubits, bits
+        return
+    if kind is lib.GlobalPhaseGate:
+        return
+    if kind is lib.UGate:
+        theta, phi, lam = operation.params
+        for gate in (lib.RZGate(lam), lib.RYGate(theta), lib.RZGate(phi)):
+            yield gate, qubits, bits
+        return
+    definition = getattr(operation, "definition", None) or synthesize(operation)
+    if definition is None:
+        raise _NoRule(f" (through {operation.name!r} in its definition)")
+    for inner in definition.data:
+        inner_qubits = [qubits[definition.find_bit(qubit).index] for qubit in inner.qubits]
+        inner_bits = [bits[definition.find_bit(bit).index] for bit in inner.clbits]
+        yield from _shiftable(inner.operation, inner_qubits, inner_bits)
+
+
+def _has_parameters(operation: Operation) -> bool:
+    """Say whether an operation, or what it modifies or is defined by, has free parameters."""
+    base = getattr(operation, "base_op", operation)
+    if any(map(_is_free, getattr(base, "params", ()))):
+        return True
+    definition = None if type(base).__name__ == "UnitaryGate" else getattr(base, "definition", None)
+    return definition is not None and bool(definition.parameters)
 
 
 def _is_free(angle: object) -> bool:

@@ -26,7 +26,7 @@ class MemoryNetwork(NeuralNetwork):
     Parameters
     ----------
     memory
-        The circuit.
+        The circuit; all its angles are in radians.
     steps
         Length of a sequence, T.
     readout
@@ -74,26 +74,69 @@ class MemoryNetwork(NeuralNetwork):
             input_gradients=True,
         )
 
-    def run(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, Any]:
-        """Return readouts (B, R, H, Q, K) and a tape.
+    def run(
+        self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray, times: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Any]:
+        """Read the memory after a batch of sequences.
 
-        angles (B, T, H, P); weights (H, W); queries (B or 1, R or 1, H, Q, A). Raises CircuitError if one does not fit.
+        Parameters
+        ----------
+        angles
+            Input angles (B, T, H, P), in radians.
+        weights
+            (H, W), in radians.
+        queries
+            Query angles (B or 1, R or 1, H, Q, A), in radians.
+        times
+            (B, R), the steps after which each sample is read, in place of ``readout_steps``: rising, -1 for never.
+
+        Returns
+        -------
+        tuple
+            Readouts (B, R, H, Q, K), and a tape for :meth:`pull_back`.
+
+        Raises
+        ------
+        CircuitError
+            If an array does not fit.
         """
         self.check_shapes(angles, weights, queries)
         if len(angles) == 0:
             shape = (0, len(self.readout_steps), self.registers, self.queries, self.readout.size)
             return np.zeros(shape, angles.dtype), _NoSamples(angles, weights, queries)
-        return self.execution.forward(angles, weights, queries)
+        if times is None:
+            return self.execution.forward(angles, weights, queries)
+        _check("times", times, ({len(angles)}, {len(self.readout_steps)}))
+        return self.execution.forward(angles, weights, queries, times)
 
     def pull_back(self, tape: Any, cotangent: np.ndarray) -> Gradients:
-        """Multiply dL/dy (B, R, H, Q, K) with the Jacobian of the call that made the tape."""
+        """Carry the gradient of readouts back to what they were computed from.
+
+        Parameters
+        ----------
+        tape
+            Of the call of :meth:`run`.
+        cotangent
+            dL/dy (B, R, H, Q, K).
+
+        Returns
+        -------
+        Gradients
+            Of inputs (B, T, H, P), weights (H, W) and queries (B, R, H, Q, A), for each use of a query one.
+        """
         if isinstance(tape, _NoSamples):
             queries = np.zeros((*cotangent.shape[:4], self.memory.num_query_angles))
             return Gradients(np.zeros(tape.angles.shape), np.zeros(tape.weights.shape), queries)
         return self.execution.backward(tape, cotangent)
 
     def in_double(self) -> MemoryNetwork:
-        """Return the same network on the exact engine in double precision, or itself where it runs so already."""
+        """Compute in double precision.
+
+        Returns
+        -------
+        MemoryNetwork
+            The same network on the exact engine, or itself where it runs so already.
+        """
         if self._double is None:
             execution = self.execution.in_double()
             self._double = self if execution is self.execution else copy(self)
@@ -101,14 +144,36 @@ class MemoryNetwork(NeuralNetwork):
         return self._double
 
     def on_circuit(self, memory: MemoryCircuit) -> MemoryNetwork:
-        """Return the same network of another circuit with the same parameters and qubits, run in the same way."""
+        """Replace the circuit.
+
+        Parameters
+        ----------
+        memory
+            Has the same parameters and qubits, such as the same circuit with errors in it.
+
+        Returns
+        -------
+        MemoryNetwork
+            Of that circuit, run in the same way.
+        """
         network = copy(self)
         network.memory, network._double = memory, None
         network.execution = self.execution.on_circuit(memory)
         return network
 
     def split_inputs(self, inputs: Any) -> tuple[Any, Any]:
-        """Split flat inputs (B, num_inputs), an array or a tensor, into angles and queries."""
+        """Split flat inputs.
+
+        Parameters
+        ----------
+        inputs
+            (B, num_inputs), an array or a tensor.
+
+        Returns
+        -------
+        tuple
+            Angles (B, T, H, P) and queries (B, 1, H, Q, A).
+        """
         boundary = self.steps * self.registers * self.memory.num_inputs
         samples = len(inputs)
         angles = inputs[:, :boundary].reshape(samples, self.steps, self.registers, self.memory.num_inputs)
@@ -116,11 +181,33 @@ class MemoryNetwork(NeuralNetwork):
         return angles, inputs[:, boundary:].reshape(queries)
 
     def split_weights(self, weights: Any) -> Any:
-        """Shape flat weights (num_weights,) as (H, W)."""
+        """Shape flat weights.
+
+        Parameters
+        ----------
+        weights
+            (num_weights,), an array or a tensor.
+
+        Returns
+        -------
+        Any
+            (H, W).
+        """
         return weights.reshape(self.registers, self.memory.num_weights)
 
     def check_shapes(self, angles: Any, weights: Any, queries: Any) -> None:
-        """Raise CircuitError unless these arrays or tensors have the shapes that :meth:`run` takes."""
+        """Check the shapes of arrays or tensors.
+
+        Parameters
+        ----------
+        angles, weights, queries
+            As in :meth:`run`.
+
+        Raises
+        ------
+        CircuitError
+            If one does not fit.
+        """
         memory = self.memory
         samples = angles.shape[:1]
         _check("angles", angles, ({*samples}, {self.steps}, {self.registers}, {memory.num_inputs}))

@@ -1,7 +1,8 @@
 """A memory on a backend's V2 primitives: Aer ideal, noisy or with shots, a fake device, or a provider's.
 
 The forward pass is one PUB for each step that is read, its rows the samples, registers and queries of the batch; one
-PUB for all readings of what ancillas emit, and of means over the memory's own qubits one for each step.
+PUB for all readings of what ancillas emit, and of means over the memory's own qubits one for each step. Shorter samples
+have shorter circuits.
 Backward, the gradient is ``adjoint`` (the exact engine's: that of the ideal circuit), ``param_shift`` or ``spsa`` (the
 backend's own, from more circuits).
 """
@@ -23,6 +24,12 @@ from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network.execution import ExactExecution, differentiable_readouts
 from qlam_qiskit.network.gradients import ParameterShift, spsa_gradient
+from qlam_qiskit.network.own_times import (
+    GroupTapes,
+    backward_in_groups,
+    differentiable_in_groups,
+    forward_in_groups,
+)
 from qlam_qiskit.network.spans import Spans, emission_means, measured_steps
 from qlam_qiskit.planning import count_outcomes, frequencies
 
@@ -31,11 +38,16 @@ GRADIENTS = ("adjoint", "param_shift", "spsa")
 
 @dataclass(frozen=True)
 class _Call:
-    """A forward call's arguments, with the queries of every sample written out: (B, R, H, Q, A)."""
+    """A forward call's arguments, with the queries of every sample written out: (B, R, H, Q, A).
+
+    ``times`` and ``groups`` are those of samples of different lengths, which ran in groups.
+    """
 
     angles: np.ndarray
     weights: np.ndarray
     queries: np.ndarray
+    times: np.ndarray | None = None
+    groups: GroupTapes | None = None
 
 
 class PrimitiveExecution:
@@ -54,11 +66,13 @@ class PrimitiveExecution:
         readout_steps: Sequence[int] | None = None,
         gradient: str = "adjoint",
         rng: np.random.Generator | None = None,
+        circuits: dict[tuple[int, ...], _SequenceCircuit] | None = None,
     ) -> None:
         if gradient not in GRADIENTS:
             raise ConfigurationError(f"unknown gradient {gradient!r}; allowed: {', '.join(GRADIENTS)}")
         self._memory = memory
         self._readout = readout
+        self._backend = backend
         self._gradient = gradient
         self._rng = rng or np.random.default_rng()
         self._read = [steps - 1] if readout_steps is None else list(readout_steps)
@@ -67,10 +81,40 @@ class PrimitiveExecution:
         else:
             measured = measured_steps(readout, self._read)
         self._steps, self._slots = measured
-        self._circuits = [_SequenceCircuit(memory, step + 1, readout, backend, self._read) for step in self._steps]
+        self._made = {} if circuits is None else circuits
+        self._circuits = [self._circuit(step) for step in self._steps]
+        self._of_read: dict[tuple[int, ...], PrimitiveExecution] = {}
 
-    def forward(self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, _Call]:
+    def _circuit(self, step: int) -> _SequenceCircuit:
+        """Return the circuit that ends with a step: of what ancillas emit, one for all readings."""
+        key = (step, *self._read) if self._readout.kind == "emissions" else (step,)
+        if key not in self._made:
+            self._made[key] = _SequenceCircuit(self._memory, step + 1, self._readout, self._backend, self._read)
+        return self._made[key]
+
+    def _of_group(self, read: tuple[int, ...]) -> PrimitiveExecution:
+        """Return the execution of samples that are read after these steps; it shares circuits with the others."""
+        if read not in self._of_read:
+            self._of_read[read] = PrimitiveExecution(
+                self._memory,
+                self._readout,
+                self._backend,
+                steps=read[-1] + 1,
+                readout_steps=read,
+                gradient=self._gradient,
+                rng=self._rng,
+                circuits=self._made,
+            )
+        return self._of_read[read]
+
+    def forward(
+        self, angles: np.ndarray, weights: np.ndarray, queries: np.ndarray, times: np.ndarray | None = None
+    ) -> tuple[np.ndarray, _Call]:
         """Run all PUBs, and read their outcomes."""
+        if times is not None:
+            size = self._readout.size
+            values, groups = forward_in_groups(self._of_group, angles, weights, queries, times, size)
+            return values, _Call(angles, np.asarray(weights), queries, times, groups)
         samples, _, registers, _ = angles.shape
         queries = np.broadcast_to(queries, (samples, len(self._read), registers, *queries.shape[3:]))
         call = _Call(angles, np.asarray(weights), queries)
@@ -92,8 +136,10 @@ class PrimitiveExecution:
     def backward(self, tape: _Call, cotangent: np.ndarray) -> Gradients:
         """Carry the cotangent back by the gradient chosen."""
         if self._gradient == "adjoint":
-            _, exact_tape = self._exact.forward(tape.angles, tape.weights, tape.queries)
+            _, exact_tape = self._exact.forward(tape.angles, tape.weights, tape.queries, tape.times)
             return self._exact.backward(exact_tape, np.asarray(cotangent, float))
+        if tape.groups is not None:
+            return backward_in_groups(tape.groups, np.asarray(cotangent, float))
         gradients = Gradients(*(np.zeros(part.shape) for part in (tape.angles, tape.weights, tape.queries)))
         cotangent = np.asarray(cotangent, float)
         if self._readout.kind == "emissions":
@@ -122,13 +168,17 @@ class PrimitiveExecution:
             "such as {kind: aer, noise: FakeTorino}"
         )
 
-    def differentiable(self, angles: torch.Tensor, weights: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+    def differentiable(
+        self, angles: torch.Tensor, weights: torch.Tensor, queries: torch.Tensor, times: np.ndarray | None = None
+    ) -> torch.Tensor:
         """Run the ideal circuit, whose gradient the adjoint one is, as operations of torch."""
         if self._gradient != "adjoint":
             raise ConfigurationError(
                 f"gradient {self._gradient} cannot be differentiated again (create_graph=True): "
                 "use gradient: adjoint, or a backend of kind exact"
             )
+        if times is not None:
+            return differentiable_in_groups(self._of_group, angles, weights, queries, times, self._readout.size)
         place = torch.device("cpu"), torch.float64
         return differentiable_readouts(self._memory, self._readout, self._read, *place, angles, weights, queries)
 

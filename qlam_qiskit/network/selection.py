@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qlam_qiskit.backends import BackendSpec, OpenBackend, fake_device, open_backend
+from qlam_qiskit.configuration import whole
 from qlam_qiskit.engine import Readout
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network.execution import ExactExecution, Execution
@@ -32,6 +33,10 @@ class BackendExecutions:
     _draws: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.shots is not None:
+            whole("shots", self.shots)
+        if self.seed is not None:
+            whole("seed", self.seed, 0)
         self._directions = np.random.default_rng(self.seed)
         self._draws = np.random.default_rng(self.seed)
 

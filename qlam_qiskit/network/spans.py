@@ -66,6 +66,11 @@ class Spans:
         return self.lengths.astype(array.dtype).reshape(-1, *[1] * (array.ndim - 2))
 
 
+def lengths_of_spans(times: np.ndarray) -> np.ndarray:
+    """Count the steps of each span of samples with times of their own, rising, (B, R); 1 where nothing is read."""
+    return np.where(times >= 0, np.diff(times, axis=1, prepend=-1), 1)
+
+
 def measured_steps(readout: Readout, read: Sequence[int]) -> tuple[tuple[int, ...], np.ndarray]:
     """List the steps after which circuits are measured, and the reading that each belongs to.
 

@@ -7,6 +7,7 @@ case.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -54,7 +55,7 @@ def edge_losses(usage: Usage, target: Target) -> Floats:
         error = np.full((width, width), np.nan)
         for (a, b), properties in target[name].items():
             known = 0.0 if properties is None or properties.error is None else properties.error
-            error[a, b] = error[b, a] = np.fmax(known, np.nan_to_num(error[a, b]))
+            error[a, b] = error[b, a] = known if math.isnan(error[a, b]) else max(known, error[a, b])
         counts = usage.entangling.get(name, np.zeros(len(losses)))
         loss = _loss(error)
         losses += np.where(np.isinf(loss), np.inf, counts[:, None, None] * np.nan_to_num(loss, posinf=0.0))

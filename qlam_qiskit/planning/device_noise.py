@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,9 @@ from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.planning.chains import find_chains, typical_chain
 from qlam_qiskit.planning.economy import economize, pulses_of, read_in_rotations
 from qlam_qiskit.planning.usage import usage_of
+
+if TYPE_CHECKING:
+    from qiskit_aer.noise import NoiseModel
 
 Floats = NDArray[np.float64]
 
@@ -88,6 +92,8 @@ def noisy_memory(
     PlanningError
         If the device has no such chain, or the circuit holds channels of its own.
     """
+    _check_channels(memory.update)
+    _check_channels(memory.query)
     chain = tuple(chain) if chain is not None else best_chain(memory, device.target)
     memory = replace(memory, emissions=memory.emissions if emissions else ())
     memory = replace(memory, update=write_step(memory.update, memory.ancillas, memory.emissions))
@@ -117,11 +123,6 @@ def _query_of(memory: MemoryCircuit, measured: list[_Placed]) -> QuantumCircuit:
 
 def _written(circuit: QuantumCircuit, target: Target) -> list[_Placed]:
     """Write a circuit in rotations and the chain's entangling gates, every qubit ending where it began."""
-    for instruction in circuit.data:
-        if not isinstance(instruction.operation, Gate) and instruction.operation.name not in _KNOWN:
-            raise PlanningError(
-                f"circuit {circuit.name!r} holds a channel of its own ({instruction.operation.name!r}), as no device"
-            )
     written = read_in_rotations(circuit, target, keep_places=True)
     return [
         _Placed(
@@ -132,6 +133,14 @@ def _written(circuit: QuantumCircuit, target: Target) -> list[_Placed]:
         for instruction in written.data
         if instruction.operation.name not in ("barrier", "delay")
     ]
+
+
+def _check_channels(circuit: QuantumCircuit) -> None:
+    for instruction in circuit.data:
+        if not isinstance(instruction.operation, Gate) and instruction.operation.name not in _KNOWN:
+            raise PlanningError(
+                f"circuit {circuit.name!r} holds a channel of its own ({instruction.operation.name!r}), as no device"
+            )
 
 
 _KNOWN = {"barrier", "delay", "measure", "reset"}
@@ -210,15 +219,16 @@ class Calibration:
     ----------
     target
         Of the chain alone, its qubits numbered in order.
-    errors
-        What Aer's noise model has behind a gate, by the gate's name and qubits.
+    model
+        Aer's noise model of it.
     misread
         P(1|0) and P(0|1) of a measurement, by its name and qubit.
     """
 
     target: Target
-    errors: dict[tuple[str, tuple[int, ...]], Floats]
+    model: NoiseModel
     misread: dict[tuple[str, int], tuple[float, float]]
+    _errors: dict[tuple[str, tuple[int, ...]], Floats | None] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, target: Target) -> Calibration:
@@ -228,11 +238,6 @@ class Calibration:
         from qlam_qiskit.backends import Described
 
         model = NoiseModel.from_backend(Described(target))
-        errors = {
-            (name, qubits): _transfer_matrix(SuperOp(error))
-            for name, placed in model._local_quantum_errors.items()
-            for qubits, error in placed.items()
-        }
         misread = {}
         for name in ("measure", "measure_2"):
             for (qubit,), properties in target.get(name, {}).items():
@@ -241,7 +246,7 @@ class Calibration:
         for (qubit,), error in model._local_readout_errors.items():
             (_, first), (second, _) = error.probabilities
             misread["measure", qubit] = float(first), float(second)
-        return cls(target, errors, misread)
+        return cls(target, model, misread)
 
     def around(
         self, name: str, qubits: tuple[int, ...], *, final: bool = False
@@ -254,8 +259,8 @@ class Calibration:
             name = FASTER[name]
         if name.startswith("measure"):
             return _misreading(*self.misread.get((name, qubits[0]), (0.0, 0.0))), None, self._seconds(name, qubits)
-        error = self.errors.get((name, qubits))
-        if error is None and len(qubits) == 2 and (turned := self.errors.get((name, qubits[::-1]))) is not None:
+        error = self._error(name, qubits)
+        if error is None and len(qubits) == 2 and (turned := self._error(name, qubits[::-1])) is not None:
             error = turned.reshape(4, 4, 4, 4).transpose(1, 0, 3, 2).reshape(16, 16)
         return None, error, self._seconds(name, qubits)
 
@@ -264,7 +269,7 @@ class Calibration:
         gates, general = pulses_of(run, self.target)
         total, seconds, pulses = np.eye(4), 0.0, 0
         for index, gate in enumerate(gates):
-            error = self.errors.get((gate.name, (qubit,)))
+            error = self._error(gate.name, (qubit,))
             seconds += self._seconds(gate.name, (qubit,))
             if error is None:
                 continue
@@ -289,6 +294,13 @@ class Calibration:
         matrix = np.diag([1.0, coherent, coherent, kept])
         matrix[3, 0] = 1 - kept
         return matrix
+
+    def _error(self, name: str, qubits: tuple[int, ...]) -> Floats | None:
+        """Return what the noise model has behind a gate; only those that occur are worked out, which takes long."""
+        if (name, qubits) not in self._errors:
+            error = self.model._local_quantum_errors.get(name, {}).get(qubits)
+            self._errors[name, qubits] = None if error is None else _transfer_matrix(SuperOp(error))
+        return self._errors[name, qubits]
 
     def _seconds(self, name: str, qubits: tuple[int, ...]) -> float:
         placed = self.target.get(name, {})

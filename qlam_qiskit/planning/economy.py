@@ -15,26 +15,27 @@ has: two CZ for an RZZ, or one RZZ where the device has fractional gates, and ne
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.circuit import Clbit, Gate, Operation, Parameter, ParameterExpression, Qubit
+from qiskit.circuit import Clbit, Gate, Instruction, Operation, Parameter, ParameterExpression, Qubit
 from qiskit.circuit.library import RXGate, RZGate, RZZGate, SXGate, U3Gate, UGate, XGate, ZGate
 from qiskit.dagcircuit import DAGCircuit
 from qiskit.synthesis import OneQubitEulerDecomposer
 from qiskit.transpiler import CouplingMap, PassManager, Target, TransformationPass, generate_preset_pass_manager
 from qiskit.transpiler.passes import RemoveBarriers
 
-from qlam_qiskit.backends import final_measurements, in_faster_forms
+from qlam_qiskit.backends import FASTER, final_measurements, in_faster_forms
 from qlam_qiskit.errors import PlanningError
 from qlam_qiskit.planning.rotations import IDENTITY, Floats, compose, euler_angles, matrix_of, rotation
 from qlam_qiskit.planning.usage import Usage, usage_of
 
 # A run is read in these gates: their rotations have closed forms, and their angles stay simple expressions.
 _READ = ("rx", "ry", "rz", "h")
+_EXECUTED = {"barrier", "delay", "measure", "reset", *FASTER.values()}
 # How a general one-qubit gate is written, by what the device has, shortest first: Qiskit's name of the form.
 _FORMS = (({"rx", "rz"}, "ZXZ"), ({"sx", "rz"}, "ZSXX"), ({"u"}, "U"), ({"u3"}, "U3"))
 
@@ -121,12 +122,37 @@ def read_in_rotations(circuit: QuantumCircuit, target: Target, *, keep_places: b
     With ``keep_places`` qubit k begins at place k of the chain and is swapped back to it in the end, whatever routing
     moved. Raises PlanningError as :func:`economize`.
     """
-    if circuit.has_control_flow_op():
-        raise PlanningError("a circuit with control flow cannot be laid out on chains")
+    check_operations(circuit, target)
     form, entanglers = one_qubit_form(target), entangling_gates(target)
     if form is None or (circuit.num_qubits > 1 and not entanglers):
         raise PlanningError(f"cannot write circuits in the device's gates: {', '.join(sorted(target.operation_names))}")
     return _read(circuit, target, entanglers, keep_places)
+
+
+def check_operations(circuit: QuantumCircuit, target: Target) -> None:
+    """Raise PlanningError for control flow, and by name and place for what is no gate and no device executes."""
+    if circuit.has_control_flow_op():
+        raise PlanningError("a circuit with control flow cannot be laid out on chains")
+    for position, instruction in enumerate(circuit.data):
+        for name in _no_gates(instruction.operation):
+            if name in _EXECUTED and (name != "reset" or name in target.operation_names):
+                continue
+            qubits = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
+            why = "is a channel, which no device executes; an ancilla that is reset makes one of gates"
+            if name in _EXECUTED:
+                why = f"is not among the device's operations: {', '.join(sorted(target.operation_names))}"
+            raise PlanningError(f"circuit {circuit.name!r}, instruction {position}: {name!r} on qubits {qubits} {why}")
+
+
+def _no_gates(operation: Operation) -> Iterator[str]:
+    """Name what is no gate in an operation, or in its definition."""
+    if isinstance(operation, Gate) or not isinstance(operation, Instruction):
+        return
+    if operation.definition is None or operation.name in _EXECUTED:
+        yield operation.name
+        return
+    for item in operation.definition.data:
+        yield from _no_gates(item.operation)
 
 
 def read_at_the_end(circuit: QuantumCircuit) -> dict[str, tuple[int | None, ...]]:

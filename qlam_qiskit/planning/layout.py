@@ -11,13 +11,13 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.transpiler import Target
 
-from qlam_qiskit.backends import OpenBackend, ServiceLimits
+from qlam_qiskit.backends import AerSpec, OpenBackend, ServiceLimits
 from qlam_qiskit.planning.budget import fidelity_of, survival
 from qlam_qiskit.planning.chains import Chain, find_chains, typical_chain
-from qlam_qiskit.planning.economy import read_at_the_end
+from qlam_qiskit.planning.economy import check_operations, read_at_the_end
 from qlam_qiskit.planning.limits import Demand, demand_of, demand_of_tiles, excess_of
 from qlam_qiskit.planning.repetition import SequenceWriter
-from qlam_qiskit.planning.sequence_pub import LogicalPub, num_qubits
+from qlam_qiskit.planning.sequence_pub import LogicalPub, num_qubits, outline
 from qlam_qiskit.planning.tiling import ChainWriter, Tile, Tiling, deal, make_tile, sampler_pub
 from qlam_qiskit.planning.usage import Usage, usage_of
 
@@ -103,6 +103,8 @@ def lay_out_transpiled(pubs: Sequence[LogicalPub], opened: OpenBackend) -> list[
     for index, pub in enumerate(pubs):
         if not pub.size:
             continue
+        if not isinstance(opened.spec, AerSpec):
+            check_operations(outline(pub), opened.backend.target)
         circuit = opened.isa(pub.circuit)
         values = pub.parameter_values.as_array(circuit.parameters).reshape(pub.size, -1)
         tile = make_tile(index, 0, pub.size, (), read_at_the_end(circuit))

@@ -52,8 +52,8 @@ class Plan:
         The entry's name, the device's, and the time of its calibration (ISO 8601; None without one).
     chains
         The chains that samples run on, in the order in which they were chosen.
-    circuits
-        Different circuits that are sent, each with rows of parameter values.
+    circuits, rows
+        Different circuits that are sent, and the rows of parameter values that they are asked for, in all.
     two_qubit_gates, two_qubit_depth
         Of one sample's circuit (the largest one).
     duration_us
@@ -69,8 +69,9 @@ class Plan:
         Medians over the qubits used, in microseconds; None where the device says nothing.
     allowance_s
         QPU seconds that the service has left for us; None where nothing limits them.
-    contrast
-        What the device's errors leave of the readouts' spread, where it was predicted: see :meth:`judged_by`.
+    contrast, no_contrast
+        What the device's errors leave of the readouts' spread, where it was predicted: see :meth:`judged_by`; and of a
+        memory that is judged by it, why it was not.
     fits, reasons
         Whether it may be sent, and if not, why.
     """
@@ -80,6 +81,7 @@ class Plan:
     calibrated: str | None
     chains: tuple[tuple[int, ...], ...]
     circuits: int
+    rows: int
     two_qubit_gates: int
     two_qubit_depth: int
     duration_us: float
@@ -96,6 +98,7 @@ class Plan:
     reasons: tuple[str, ...]
     make_run: Callable[[], tuple[Jobs, Placement]] = field(repr=False, compare=False)
     contrast: Contrast | None = None
+    no_contrast: str | None = None
 
     @property
     def jobs(self) -> tuple[PlannedJob, ...]:
@@ -118,9 +121,19 @@ class Plan:
 
     def judged_by(self, contrast: Contrast, least: float | None) -> Plan:
         """Return the plan with its contrast, which does not fit when that is under ``least``."""
-        under = least is not None and contrast.mean < least
-        reason = (f"the predicted contrast {contrast.mean:.3g} is under min_contrast {least:g}",) if under else ()
-        return replace(self, contrast=contrast, reasons=(*reason, *self.reasons))
+        reasons = self.reasons
+        if least is not None and contrast.mean < least:
+            advice = "fewer gates or steps, and larger rates of damping, leave more of it"
+            said = f"the predicted contrast {contrast.mean:.3g} is under min_contrast {least:g} ({advice})"
+            reasons = (said, *reasons)
+        return replace(self, contrast=contrast, reasons=reasons)
+
+    def without_contrast(self, why: str, least: float | None) -> Plan:
+        """Return the plan where no contrast can be predicted, ``why``; it does not fit when ``least`` is asked for."""
+        reasons = self.reasons
+        if least is not None:
+            reasons = (f"min_contrast is {least:g}, and no contrast can be predicted: {why}", *reasons)
+        return replace(self, no_contrast=why, reasons=reasons)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan's figures as plain values."""
@@ -129,6 +142,7 @@ class Plan:
             "device": self.device,
             "calibrated": self.calibrated,
             "circuits": self.circuits,
+            "rows": self.rows,
             "two_qubit_gates": self.two_qubit_gates,
             "two_qubit_depth": self.two_qubit_depth,
             "duration_us": round(self.duration_us, 3),
@@ -137,6 +151,7 @@ class Plan:
             "estimated_fidelity": self.estimated_fidelity,
             "fidelity_range": list(self.fidelity_range),
             "contrast": None if self.contrast is None else asdict(self.contrast),
+            "no_contrast": self.no_contrast,
             "tiles": self.tiles,
             "executions": self.executions,
             "jobs": self.job_count,
@@ -234,6 +249,7 @@ def _summary(
         calibrated=calibrated_at(opened.backend),
         chains=tuple(dict.fromkeys(tile.chain for item in laid for tile in item.tiles)),
         circuits=len(laid),
+        rows=sum(pub.parameter_values.size if isinstance(pub, EstimatorPub) else pub.size for pub in pubs),
         two_qubit_gates=largest.two_qubit_gates,
         two_qubit_depth=largest.two_qubit_depth,
         duration_us=1e6 * max(item.usage.duration_s for item in laid),

@@ -110,20 +110,28 @@ class EconomicalSequence:
     ) -> None:
         """Write it behind what ``circuit`` holds, on some of its qubits and bits, its angles named."""
         wires, names = [circuit.qubits[qubit] for qubit in qubits], iter(angles)
-        alike: dict[int, CircuitInstruction] = {}
+        # Instructions without free angles are the same in every step.
+        alike: dict[tuple[int, tuple[int, ...]], CircuitInstruction] = {}
+
+        def repeated(operation: Instruction, qubits: tuple[int, ...]) -> CircuitInstruction:
+            if (known := alike.get((id(operation), qubits))) is None:
+                known = CircuitInstruction(operation, [wires[qubit] for qubit in qubits])
+                alike[id(operation), qubits] = known
+            return known
+
         for index, piece in self._pieces():
             bits = [clbits[bit] for bit in self._bits(index)]
             for placed in piece.placed:
-                where = [wires[qubit] for qubit in placed.qubits]
-                if placed.operation is None:
+                where = placed.qubits
+                if placed.clbits:
+                    into = [bits[bit] for bit in placed.clbits]
+                    circuit._append(CircuitInstruction(placed.operation, [wires[qubit] for qubit in where], into))
+                elif placed.operation is not None:
+                    circuit._append(repeated(placed.operation, where))
+                else:
                     for gate in general_gates(self.form, (next(names), next(names), next(names))):
-                        circuit._append(CircuitInstruction(gate, where))
-                    continue
-                if (instruction := alike.get(id(placed))) is None:
-                    instruction = CircuitInstruction(placed.operation, where, [bits[bit] for bit in placed.clbits])
-                    if not placed.clbits:
-                        alike[id(placed)] = instruction
-                circuit._append(instruction)
+                        turned = CircuitInstruction(gate, [wires[where[0]]]) if gate.params else repeated(gate, where)
+                        circuit._append(turned)
 
     def values(self, phi: Floats, queries: Floats, parameters: Sequence[Parameter]) -> Floats:
         """Compute the angles, shape (samples, angles).

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from qlam_qiskit.report.page import Written as Written
     from qlam_qiskit.report.page import build_report as build_report
     from qlam_qiskit.report.page import write_figures as write_figures
+    from qlam_qiskit.report.style import GRID as GRID
+    from qlam_qiskit.report.style import INK as INK
+    from qlam_qiskit.report.style import MUTED as MUTED
+    from qlam_qiskit.report.style import SERIES as SERIES
+    from qlam_qiskit.report.style import WIDTH as WIDTH
     from qlam_qiskit.report.style import as_file as as_file
+    from qlam_qiskit.report.style import as_inline_svg as as_inline_svg
+    from qlam_qiskit.report.style import drawing as drawing
+    from qlam_qiskit.report.style import stylesheet as stylesheet
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
@@ -22,6 +30,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "findings": "Findings",
         "gallery": "FIGURES",
         "page": "Written build_report write_figures",
-        "style": "as_file",
+        "style": "GRID INK MUTED SERIES WIDTH as_file as_inline_svg drawing stylesheet",
     },
 )

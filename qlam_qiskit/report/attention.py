@@ -6,7 +6,7 @@ reads. torch carries it back through the head, the memory (by the engine's adjoi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -19,14 +19,16 @@ _ROWS = 128  # of one backward pass
 _MOST_WORK = 1 << 30
 
 
-def logit_attention(model: nn.Module, tokens: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return the size of d(logit)/d(token) of every answer's given class, (M, T).
+def logit_attention(
+    model: nn.Module, tokens: np.ndarray, classes: np.ndarray, answers: Sequence[int] | None = None
+) -> np.ndarray:
+    """Return the size of d(logit)/d(token) of every answer's given class, (M, T), or of some ``answers``.
 
     tokens float32 (T, c) of one sample; classes (M,).
     """
-    answers = len(classes)
-    unit = torch.zeros(answers, answers, model.classes)
-    unit[range(answers), range(answers), list(classes)] = 1.0
+    chosen = list(range(len(classes)) if answers is None else answers)
+    unit = torch.zeros(len(chosen), len(classes), model.classes)
+    unit[range(len(chosen)), chosen, list(classes[chosen])] = 1.0
     return _sizes(model, tokens, unit)
 
 

@@ -22,17 +22,20 @@ from qlam_qiskit.report.tokens import Shown
 
 _MOST_CELLS = 30  # classes whose confusions are written as numbers
 _STRONGEST = 0.58  # shade of a cell on which its number can still be read: 4.5 to 1, in the light and the dark
+_MOST_FITS = 3  # panels of predicted numbers
+_MOST_POINTS = 5000
 _SHORT_LINE = 16  # characters that fit over an image, four of them in a row
 
 
 def draw_training(curves: TrainingCurves) -> Figure:
-    """Draw loss and accuracy by epoch, in training and on what was held out."""
+    """Draw loss and accuracy, or NRMSE, by epoch, in training and on what was held out."""
     with drawing():
         figure = Figure((WIDTH, 3.9), layout="constrained")
         axes = figure.subplots(2, sharex=True)
+        is_accuracy = curves.figure == "accuracy"
         panels = (
-            ("loss (nats)", curves.train_loss, curves.validation_loss),
-            ("accuracy", curves.train_accuracy, curves.validation_accuracy),
+            ("loss (nats)" if is_accuracy else "loss", curves.train_loss, curves.validation_loss),
+            ("accuracy" if is_accuracy else "NRMSE", curves.train_figure, curves.validation_figure),
         )
         for axis, (title, train, validation) in zip(axes, panels, strict=True):
             marker = {"marker": "o", "markersize": 3} if len(curves.epochs) < 40 else {}
@@ -45,11 +48,13 @@ def draw_training(curves: TrainingCurves) -> Figure:
                 axis.axvline(curves.best_epoch, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
             axis.set_title(title)
         axes[0].set_ylim(bottom=0)
-        axes[1].yaxis.set_major_formatter(_percent)
+        if is_accuracy:
+            axes[1].yaxis.set_major_formatter(_percent)
         axes[1].set_xlabel("epoch")
         axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
         if curves.validation_loss is not None:
-            axes[0].legend(loc="upper center")
+            # Beside the title: within the axes it may lie on the curves.
+            axes[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
         return figure
 
 
@@ -94,12 +99,31 @@ def draw_confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
         return figure
 
 
+def draw_fit(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Figure:
+    """Draw predicted numbers against true ones, (N, M, C): a panel for each of the first C."""
+    count = min(labels.shape[-1], _MOST_FITS)
+    with drawing():
+        figure = Figure((WIDTH, WIDTH / max(count, 1.6)), layout="constrained")
+        for k, axis in enumerate(figure.subplots(1, count, squeeze=False).ravel()):
+            true, found = labels[..., k].ravel(), predicted[..., k].ravel()
+            given = np.flatnonzero(~np.isnan(true))[:_MOST_POINTS]
+            ends = [float(np.min([true[given], found[given]])), float(np.max([true[given], found[given]]))]
+            axis.plot(ends, ends, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
+            axis.plot(
+                true[given], found[given], "o", color=SERIES[0], markersize=3, alpha=0.6, rasterized=len(given) > 2000
+            )
+            axis.set_title(names[k])
+            axis.set_xlabel("true")
+            axis.set_ylabel("predicted")
+        return figure
+
+
 def draw_mistakes(samples: Sequence[Sample]) -> Figure:
     """Draw wrongly answered samples, with the truth, the answer, and how sure the model was."""
     with drawing():
         if samples[0].shown.image is None:
             return _draw_strips(samples)
-        titles = [f"{one.truth[0]}\nas {one.answer[0]}, {one.confidence:.0%}" for one in samples]
+        titles = [f"{one.truth[0]}\nas {one.answer[0]}{one.sureness}" for one in samples]
         columns = 4 if max(len(line) for title in titles for line in title.split("\n")) <= _SHORT_LINE else 3
         rows = math.ceil(len(samples) / columns)
         figure = Figure((WIDTH, (WIDTH / columns + 0.36) * rows), layout="constrained")
@@ -113,7 +137,10 @@ def draw_mistakes(samples: Sequence[Sample]) -> Figure:
 
 
 def draw_evaluations(evaluations: Sequence[Evaluation]) -> Figure:
-    """Draw the accuracy on every backend with its 95 % Wilson interval, and that of the exact engine beside shots."""
+    """Draw the accuracy on every backend with its 95 % Wilson interval, and that of the exact engine beside shots.
+
+    Of numbers it is their NRMSE, without interval.
+    """
     with drawing():
         figure = Figure((WIDTH, 0.75 + 0.42 * len(evaluations)), layout="constrained")
         axis = figure.subplots()
@@ -128,11 +155,12 @@ def draw_evaluations(evaluations: Sequence[Evaluation]) -> Figure:
         axis.set_yticks(range(len(evaluations)), labels, color=INK)
         axis.set_ylim(len(evaluations) - 0.5, -0.5)
         axis.xaxis.set_major_locator(MaxNLocator(5))
-        axis.xaxis.set_major_formatter(_percent)
+        if not evaluations[0].is_error:
+            axis.xaxis.set_major_formatter(_percent)
         axis.grid(visible=True, axis="x")
         axis.grid(visible=False, axis="y")
         axis.spines["left"].set_visible(False)
-        axis.set_xlabel("test accuracy")
+        axis.set_xlabel("test NRMSE" if evaluations[0].is_error else "test accuracy")
         return figure
 
 
@@ -239,5 +267,5 @@ def _draw_strips(samples: Sequence[Sample]) -> Figure:
     figure = Figure((WIDTH, 0.62 * len(samples)), layout="constrained")
     for axis, sample in zip(figure.subplots(len(samples), squeeze=False).ravel(), samples, strict=True):
         draw_strip(axis, sample.shown)
-        axis.set_title(f"{' '.join(sample.truth)}, answered {' '.join(sample.answer)}, {sample.confidence:.0%}")
+        axis.set_title(f"{' '.join(sample.truth)}, answered {' '.join(sample.answer)}{sample.sureness}")
     return figure

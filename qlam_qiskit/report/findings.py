@@ -13,24 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from qlam_qiskit.backends import BackendSpec, fake_device, load_registry, make_spec
-from qlam_qiskit.errors import ConfigurationError, PlanningError, QlamError
+from qlam_qiskit.errors import QlamError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM, ModelSettings
-from qlam_qiskit.planning import noisy_memory
 from qlam_qiskit.report.attention import is_affordable, logit_attention, readout_attention
 from qlam_qiskit.report.forgetting import Damping, Forgetting, dampings, follow_changes
 from qlam_qiskit.report.history import Evaluation, TrainingCurves, latest_evaluations
 from qlam_qiskit.report.memory import MemoryTrace, trace_memories
+from qlam_qiskit.report.noise import circuits_with_errors, why_not_followed
 from qlam_qiskit.report.open_memory import OpenTrace, trace_open_memories
 from qlam_qiskit.report.registers import MOST_NUMBERS
 from qlam_qiskit.report.tokens import Shown, show_tokens
-from qlam_qiskit.runs import Predictions, SavedRun
+from qlam_qiskit.runs import Estimates, Predictions, SavedRun
 
 WORST = 12  # mistakes that are shown
+_MOST_NUMBERS = 6  # of a sample's answers that are written out
 MOST_REGISTERS = 4  # that are looked at closely, one below the other
 MOST_TOLD = 8  # registers in a table
-MOST_OPEN_QUBITS = 6  # of a register whose density matrices are followed
 
 
 class LeftOut(QlamError):
@@ -39,13 +38,18 @@ class LeftOut(QlamError):
 
 @dataclass(frozen=True)
 class Sample:
-    """A test sample and the model's answers: names of classes, one for each of the M answers."""
+    """A test sample and the model's answers: names of classes, or numbers, the first of its M answers."""
 
     index: int
     shown: Shown
     truth: tuple[str, ...]
     answer: tuple[str, ...]
-    confidence: float
+    confidence: float | None
+
+    @property
+    def sureness(self) -> str:
+        """How sure the model was, behind a comma; of numbers it does not say."""
+        return "" if self.confidence is None else f", {self.confidence:.0%}"
 
     @property
     def right(self) -> bool:
@@ -123,9 +127,15 @@ class Findings:
         """The steps after which the memory is read, counted from 1."""
         return tuple(step + 1 for step in self.memory_model.layers[-1].readout_steps)
 
+    @property
+    def reads_spans(self) -> bool:
+        """Whether a reading is a mean over the steps since the one before."""
+        readout = self.memory_model.layers[-1].memory.neural_network.readout
+        return readout.averages_states or readout.kind == "emissions"
+
     @cached_property
     def training(self) -> TrainingCurves:
-        """Loss and accuracy by epoch."""
+        """Loss, and accuracy or NRMSE, by epoch."""
         metrics = self.run.metrics
         if not metrics:
             raise LeftOut("no epoch of this run has finished")
@@ -148,9 +158,14 @@ class Findings:
         return self.run.circuit
 
     @cached_property
-    def predictions(self) -> Predictions:
+    def predictions(self) -> Predictions | Estimates:
         """Answers to the first ``limit`` test samples."""
         return self.run.predict("test", self.limit, lambda *done: self.progress("test samples", *done))
+
+    @property
+    def predicts_numbers(self) -> bool:
+        """Whether the run's task is regression."""
+        return self.run.experiment.data.task == "regression"
 
     @cached_property
     def mistakes(self) -> list[Sample]:
@@ -240,37 +255,11 @@ class Findings:
 
     @cached_property
     def _noise(self) -> tuple[dict[str, MemoryCircuit], str | None]:
-        reason = self._too_large
-        if len(self.memory_model.layers) > 1:
-            reason = "with several layers, the angles of one depend on what is measured of the one before"
-        if reason and self.noise:
-            raise ConfigurationError(f"--noise {self.noise[0]}: {reason}")
-        if reason:
-            return {}, reason
-        found = {}
-        if (trained := self.trained_for) is not None:
-            found[trained] = self.run.noisy_circuit or self.memory_model.device_circuit()
-        emissions = self.run.experiment.model.readout.kind == "emissions"
-        for name in self._noise_devices():
-            try:
-                if name not in found:
-                    found[name] = noisy_memory(self.circuit, fake_device(name), emissions=emissions)
-            except PlanningError as error:
-                if self.noise:
-                    raise ConfigurationError(f"--noise {name}: {error}") from None
-                reason = f"on {name}, {error}"
-        return found, reason
+        return circuits_with_errors(self.run, self.memory_model, self.noise, self.backends)
 
     @property
     def _too_large(self) -> str | None:
-        """Why the memory's density matrices cannot be followed; None where they can."""
-        qubits, steps = self.circuit.num_qubits, self.run.data.steps
-        if qubits <= MOST_OPEN_QUBITS and steps << 2 * qubits <= MOST_NUMBERS:
-            return None
-        return (
-            f"density matrices are followed up to {MOST_OPEN_QUBITS} qubits and {MOST_NUMBERS:,} numbers, and this "
-            f"memory takes {steps:,} steps of {qubits} qubits"
-        )
+        return why_not_followed(self.circuit.num_qubits, self.run.data.steps)
 
     @property
     def trained_for(self) -> str | None:
@@ -283,16 +272,25 @@ class Findings:
         """Which tokens the answers to each of the examples depend on."""
         model, found = self.run.model(), []
         for done, (sample, tokens) in enumerate(zip(self.examples, self._tokens(), strict=True), start=1):
-            logits = logit_attention(model, tokens, self.predictions.predicted[sample.index])
+            last = [sample.shown.steps - 1] if model.every_step else None
+            logits = logit_attention(model, tokens, self._answers(sample.index), last)[:, : sample.shown.steps]
             if isinstance(model, QLAM) and is_affordable(model, len(tokens)):
-                found.append(Attention(logits, readout_attention(model, tokens), self.readout_steps))
+                readouts = readout_attention(model, tokens)[..., : sample.shown.steps]
+                found.append(Attention(logits, readouts, self.readout_steps))
             else:
                 found.append(Attention(logits))
             self.progress("samples looked at", done, len(self.examples))
         return found
 
+    def _answers(self, index: int) -> np.ndarray:
+        """Return the output whose slope is looked at for each answer: the predicted class's, or the first number's."""
+        found = self.predictions
+        if isinstance(found, Estimates):
+            return np.zeros(found.predicted.shape[1], np.int64)
+        return found.predicted[index]
+
     def _exact_accuracy(self, samples: int) -> float | None:
-        """Return the accuracy of the first test samples; None where not all of them are looked at, or there are none.
+        """Return the accuracy, or NRMSE, of the first test samples; None where not all are looked at or there are none.
 
         What was measured elsewhere is told without data and weights too.
         """
@@ -300,41 +298,22 @@ class Findings:
             found = self.predictions
         except QlamError:
             return None
-        return found.first(samples).accuracy if samples <= len(found) else None
+        if samples > len(found):
+            return None
+        first = found.first(samples)
+        return first.figures["nrmse"] if isinstance(first, Estimates) else first.accuracy
 
     def _tokens(self) -> np.ndarray:
         return self.run.data.test.tokens(np.array([sample.index for sample in self.examples]))
 
     def _sample(self, index: int) -> Sample:
         found, names = self.predictions, self.run.data.class_names
-        return Sample(
-            int(index),
-            show_tokens(self.run.data, self.run.experiment.data, index),
-            tuple(names[k] for k in found.labels[index]),
-            tuple(names[k] for k in found.predicted[index]),
-            float(found.confidence[index].mean()),
-        )
-
-    def _noise_devices(self) -> list[str]:
-        """Return the devices whose errors are asked for, or on which the run was evaluated."""
-        entries = load_registry(self.backends).backends
-        if self.noise:
-            specs = [
-                entries[name] if name in entries else make_spec(name, {"kind": "fake", "name": name}, "--noise")
-                for name in self.noise
-            ]
-            for spec in specs:
-                if _noisy_device(spec) is None:
-                    raise ConfigurationError(f"--noise {spec.name}: that backend is no device that is simulated here")
-        else:
-            evaluated = [row["backend"] for row in self.run.evaluations]
-            specs = [entries[name] for name in dict.fromkeys(evaluated) if name in entries]
-        return [device for spec in specs if (device := _noisy_device(spec)) is not None]
-
-
-def _noisy_device(spec: BackendSpec) -> str | None:
-    """Return the device whose calibration an entry simulates here; None of any other entry."""
-    name = {"fake": "device", "aer": "noise", "exact": "noise"}.get(spec.kind)
-    device = getattr(spec, name) if name else None
-    # The calibration of a device of the service is asked of the service: a report needs no network.
-    return None if device is None or device.startswith("ibm_") else device
+        shown = show_tokens(self.run.data, self.run.experiment.data, index)
+        if isinstance(found, Estimates):
+            given = ~np.isnan(found.labels[index])
+            said = (part[index][given][:_MOST_NUMBERS] for part in (found.labels, found.predicted))
+            return Sample(int(index), shown, *(tuple(f"{number:.4g}" for number in part) for part in said), None)
+        given = found.labels[index] >= 0
+        answers = (part[index][given] for part in (found.labels, found.predicted))
+        sure = float(found.confidence[index][given].mean())
+        return Sample(int(index), shown, *(tuple(names[k] for k in part) for part in answers), sure)

@@ -110,9 +110,12 @@ def follow_changes(model: QLAM, tokens: np.ndarray, noisy: Mapping[str, MemoryCi
     """Change tokens of sequences (B, T, c), one at a time, and see how long each register's state tells.
 
     ``noisy`` are the circuit with errors in it, by the name of their device. Registers in which every token is seen
-    until the end, or has no effect, are left out.
+    until the end, or has no effect, are left out. Of sequences of different lengths as many steps as the shortest has
+    are read.
     """
-    steps = tokens.shape[1]
+    steps = int((~np.isnan(tokens[..., 0])).sum(axis=1).min())
+    tokens = tokens.copy()
+    tokens[:, steps:] = np.nan
     probes = np.unique(np.linspace(0, max(0, steps // 4 - 1), _MOST_PROBES).astype(int))
     other = _other_tokens(tokens)
 
@@ -140,7 +143,7 @@ def _other_tokens(tokens: np.ndarray) -> np.ndarray:
     symbols = tokens.shape[2] > 1 and np.isin(tokens, (0, 1)).all() and (tokens.sum(axis=2) == 1).all()
     if symbols:
         return np.roll(tokens, 1, axis=2)
-    low, high = tokens.min(), tokens.max()
+    low, high = np.nanmin(tokens), np.nanmax(tokens)
     return np.where(tokens > (low + high) / 2, low, high)
 
 

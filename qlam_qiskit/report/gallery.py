@@ -12,6 +12,7 @@ from qlam_qiskit.report.figures import (
     draw_circuit,
     draw_confusion,
     draw_evaluations,
+    draw_fit,
     draw_mistakes,
     draw_training,
 )
@@ -55,12 +56,18 @@ def pictures(findings: Findings, names: Sequence[str]) -> Iterator[Picture | Abs
 
 
 def chosen(names: Sequence[str]) -> tuple[str, ...]:
-    """Check names of figures; none means all. Raises ConfigurationError listing the valid ones."""
+    """Check names of figures. Raises ConfigurationError listing the valid ones."""
     for name in names:
         if name not in _DRAWN:
             near = did_you_mean(name, FIGURES)
             raise ConfigurationError(f"unknown figure {name!r}; available: {', '.join(FIGURES)}{near}")
-    return tuple(dict.fromkeys(names)) or FIGURES
+    return tuple(dict.fromkeys(names))
+
+
+def usual(findings: Findings) -> tuple[str, ...]:
+    """List the figures of a run's kind: confusions of classes, or the fit of numbers."""
+    other = "confusion" if findings.predicts_numbers else "fit"
+    return tuple(name for name in FIGURES if name != other)
 
 
 def _training(findings: Findings) -> Iterator[Picture]:
@@ -73,7 +80,16 @@ def _backends(findings: Findings) -> Iterator[Picture]:
 
 def _confusion(findings: Findings) -> Iterator[Picture]:
     found = findings.predictions
+    if findings.predicts_numbers:
+        raise LeftOut("numbers are predicted, not classes: figure fit shows them")
     yield Picture("confusion", None, draw_confusion(found.confusion(), found.class_names))
+
+
+def _fit(findings: Findings) -> Iterator[Picture]:
+    found = findings.predictions
+    if not findings.predicts_numbers:
+        raise LeftOut("classes are predicted, not numbers: figure confusion shows them")
+    yield Picture("fit", None, draw_fit(found.labels, found.predicted, found.names))
 
 
 def _mistakes(findings: Findings) -> Iterator[Picture]:
@@ -119,6 +135,7 @@ _DRAWN: dict[str, Callable[[Findings], Iterator[Picture]]] = {
     "training": _training,
     "backends": _backends,
     "confusion": _confusion,
+    "fit": _fit,
     "mistakes": _mistakes,
     "circuit": _circuit,
     "rates": _rates,

@@ -52,7 +52,7 @@ def settled(overlaps: np.ndarray) -> int:
 def trace_memories(
     model: QLAM, tokens: np.ndarray, noisy: Mapping[str, MemoryCircuit] | None = None
 ) -> list[list[MemoryTrace]]:
-    """Follow every register of a model through sequences (B, T, c) of float32 tokens; returns B lists.
+    """Follow every register of a model through sequences (B, T, c) of float32 tokens, each to its end; returns B lists.
 
     ``noisy`` are the circuit with errors in it for which purities are computed, by the name of their device.
     """
@@ -76,8 +76,10 @@ def trace_memories(
 
 
 def _states(register: Register) -> Iterator[np.ndarray]:
-    """Yield the states (T + 1, D) of every sequence, computing as many at once as memory allows."""
+    """Yield the states (T_i + 1, D) of every sequence, computing as many at once as memory allows."""
     samples, steps, _ = register.angles.shape
     at_once = max(1, 2 * MOST_NUMBERS // (steps << register.memory.num_qubits))
     for start in range(0, samples, at_once):
-        yield from trajectory(register.memory, register.angles[start : start + at_once], register.weights)
+        found = trajectory(register.memory, register.angles[start : start + at_once], register.weights)
+        for states, length in zip(found, register.lengths[start : start + at_once], strict=True):
+            yield states[: length + 1]

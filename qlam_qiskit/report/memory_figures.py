@@ -25,7 +25,9 @@ def draw_memory(sample: Sample, traces: Sequence[MemoryTrace], readout_steps: Se
     tokens = 0.35 if sample.shown.image is None or len(sample.shown.strip) == 1 else 0.55
     heights = [tokens, *(0.13 * traces[0].entropies.shape[1] + 0.35 for _ in traces), 1.1, *([1.1] if purities else [])]
     with drawing():
-        figure = Figure((WIDTH, sum(heights) + 0.28 * len(heights) + 0.2), layout="constrained")
+        figure = Figure(
+            (WIDTH, sum(heights) + 0.28 * len(heights) + 0.2 + 0.2 * (len(traces) > 2)), layout="constrained"
+        )
         axes = figure.subplots(len(heights), sharex=True, height_ratios=heights)
         draw_strip(axes[0], sample.shown)
         axes[0].set_title("tokens")
@@ -40,7 +42,7 @@ def draw_memory(sample: Sample, traces: Sequence[MemoryTrace], readout_steps: Se
         overlap.set_ylim(0, 1.02)
         if len(traces) > 1:
             # Below everything: within the axes it would hide what it names.
-            figure.legend(*overlap.get_legend_handles_labels(), loc="outside lower center", ncols=len(traces))
+            figure.legend(*overlap.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         if purities:
             _draw_purities(axes[-1], traces)
         axes[-1].set_xlabel(steps_label(traces))
@@ -50,7 +52,9 @@ def draw_memory(sample: Sample, traces: Sequence[MemoryTrace], readout_steps: Se
 
 def draw_attention(sample: Sample, attention: Attention) -> Figure:
     """Draw a sample and, over its tokens, how much the answer and each query's readouts depend on each token."""
-    rows = [*_named(attention.logits, "logit of", sample.answer), *_of_queries(attention)]
+    each = len(sample.answer) == len(attention.logits) and sample.confidence is not None
+    of_answers = _named(attention.logits, "logit of", sample.answer) if each else [("answer", attention.logits[0])]
+    rows = [*of_answers, *_of_queries(attention)]
     with drawing():
         return _over_images(sample, rows) if sample.shown.image is not None else _over_strip(sample, rows)
 

@@ -59,9 +59,10 @@ def draw_forgetting(found: Sequence[Forgetting]) -> Figure:
     with drawing():
         figure = Figure((WIDTH, 2.7), layout="constrained")
         axis = figure.subplots()
+        by_circuit = many and not any(turned)
         for number, one in enumerate(found):
-            colour = SERIES[one.backwards] if many else SERIES[number]
-            for style, circuit in zip(_STYLES, circuits, strict=False):
+            for index, (style, circuit) in enumerate(zip(_STYLES, circuits, strict=False)):
+                colour = SERIES[index if by_circuit else one.backwards if many else number]
                 line = {"linewidth": 1.0, "alpha": 0.7} if many else {}
                 axis.plot(one.lags, one.left[circuit], color=colour, linestyle=style, **line)
         axis.axhline(0.5, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
@@ -71,7 +72,7 @@ def draw_forgetting(found: Sequence[Forgetting]) -> Figure:
         axis.set_ylim(0, 1.02)
         axis.set_title("left of a changed token's effect")
         axis.set_xlabel("steps since the token was read")
-        handles = _of_circuits(circuits)
+        handles = _of_circuits(circuits, SERIES if by_circuit else ())
         if not many and len(found) > 1:
             handles = [_line(SERIES[k], one.name) for k, one in enumerate(found)] + handles
         elif any(turned):
@@ -84,8 +85,7 @@ def draw_forgetting(found: Sequence[Forgetting]) -> Figure:
 def draw_open_memory(sample: Sample, traces: Sequence[OpenTrace], readout_steps: Sequence[int] = ()) -> Figure:
     """Draw open registers while they read a sample: tokens, entanglement, emissions, purity and fidelity."""
     qubits = traces[0].ideal.entanglement.shape[1]
-    circuits = ["", *traces[0].noisy]
-    starred = f", * on {circuits[1]}" if len(circuits) > 1 else ""
+    circuits = ["", *traces[0].noisy][:2]  # more than one device would hide each other
     entangled = [(trace, _entanglement(trace)) for trace in traces] if qubits > 1 else []
     emitted = _emissions(traces)
     tokens = 0.35 if sample.shown.image is None or len(sample.shown.strip) == 1 else 0.55
@@ -99,17 +99,16 @@ def draw_open_memory(sample: Sample, traces: Sequence[OpenTrace], readout_steps:
         rest = iter(axes[1:])
         for trace, rows in entangled:
             name = f", {trace.name}" if trace.name else ""
-            draw_rows(next(rest), rows, f"entanglement of each qubit (bits{starred}){name}", first=-0.5, most=1.0)
+            draw_rows(next(rest), rows, f"entanglement of each qubit (bits){name}", first=-0.5, most=1.0)
         if emitted:
-            title = f"emissions (probability of a 1{starred if '*' in ''.join(emitted) else ''})"
-            draw_rows(next(rest), emitted, title, first=0.5)
+            draw_rows(next(rest), emitted, "emissions (probability of a 1)", first=0.5)
         purity, fidelity = rest
         _draw_lines(purity, traces, circuits, "purity", "purity")
         purity.axhline(2.0**-qubits, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
         _draw_lines(fidelity, traces, circuits, "fidelities", "fidelity with the last state")
         mark_readings(fidelity, readout_steps)
         handles = [_line(SERIES[k], trace.name) for k, trace in enumerate(traces) if trace.name]
-        handles += _of_circuits(circuits)
+        handles += _of_circuits(circuits, star=" (rows with *)")
         if handles:
             figure.legend(handles=handles, loc="outside lower center", ncols=2)
         fidelity.set_xlabel(steps_label(traces))
@@ -150,12 +149,13 @@ def _draw_lines(axis: Axes, traces: Sequence[OpenTrace], circuits: Sequence[str]
     axis.set_title(title)
 
 
-def _of_circuits(circuits: Sequence[str]) -> list[Line2D]:
-    """Return what explains the styles of lines, where there are errors."""
+def _of_circuits(circuits: Sequence[str], colours: Sequence[str] = (), star: str = "") -> list[Line2D]:
+    """Return what explains the styles of lines, where there are errors; the first device's name ends in ``star``."""
     if len(circuits) == 1:
         return []
-    names = ["without errors", *circuits[1:]]
-    return [Line2D([], [], color=INK, linestyle=style, label=name) for style, name in zip(_STYLES, names, strict=False)]
+    names = ["without errors", circuits[1] + star, *circuits[2:]]
+    drawn = zip(_STYLES, names, colours or [INK] * len(names), strict=False)
+    return [Line2D([], [], color=colour, linestyle=style, label=name) for style, name, colour in drawn]
 
 
 def _line(colour: str, name: str) -> Line2D:

@@ -15,7 +15,7 @@ from qlam_qiskit import __version__
 from qlam_qiskit.errors import QlamError
 from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.report.findings import MOST_REGISTERS, Findings
-from qlam_qiskit.report.gallery import FIGURES, Absent, Picture, chosen, pictures
+from qlam_qiskit.report.gallery import Absent, Picture, chosen, pictures, usual
 from qlam_qiskit.report.memory_figures import MOST_PANELS
 from qlam_qiskit.report.style import as_file, as_inline_svg
 from qlam_qiskit.report.summary import Headline
@@ -44,7 +44,7 @@ def build_report(run: SavedRun | Path | str, *, out: Path | None = None, **optio
         raise QlamError(f"{out}: cannot be written: there is no folder {out.parent}")
     drawn: dict[str, dict[int | None, Markup]] = defaultdict(dict)
     left_out, titles = {}, []
-    for found in pictures(findings, FIGURES):
+    for found in pictures(findings, usual(findings)):
         if isinstance(found, Absent):
             left_out[found.name] = found.reason
         else:
@@ -70,7 +70,7 @@ def write_figures(
     findings = Findings.of(SavedRun.open(run), **options)
     out = out or findings.run.path / "figures"
     files, titles, left_out = [], [], {}
-    for found in pictures(findings, asked):
+    for found in pictures(findings, asked or usual(findings)):
         if isinstance(found, Picture):
             files.append(out / f"{found.title}.{kind}")
             write_file(files[-1], as_file(found.figure, kind), parents=True)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -57,6 +58,11 @@ _RC = {
     "svg.hashsalt": "qlam",
 }
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+
+
+def stylesheet() -> str:
+    """Return the style sheet of pages, light and dark."""
+    return (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
 
 
 @contextmanager

@@ -9,19 +9,22 @@ from typing import Any
 from qlam_qiskit.model import ModelSettings
 from qlam_qiskit.report.history import Accuracy
 from qlam_qiskit.runs import SavedRun
+from qlam_qiskit.words import quality
 
 
 @dataclass(frozen=True)
 class Headline:
     """What a reader wants to know first; None where the run does not say (training has not finished).
 
-    ``memory`` is empty of a model without one; ``backwards`` are the registers of a layer that read backwards.
+    ``memory`` is empty of a model without one; ``backwards`` are the registers of a layer that read backwards, and
+    ``errors`` those of predicted numbers.
     """
 
     task: str
     description: str
     kind: str
     accuracy: Accuracy | None
+    errors: str | None
     parameters: int
     steps: int
     token_size: int
@@ -39,12 +42,13 @@ class Headline:
     def of(cls, run: SavedRun) -> Headline:
         """Read a run's files; raises RunError when one is missing or damaged."""
         experiment, description, result = run.experiment, run.folder.description(), run.result or {}
-        done = result.get("test_accuracy")
+        done, measured = result.get("test_accuracy"), "test_nrmse" in result
         return cls(
             task=description["task"],
             description=experiment.description,
             kind=experiment.model.kind,
             accuracy=None if done is None else Accuracy(done, result["test_samples"]),
+            errors=f"{quality(result, 'test_')} {result['test_samples']:,} test samples" if measured else None,
             parameters=description["parameters"],
             steps=description["steps"],
             token_size=description["token_size"],

@@ -53,6 +53,8 @@ class Shown:
 def show_tokens(data: SequenceData, settings: DataSettings, index: int) -> Shown:
     """Turn the tokens of a test sample back into what they were made from."""
     values = np.asarray(data.test.values[index], float)  # (T, c)
+    if data.test.lengths is not None:
+        values = values[: data.test.lengths[index]]
     least, most = _range(data)
     strip = (values - least) / (most - least)
     if data.image_shape is None:

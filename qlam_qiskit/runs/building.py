@@ -37,7 +37,8 @@ def build_model(
         "steps": data.steps,
         "token_size": data.token_size,
         "classes": data.num_classes,
-        "answers": data.num_answers,
+        "answers": 1 if data.every_step else data.num_answers,
+        "every_step": data.every_step,
     }
     if not isinstance(settings, ModelSettings):
         if isinstance(execution, BackendExecutions) and execution.spec.kind != "exact":

@@ -66,9 +66,22 @@ AnyModelSettings: TypeAlias = Annotated[_ByKind, BeforeValidator(_qlam_by_defaul
 
 
 class Experiment(Settings):
-    """One experiment; ``backend`` is a name in backends.yaml, by default that file's default.
+    """One experiment: what ``train`` takes, and a YAML file in ``experiments/`` says.
 
-    ``model.kind`` is ``qlam`` unless it names a baseline.
+    Attributes
+    ----------
+    description
+        What it is, in a sentence.
+    data
+        Which sequences, and their tokens.
+    model
+        A QLAM, or a baseline that ``kind`` names.
+    training
+        Epochs, batches, learning rates.
+    backend
+        A name in backends.yaml, where the memories run; by default that file's default.
+    seed
+        Fixes the weights at the start, the order of samples, and what a backend draws.
     """
 
     description: str = ""

@@ -12,7 +12,13 @@ from qlam_qiskit.suggestions import did_you_mean
 
 
 def find_experiments() -> dict[str, Path]:
-    """List experiments by name; where a name occurs twice, the one in ``./experiments`` is taken."""
+    """List the experiments that there are.
+
+    Returns
+    -------
+    dict
+        Name to YAML file; where a name occurs twice, the one in ``./experiments`` is taken.
+    """
     found = {}
     for folder in (bundled_folder("experiments"), Path("experiments")):
         found.update({path.stem: path for path in sorted(folder.glob("*.yaml"))})
@@ -22,9 +28,26 @@ def find_experiments() -> dict[str, Path]:
 def load_experiment(
     name: str, assignments: tuple[str, ...] = (), *, seed: int | None = None, backend: str | None = None
 ) -> Experiment:
-    """Read and check an experiment, with ``key=value`` assignments, a seed and a backend of the caller's applied.
+    """Read and check an experiment.
 
-    Raises ConfigurationError for an unknown name, an unknown key (listing the valid ones) or a wrong value.
+    Parameters
+    ----------
+    name
+        One of :func:`find_experiments`, or a YAML file's path.
+    assignments
+        What to change: ``("training.epochs=3",)``, as ``--set`` on the command line.
+    seed, backend
+        Take the place of the file's.
+
+    Returns
+    -------
+    Experiment
+        Checked, and frozen.
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown name, an unknown key (listing the valid ones) or a wrong value.
     """
     path = experiment_path(name)
     values = override(read_yaml(path), assignments)

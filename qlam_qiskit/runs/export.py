@@ -13,6 +13,7 @@ from qlam_qiskit.errors import ConfigurationError, RunError
 from qlam_qiskit.model import ModelSettings
 from qlam_qiskit.runs.circuit_file import circuit_bytes, digest
 from qlam_qiskit.runs.saved_run import SavedRun
+from qlam_qiskit.words import quality
 from qlam_qiskit.workspace import write_atomically
 
 _FILES = ("experiment.yaml", "run.json", "result.json", "metrics.jsonl", "evaluations.jsonl", "report.html")
@@ -108,9 +109,9 @@ def _readme(run: SavedRun, name: str) -> str:
     description, result = run.folder.description(), run.result or {}
     model = run.experiment.model
     lines = [f"# {name}", "", f"A trained run of qlam-qiskit: {description.get('task')}, model {model.kind}."]
-    if "test_accuracy" in result:
+    if result:
         noise = f", with {result['test_noise']}" if result.get("test_noise") else ""
-        lines.append(f"Test accuracy {result['test_accuracy']:.2%} of {result['test_samples']:,} samples{noise}.")
+        lines.append(f"Test set: {quality(result, 'test_')} {result['test_samples']:,} samples{noise}.")
     lines += ["", "Train it again, in this folder:", "", f"    {repeating_command(run)} --out ../again", ""]
     if "refit" in description:
         refit = json.dumps(description["refit"])

@@ -31,7 +31,7 @@ def check_model_memory(settings: AnyModelSettings, data: SequenceData, batch_siz
         Samples that run together; more than the training split holds count as that many.
     """
     batch = min(batch_size, max(len(data.train), 1))
-    answers = data.num_answers * data.num_classes
+    answers = (1 if data.every_step else data.num_answers) * data.num_classes
     if isinstance(settings, ModelSettings):
         weights, held = _qlam(settings, data.steps, data.token_size, answers)
     else:

@@ -22,7 +22,9 @@ class Overview:
     task, backend
         What it was trained on, and where.
     accuracy
-        Of the test set, a fraction; None while training has not finished.
+        Of the test set, a fraction; None while training has not finished, and where numbers are predicted.
+    nrmse
+        The error of predicted numbers in the test set, relative to their standard deviation.
     epochs
         How many have finished.
     parameters
@@ -45,6 +47,7 @@ class Overview:
     evaluations: int = 0
     changed: float = 0.0
     problem: str | None = None
+    nrmse: float | None = None
 
     @classmethod
     def of(cls, folder: RunFolder) -> Overview:
@@ -64,9 +67,19 @@ class Overview:
                 description.get("parameters"),
                 len(folder.evaluations()),
                 changed,
+                nrmse=result.get("test_nrmse"),
             )
         except (QlamError, AttributeError) as error:
             return cls(path.name, path, changed=changed, problem=str(error))
+
+    @property
+    def reached(self) -> str:
+        """How well it did: the test set's accuracy or NRMSE, or the epoch that training has come to."""
+        if self.accuracy is not None:
+            return f"{self.accuracy:.2%}"
+        if self.nrmse is not None:
+            return f"NRMSE {self.nrmse:.3f}"
+        return "damaged" if self.problem else f"epoch {self.epochs}"
 
     @property
     def age(self) -> float:

@@ -1,16 +1,17 @@
-"""What a model answers to samples: the one loop that asks it, its confusions, and samples worth a closer look."""
+"""What a model answers to samples: the one loop that asks it, its confusions or errors, and samples worth a look."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
-from qlam_qiskit.data import Split
+from qlam_qiskit.data import SequenceData, Split, Targets
+from qlam_qiskit.runs.objective import losses, quality
 
 _BATCH = 256
 
@@ -22,7 +23,7 @@ class Predictions:
     Attributes
     ----------
     labels, predicted
-        True and predicted classes, int64 (N, M).
+        True and predicted classes, int64 (N, M); the true one is -1 where there is none to give.
     confidence
         The probability that the model gives to its own answer, (N, M).
     losses
@@ -48,17 +49,20 @@ class Predictions:
     @property
     def right(self) -> np.ndarray:
         """Whether all answers to a sample are right, bool (N,)."""
-        return (self.labels == self.predicted).all(axis=1)
+        return ((self.labels == self.predicted) | (self.labels < 0)).all(axis=1)
 
     @property
     def accuracy(self) -> float:
         """Part of the answers that are right."""
-        return float((self.labels == self.predicted).mean())
+        given = self.labels >= 0
+        right = ((self.labels == self.predicted) & given).sum(axis=1)
+        return float((right / np.maximum(given.sum(axis=1), 1)).mean())
 
     def confusion(self) -> np.ndarray:
         """Count answers by true class (row) and predicted class (column), int64 (C, C)."""
         counts = np.zeros((len(self.class_names),) * 2, np.int64)
-        np.add.at(counts, (self.labels.ravel(), self.predicted.ravel()), 1)
+        given = self.labels >= 0
+        np.add.at(counts, (self.labels[given], self.predicted[given]), 1)
         return counts
 
     def mistakes(self, count: int) -> np.ndarray:
@@ -83,6 +87,52 @@ class Predictions:
         wrong = self.mistakes(count)
         kept = min(len(wrong), max(count // 3, count - len(ordered)))
         return np.array([*ordered[: count - kept], *wrong[:kept]], np.int64)
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Numbers predicted of samples.
+
+    Attributes
+    ----------
+    labels, predicted
+        True and predicted numbers, in their own unit, (N, M, C); NaN where there is none to give.
+    losses
+        Mean squared error of each sample's standardized numbers, (N,).
+    names
+        Of the C numbers.
+    targets
+        How they were standardized.
+    """
+
+    labels: np.ndarray
+    predicted: np.ndarray
+    losses: np.ndarray
+    names: tuple[str, ...]
+    targets: Targets
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def first(self, count: int) -> Estimates:
+        """Keep the first samples."""
+        kept = (values[:count] for values in (self.labels, self.predicted, self.losses))
+        return Estimates(*kept, self.names, self.targets)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """``nrmse``, ``mae`` and ``r2``, as in :func:`~qlam_qiskit.runs.objective.quality`."""
+        mean, std = self.targets.mean, self.targets.std
+        standard = (torch.from_numpy((part - mean) / std) for part in (self.predicted, self.labels))
+        return quality(*standard, self.targets, self.names)
+
+    def mistakes(self, count: int) -> np.ndarray:
+        """Return the indices of the ``count`` samples of highest loss, the worst first."""
+        return np.argsort(-self.losses, kind="stable")[:count]
+
+    def examples(self, count: int) -> np.ndarray:
+        """Choose ``count`` samples from the best predicted to the worst, at even distances."""
+        return np.argsort(self.losses, kind="stable")[_spread(len(self), min(count, len(self)))]
 
 
 def outputs(
@@ -124,19 +174,21 @@ def outputs(
 def predict(
     model: nn.Module,
     split: Split,
-    class_names: tuple[str, ...],
+    data: SequenceData,
     progress: Callable[[int, int], None] = lambda done, total: None,
     batch_size: int = _BATCH,
-) -> Predictions:
-    """Answer all samples of a split; ``progress`` hears how many of how many are done."""
-    labels = split.labels.reshape(len(split), -1)
+) -> Predictions | Estimates:
+    """Answer all samples of a split of ``data``; ``progress`` hears how many of how many are done."""
     parts = []
-    for indices, logits in outputs(model, split, batch_size, progress=progress):
-        losses = cross_entropy(logits.flatten(0, 1), torch.from_numpy(labels[indices]).flatten(), reduction="none")
-        confidence, predicted = logits.softmax(-1).max(-1)
-        parts.append((predicted, confidence, losses.reshape(predicted.shape).mean(1)))
-    predicted, confidence, losses = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
-    return Predictions(labels, predicted, confidence, losses, class_names)
+    for indices, found in outputs(model, split, batch_size, progress=progress):
+        of_samples = losses(found, torch.from_numpy(split.labels[indices]))
+        confidence, predicted = found.softmax(-1).max(-1)
+        parts.append((found, of_samples) if data.targets else (predicted, confidence, of_samples))
+    arrays = [torch.cat(part).numpy() for part in zip(*parts, strict=True)]
+    if data.targets is None:
+        return Predictions(split.labels.reshape(len(split), -1), *arrays, data.class_names)
+    numbers = (part * data.targets.std + data.targets.mean for part in (split.labels, arrays[0]))
+    return Estimates(*numbers, arrays[1], data.class_names, data.targets)
 
 
 def _spread(classes: int, count: int) -> list[int]:

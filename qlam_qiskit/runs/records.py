@@ -22,6 +22,7 @@ _MOST_BYTES = 2**26
 
 Count = Annotated[int, Field(ge=1, lt=2**63)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Error = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -33,6 +34,12 @@ class Record(BaseModel):
     # What is said of a file that is no JSON, and of JSON that is no record.
     no_json: ClassVar[str] = "damaged: not JSON"
     no_record: ClassVar[str] = "damaged: not a JSON object"
+
+
+def _check_figures(name: str, accuracy: float | None, *errors: float | None) -> None:
+    """Raise ValueError where a record has neither an accuracy nor the errors of numbers."""
+    if accuracy is None and None in errors:
+        raise ValueError(f"{name}: missing")
 
 
 class Refit(Record):
@@ -61,10 +68,13 @@ class RunDescription(Record):
 
 
 class RunResult(Record):
-    """result.json: the test set's accuracy, and how long training took."""
+    """result.json: how well the test set was answered, and how long training took."""
 
     task: str
-    test_accuracy: Fraction
+    test_accuracy: Fraction | None = None
+    test_nrmse: Error | None = None
+    test_mae: Error | None = None
+    test_r2: float | None = None
     test_loss: float
     test_samples: Count
     best_epoch: Annotated[int, Field(ge=0, lt=2**63)]
@@ -75,23 +85,38 @@ class RunResult(Record):
     test_noise: str | None = None
     clean_test_accuracy: Fraction | None = None
 
+    @model_validator(mode="after")
+    def _check_figures(self) -> RunResult:
+        _check_figures("test_accuracy", self.test_accuracy, self.test_nrmse, self.test_mae, self.test_r2)
+        return self
+
 
 class EpochMetrics(Record):
     """A line of metrics.jsonl."""
 
     epoch: Count
     train_loss: float
-    train_accuracy: Fraction
+    train_accuracy: Fraction | None = None
+    train_nrmse: Error | None = None
     validation_loss: float = math.nan
     validation_accuracy: Fraction = 0.0
     validation_noise: str | None = None
+    validation_nrmse: Error = 0.0
     seconds: Seconds = 0.0
+
+    @model_validator(mode="after")
+    def _check_figures(self) -> EpochMetrics:
+        _check_figures("train_accuracy", self.train_accuracy, self.train_nrmse)
+        return self
 
 
 class EvaluationRecord(Record):
     """A line of evaluations.jsonl."""
 
-    accuracy: Fraction
+    accuracy: Fraction | None = None
+    nrmse: Error | None = None
+    mae: Error | None = None
+    r2: float | None = None
     samples: Count
     backend: str
     shots: Count | None
@@ -99,6 +124,11 @@ class EvaluationRecord(Record):
     part: Literal["test", "validation", "train"] = "test"
     mitigated: bool = False
     loss: float = math.nan
+
+    @model_validator(mode="after")
+    def _check_figures(self) -> EvaluationRecord:
+        _check_figures("accuracy", self.accuracy, self.nrmse, self.mae, self.r2)
+        return self
 
 
 class PackedAnswers(Record):

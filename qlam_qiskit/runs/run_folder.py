@@ -186,7 +186,9 @@ class RunFolder:
             if (candidate / "experiment.yaml").is_file():
                 return cls(candidate)
         near = did_you_mean(path.name, run_names())
-        raise RunError(f"{path}: not a run folder (it has no experiment.yaml){near}")
+        if path.exists():
+            raise RunError(f"{path}: not a run folder (it has no experiment.yaml){near}")
+        raise RunError(f"{path}: no such run, neither a folder nor a name in {workspace()}{near}")
 
     @classmethod
     def latest(cls, name: str) -> RunFolder:

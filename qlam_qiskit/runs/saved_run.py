@@ -7,28 +7,30 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
-from qlam_qiskit.backends import BackendSpec, load_registry
 from qlam_qiskit.baselines import Baseline
+from qlam_qiskit.configuration import whole
 from qlam_qiskit.data import SequenceData, Split, load_data, validation_split
-from qlam_qiskit.errors import ConfigurationError, RunError
+from qlam_qiskit.errors import ConfigurationError, QlamError, RunError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM, ModelSettings
-from qlam_qiskit.network import BackendExecutions, ExecutionFactory
+from qlam_qiskit.network import AnyBackend, ExecutionFactory, executions_on
 from qlam_qiskit.runs.building import build_model, check_description
 from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
 from qlam_qiskit.runs.circuit_file import read_circuit
 from qlam_qiskit.runs.experiment import Experiment
-from qlam_qiskit.runs.predictions import Predictions, predict
+from qlam_qiskit.runs.overview import Overview
+from qlam_qiskit.runs.predictions import Estimates, Predictions, predict
 from qlam_qiskit.runs.run_folder import RunFolder
 from qlam_qiskit.templates import load_installed_template
+from qlam_qiskit.words import html_table, quality
 
 Part = Literal["test", "validation", "train"]
 _Run = TypeVar("_Run", bound="SavedRun")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SavedRun:
     """A run's folder, with what is in it; nothing in it is executed.
 
@@ -46,6 +48,22 @@ class SavedRun:
     data_dir: Path | None = None
     loaded: SequenceData | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.folder, str | Path):
+            object.__setattr__(self, "folder", RunFolder.open(Path(self.folder)))
+        if isinstance(self.data_dir, str):
+            object.__setattr__(self, "data_dir", Path(self.data_dir))
+
+    def __repr__(self) -> str:
+        seen = Overview.of(self.folder)
+        return f"<{type(self).__name__} {self.path}: {seen.problem or f'{seen.task}, {seen.reached}'}>"
+
+    def _repr_html_(self) -> str:
+        try:
+            return html_table(self.described())
+        except QlamError as error:
+            return html_table([("run", str(self.path)), ("damaged", str(error))])
+
     @classmethod
     def open(cls: type[_Run], path: Path | str | SavedRun, data_dir: Path | str | None = None) -> _Run:
         """Open a run by its folder, or by its name in the workspace.
@@ -56,6 +74,11 @@ class SavedRun:
             The folder or the name; a run that is open already comes back as it is.
         data_dir
             Where the data sets lie.
+
+        Returns
+        -------
+        SavedRun
+            Of the class that was asked.
 
         Raises
         ------
@@ -80,7 +103,7 @@ class SavedRun:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What training ended with, such as ``test_accuracy``; None while it has not."""
+        """What training ended with, such as ``test_accuracy`` or ``test_nrmse``; None while it has not."""
         return self.folder.result()
 
     @property
@@ -138,20 +161,44 @@ class SavedRun:
         return self.loaded or load_data(self.experiment.data, self.data_dir)
 
     def part(self, part: Part, limit: int | None = None) -> Split:
-        """Return the first ``limit`` samples that a run was trained on, chose its best epoch by, or is tested on.
+        """Return samples that a run was trained on, chose its best epoch by, or is tested on.
 
-        Raises ConfigurationError where it held none out for validation.
+        Parameters
+        ----------
+        part
+            "train", "validation" or "test".
+        limit
+            Keep the first so many.
+
+        Returns
+        -------
+        Split
+            Their tokens and labels.
+
+        Raises
+        ------
+        ConfigurationError
+            For another part, a limit below 1, and where the run held none out for validation.
         """
+        if part not in get_args(Part):
+            raise ConfigurationError(f"a part of the samples is one of {', '.join(get_args(Part))}, not {part!r}")
+        if limit is not None:
+            limit = whole("limit", limit)
         return self._whole(part).subset(slice(limit))
 
-    def model(self, backend: BackendSpec | ExecutionFactory | str | None = None) -> QLAM | Baseline:
+    def model(self, backend: AnyBackend | ExecutionFactory | None = None) -> QLAM | Baseline:
         """Rebuild the model with its best weights.
 
         Parameters
         ----------
         backend
-            Where its memories run: a name in the backend registry, an entry of it, or a factory of executions; by
-            default the exact engine, whose model is kept.
+            Where its memories run: a name in the backend registry, an entry of it, a Qiskit ``BackendV2``, a V2
+            sampler or estimator, or a factory of executions; by default the exact engine, whose model is kept.
+
+        Returns
+        -------
+        QLAM or Baseline
+            In evaluation mode.
 
         Raises
         ------
@@ -160,14 +207,28 @@ class SavedRun:
         """
         if backend is None:
             return self._exact
-        if isinstance(backend, str):
-            backend = load_registry().spec(backend)
         if not callable(backend):
-            backend = BackendExecutions(backend, seed=self.experiment.seed)
+            backend = executions_on(backend, seed=self.experiment.seed)
         return self._build(backend)
 
-    def qlam(self, backend: BackendSpec | ExecutionFactory | str | None = None) -> QLAM:
-        """Rebuild the model for what only circuits can do; raises ConfigurationError when it is a baseline."""
+    def qlam(self, backend: AnyBackend | ExecutionFactory | None = None) -> QLAM:
+        """Rebuild the model for what only circuits can do.
+
+        Parameters
+        ----------
+        backend
+            As in :meth:`model`.
+
+        Returns
+        -------
+        QLAM
+            In evaluation mode.
+
+        Raises
+        ------
+        ConfigurationError
+            When the model is a baseline.
+        """
         model = self.model(backend)
         if not isinstance(model, QLAM):
             kind = self.experiment.model.kind
@@ -181,7 +242,7 @@ class SavedRun:
         part: Part = "test",
         limit: int | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> Predictions:
+    ) -> Predictions | Estimates:
         """Answer samples on the exact engine, with the noise that the run was trained with.
 
         Parameters
@@ -193,12 +254,46 @@ class SavedRun:
 
         Returns
         -------
-        Predictions
-            Labels and answers (N, M), with losses (nats) and confidences.
+        Predictions or Estimates
+            Labels and answers (N, M), with losses (nats) and confidences; of regression true and predicted numbers.
         """
         model, size = self.model(), self.experiment.training.batch_size
         with model.as_trained(self.experiment.seed) if isinstance(model, QLAM) else nullcontext():
-            return predict(model, self.part(part, limit), self.data.class_names, progress, size)
+            return predict(model, self.part(part, limit), self.data, progress, size)
+
+    def described(self) -> list[tuple[str, str]]:
+        """Say what was trained, where, how well, and what every evaluation found.
+
+        Returns
+        -------
+        list
+            Pairs of a label and a text.
+        """
+        description, result, model = self.folder.description(), self.result, self.experiment.model
+        kind = model.kind
+        if isinstance(model, ModelSettings):
+            kind = f"{kind}, {model.circuit.template} on {model.circuit.qubits} qubits"
+        lines = [
+            ("run", str(self.path)),
+            ("task", f"{description.get('task')}"),
+            ("model", f"{kind}, {description.get('parameters', 0):,} parameters"),
+            ("backend", f"{description.get('backend')}, seed {self.experiment.seed}"),
+            ("epochs", f"{len(self.metrics)} of {self.experiment.training.epochs}"),
+        ]
+        if result is not None:
+            noise = ""
+            if result.get("test_noise"):
+                noise = f" with {result['test_noise']}"
+            if result.get("clean_test_accuracy") is not None:
+                noise += f", {result['clean_test_accuracy']:.2%} without noise"
+            lines.append(("test", f"{quality(result, 'test_')} {result['test_samples']:,} samples{noise}"))
+            lines.append(("training", f"{result['train_seconds']:.1f} s, best epoch {result['best_epoch']}"))
+        for row in self.evaluations:
+            drawn = f"{row['shots']:,} shots" if row.get("shots") else "exact"
+            drawn = row.get("noise") or drawn
+            samples = f"{row['samples']:,} {row.get('part', 'test')} samples"
+            lines.append(("evaluated", f"{quality(row)} {samples} on {row['backend']} ({drawn})"))
+        return lines
 
     @cached_property
     def _exact(self) -> QLAM | Baseline:

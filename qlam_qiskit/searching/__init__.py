@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 from qlam_qiskit.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from qlam_qiskit.searching.results import Best as Best
+    from qlam_qiskit.searching.results import Findings as Findings
+    from qlam_qiskit.searching.running import Task as Task
+    from qlam_qiskit.searching.running import search as search
     from qlam_qiskit.searching.space import Dimension as Dimension
     from qlam_qiskit.searching.space import DimensionSettings as DimensionSettings
     from qlam_qiskit.searching.space import Space as Space
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
+        "results": "Best Findings",
+        "running": "Task search",
         "space": "Dimension DimensionSettings Space",
         "training": "best_first train_trial",
     },

@@ -235,7 +235,7 @@ class Space:
         """
         if not experiment.training.validation_fraction:
             raise ConfigurationError(
-                "training.validation_fraction is 0, but a search compares trials on validation samples"
+                "training.validation_fraction is 0, but a search compares trials on validation samples: set it to 0.1"
             )
         whole = experiment.model_dump()
         ends = {dimension.name: (dimension.grid()[0], dimension.grid()[-1]) for dimension in self.dimensions}
@@ -307,7 +307,9 @@ def _flat(values: Mapping[str, Any], source: str, prefix: str = "") -> Iterator[
             raise ConfigurationError(
                 f"{source}: {key}: expected a list of choices, or {{float: [LOW, HIGH]}} or {{int: [LOW, HIGH]}}"
             )
-        elif any(form in value for form in _FORMS) or not any(isinstance(v, Mapping | list) for v in value.values()):
+        elif any(form in value for form in (*_FORMS, "multiply")) or not any(
+            isinstance(v, Mapping | list) for v in value.values()
+        ):
             yield key, value
         else:
             yield from _flat(value, source, f"{key}.")

@@ -76,8 +76,9 @@ def open_storage(url: str | None, folder: Path, *, heartbeat: int = _HEARTBEAT, 
             return Keeping(_opened(url, file, heartbeat, grace), url, locks, file is not None)
     except (ConfigurationError, KeyboardInterrupt):
         raise
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"--storage {url}: its driver, the package {error.name}, is not installed") from None
+    except ImportError as error:
+        missing = getattr(error.__cause__ or error.__context__ or error, "name", None) or "for this kind of database"
+        raise ConfigurationError(f"--storage {url}: its driver, the package {missing}, is not installed") from None
     except Exception as error:  # of SQLAlchemy, of drivers, of the file system
         raise QlamError(f"--storage {url}: cannot be opened: {kind_and_reason(error)}") from None
 

@@ -286,7 +286,8 @@ class Study:
                 self.keeping.storage.set_trial_user_attr(trial_id, _VOID, True)
                 self.keeping.storage.set_trial_state_values(trial_id, TrialState.FAIL)
             return None
-        for name, value in self._prescribed(mine.ordinal).items():
+        enqueued = "fixed_params" in mine.last.system_attrs  # by Optuna's enqueue_trial, which says the point
+        for name, value in ({} if enqueued else self._prescribed(mine.ordinal)).items():
             if name not in mine.last.params:
                 distribution = _distribution(self._dimension(name))
                 internal = distribution.to_internal_repr(value)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qlam_qiskit.errors import BusyError
-from qlam_qiskit.runs import Experiment, RunFolder
-from qlam_qiskit.training import Interrupted, Reporter, train
+from qlam_qiskit.errors import BusyError, ConfigurationError
+from qlam_qiskit.runs import Experiment
+from qlam_qiskit.training import Interrupted, Reporter, train_on
 
 Key = TypeVar("Key", int, float)
 _POLL_SECONDS = 0.5
@@ -28,21 +28,13 @@ def train_trial(
     """Train an experiment in the folder ``out``, from wherever it was left there; the test set is not looked at.
 
     Returns its best ``validation_accuracy`` (a fraction), ``parameters`` and ``train_seconds``. Raises BusyError when
-    another process is training there, and what :func:`~qlam_qiskit.training.train` raises.
+    another process is training there, ConfigurationError where numbers are predicted, and what
+    :func:`~qlam_qiskit.training.train_on` raises.
     """
-    if (folder := RunFolder(out)).is_busy():  # said before data are loaded
-        raise BusyError(f"{out}: another process is training this run")
-    folder, cost = train(
-        experiment,
-        name,
-        reporter,
-        out=out,
-        data_dir=data_dir,
-        backends=backends,
-        resume=out.exists(),
-        should_stop=should_stop,
-        test=False,
-    )
+    if experiment.data.task == "regression":
+        raise ConfigurationError("trials are chosen by their validation accuracy, which predicted numbers do not have")
+    options = {"data_dir": data_dir, "backends": backends, "should_stop": should_stop}
+    folder, cost = train_on(experiment, name, reporter, out, test=False, **options)
     best = max(row["validation_accuracy"] for row in folder.metrics())
     return {"validation_accuracy": best, **{key: cost[key] for key in ("parameters", "train_seconds")}}
 

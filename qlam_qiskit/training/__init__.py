@@ -3,7 +3,7 @@
 from qlam_qiskit.errors import Interrupted
 from qlam_qiskit.runs import Experiment, RunFolder, find_experiments, load_experiment
 from qlam_qiskit.training.joining import joined
-from qlam_qiskit.training.running import has_begun, train
+from qlam_qiskit.training.running import has_begun, train, train_on
 from qlam_qiskit.training.trainer import Reporter, Trainer
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "joined",
     "load_experiment",
     "train",
+    "train_on",
 ]

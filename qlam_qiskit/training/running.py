@@ -1,4 +1,4 @@
-"""Runs an experiment from its data to the test set's accuracy, in a new folder or one to be resumed."""
+"""Runs an experiment from its data to its figures on the test set, in a new folder or one to be resumed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from qlam_qiskit.backends import BackendSpec, load_registry
 from qlam_qiskit.baselines import Baseline, count_parameters
 from qlam_qiskit.data import SequenceData, load_data, validation_split
-from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.errors import BusyError, ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.network import BackendExecutions
@@ -29,10 +29,12 @@ from qlam_qiskit.runs import (
 )
 from qlam_qiskit.training.compiling import compile_loops
 from qlam_qiskit.training.distributed import ALONE, Ranks
-from qlam_qiskit.training.scoring import clean_accuracy, score_split
+from qlam_qiskit.training.scoring import clean_accuracy, quality_of_split
 from qlam_qiskit.training.trainer import Reporter, Trainer
 from qlam_qiskit.versions import installed_versions
+from qlam_qiskit.workspace import make_private_folder
 
+_KEPT = ("validation_accuracy", "train_accuracy", "validation_nrmse", "train_nrmse")
 _PACKAGES = ("qlam-qiskit", "qiskit", "qiskit-aer", "qiskit-machine-learning", "torch", "numpy", "numba")
 
 
@@ -99,6 +101,22 @@ def train(
             return folder, _test(folder, model, data, trainer, experiment, spec.name, ranks)
 
 
+def train_on(
+    experiment: Experiment, name: str, reporter: Reporter, out: Path, **options: Any
+) -> tuple[RunFolder, dict]:
+    """Train an experiment in ``out`` from wherever it was left there, if it was begun; ``options`` are those of train.
+
+    Several processes may call it at once: one trains. Raises BusyError in the others, before data are loaded, and else
+    what :func:`train` raises.
+    """
+    folder = RunFolder(out)
+    with folder.written():
+        make_private_folder(out)
+    if folder.is_busy():
+        raise BusyError(f"{out}: another process is training this run")
+    return train(experiment, name, reporter, out=out, resume=True, **options)
+
+
 def _take(folder: RunFolder, held: ExitStack) -> None:
     """Hold a run's lock from now on, and remove what a killed process left in its folder."""
     held.enter_context(folder.locked())
@@ -142,7 +160,12 @@ def _choose_folder(experiment: Experiment, name: str, out: Path | None, resume: 
         begun = old.path  # nothing was begun there: a process was killed, or the disk was full
     if begun is None and out is not None and (not out.exists() or RunFolder(out).is_vacant()):
         ranks.remember_folder(out)  # before it is made, lest a process killed meanwhile leave one that is in the way
-    folder = RunFolder.create(experiment, name, begun or out)
+    try:
+        folder = RunFolder.create(experiment, name, begun or out)
+    except ConfigurationError:
+        if begun is None:
+            raise
+        raise BusyError(f"{begun}: another process has just begun a run here") from None
     ranks.remember_folder(folder.path)
     return folder
 
@@ -241,18 +264,19 @@ def _test(
     best = ranks.from_first(lambda: load_checkpoint(folder.best))
     load_weights(model, best, folder.best)
     batch_size = experiment.training.batch_size
-    loss, accuracy = score_split(model, data.test, batch_size, ranks, seed=experiment.seed)
-    noise = {}
+    loss, figures = quality_of_split(model, data, data.test, batch_size, ranks, seed=experiment.seed)
+    noise: dict[str, Any] = {}
     if isinstance(model, QLAM) and str(model.noise):
-        clean = ranks.from_first(lambda: clean_accuracy(model, data.test, batch_size))
-        noise = {"test_noise": str(model.noise), "clean_test_accuracy": clean}
+        noise["test_noise"] = str(model.noise)
+        if data.targets is None:
+            noise["clean_test_accuracy"] = ranks.from_first(lambda: clean_accuracy(model, data.test, batch_size))
     result = {
         "task": data.task,
-        "test_accuracy": accuracy,
+        **{f"test_{name}": value for name, value in figures.items()},
         "test_loss": loss,
         "test_samples": len(data.test),
         **noise,
-        **{key: value for key, value in best.state.items() if key in ("validation_accuracy", "train_accuracy")},
+        **{key: value for key, value in best.state.items() if key in _KEPT},
         "best_epoch": best.state["epoch"],
         "epochs": experiment.training.epochs,
         **_cost(model, trainer),

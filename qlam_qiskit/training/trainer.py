@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +22,15 @@ import torch
 from qlam_qiskit.data import Split
 from qlam_qiskit.errors import Interrupted, QlamError, RunError
 from qlam_qiskit.model import QLAM
-from qlam_qiskit.runs import Checkpoint, RunFolder, TrainingSettings, load_checkpoint, load_weights, save_checkpoint
+from qlam_qiskit.runs import (
+    Checkpoint,
+    RunFolder,
+    TrainingSettings,
+    epoch_figures,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+)
 from qlam_qiskit.training.distributed import ALONE, Ranks
 from qlam_qiskit.training.scoring import score, score_split
 
@@ -36,8 +44,11 @@ class Reporter(Protocol):
     def compiling(self, done: int, total: int, seconds: int) -> None:
         """Hear, before training, that ``done`` of ``total`` loops are compiled, which takes about ``seconds``."""
 
-    def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float) -> None:
-        """Hear that ``done`` of ``total`` steps are taken; loss and accuracy are those of the epoch so far."""
+    def step(self, done: int, total: int, epoch: int, loss: float, accuracy: float | None) -> None:
+        """Hear that ``done`` of ``total`` steps are taken; loss and accuracy are those of the epoch so far.
+
+        Where numbers are predicted, there is no accuracy.
+        """
 
     def epoch(self, metrics: dict[str, Any]) -> None:
         """Hear of a finished epoch."""
@@ -82,6 +93,7 @@ class Trainer:
         self._normalization = model.normalization if isinstance(model, QLAM) and ranks.size > 1 else None
         if self._normalization is not None:
             self._normalization.total = ranks.total
+        self._regression = train.labels.dtype.kind == "f"
         self._batches = -(-len(train) // settings.batch_size)
         head = set(model.head.parameters())
         rates = [settings.circuit_rate, settings.head_rate]
@@ -112,7 +124,7 @@ class Trainer:
                     settings.epochs * self._batches,
                     progress.epoch + 1,
                     progress.loss_sum / progress.seen,
-                    progress.correct / progress.seen,
+                    None if self._regression else progress.correct / progress.seen,
                 )
                 if stop or time.monotonic() - saved > settings.checkpoint_seconds:
                     self._save_last()
@@ -179,11 +191,16 @@ class Trainer:
         load_weights(self._model, checkpoint, self._folder.best)
         epoch = checkpoint.state["epoch"]
         seconds = sum(row["seconds"] for row in self._folder.metrics() if row["epoch"] <= epoch)
-        self._progress = _Progress(epoch=epoch, seconds=seconds, best=checkpoint.state.get("validation_accuracy"))
+        self._progress = _Progress(epoch=epoch, seconds=seconds, best=self._score_of(checkpoint.state))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no step of the optimizer came before these
             for _ in range(epoch * self._batches):
                 self._schedule.step()
+
+    def _score_of(self, metrics: Mapping[str, Any]) -> float | None:
+        """Return what the best epoch is chosen by, the higher the better; None where nothing is held out."""
+        loss = metrics.get("validation_loss")
+        return (None if loss is None else 1 - loss) if self._regression else metrics.get("validation_accuracy")
 
     @property
     def seconds(self) -> float:
@@ -244,8 +261,7 @@ class Trainer:
         progress = self._progress
         metrics: dict[str, Any] = {
             "epoch": progress.epoch + 1,
-            "train_loss": progress.loss_sum / progress.seen,
-            "train_accuracy": progress.correct / progress.seen,
+            **self._figures("train", progress.loss_sum / progress.seen, progress.correct / progress.seen),
         }
         accuracy = None
         if isinstance(self._model, QLAM):
@@ -254,7 +270,7 @@ class Trainer:
             loss, accuracy = score_split(
                 self._model, self._validation, self._settings.batch_size, self._ranks, seed=self._seed
             )
-            metrics |= {"validation_loss": loss, "validation_accuracy": accuracy}
+            metrics |= self._figures("validation", loss, accuracy)
             if isinstance(self._model, QLAM) and str(self._model.noise):
                 metrics["validation_noise"] = str(self._model.noise)
         metrics["seconds"] = round(progress.epoch_seconds, 3)
@@ -271,6 +287,9 @@ class Trainer:
                 save_checkpoint(self._folder.best, Checkpoint(self._weights(), {"epoch": progress.epoch, **metrics}))
         self._save_last()
         return metrics
+
+    def _figures(self, part: str, loss: float, score: float) -> Mapping[str, float]:
+        return epoch_figures(part, loss, score, regression=self._regression)
 
     def _settling_batches(self) -> Iterator[torch.Tensor]:
         """Yield tokens of the first training samples, the same on every rank."""

@@ -126,7 +126,7 @@ def test_experiments_are_listed(run):
         (["train", "digits", "--set", "data.train_limit=0"], 2, "data.train_limit"),
         (["train", "mnist_rows", "--data-dir", "EMPTY"], 1, "train-images-idx3-ubyte"),
         (["train", "missing.yaml"], 2, "missing.yaml: no such file"),
-        (["evaluate", "nothing"], 1, "nothing: not a run folder"),
+        (["evaluate", "nothing"], 1, "nothing: no such run"),
         (["evaluate", "nothing", "--limit", "0"], 2, "--limit"),
         (["circuits", "draw", "star"], 2, "unknown circuit template 'star'; available: brickwork, damped_line"),
         (["circuits", "draw", "line", "--out", "a.gif"], 2, "must end in .png, .svg or .pdf"),

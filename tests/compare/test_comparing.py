@@ -290,26 +290,42 @@ def test_damaged_records_are_one_line(small, run):
         Records(OUT).runs()
 
 
-def test_processes_share_the_jobs_of_a_comparison(small):
-    change(small, training={**small["training"], "epochs": 20})
-    command = [sys.executable, "-m", "qlam_qiskit", "compare", "small.yaml"]
-    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) for _ in range(2)]
-    said = [process.communicate(timeout=120)[1].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    for name in RUNS:
-        assert sum(f"\n{name}: " in text for text in said) == 1  # trained by one of them
-        assert record(name)
+def test_two_comparisons_at_once_share_the_runs(small, run):
+    rnn = {"label": "RNN", "model": {"kind": "rnn", "width": 4, "embedding": {"kind": "linear", "width": 4}}}
+    change(
+        small,
+        models={"gru": small["models"]["gru"], "rnn": rnn},
+        reference="gru",
+        budget={"tolerance": 0.9},
+        training={**small["training"], "epochs": 20},
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "qlam_qiskit", "compare", "small.yaml"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (OUT / "comparison.yaml").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    started = run()
+    said = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, said
+    for name in ("gru-seed0", "rnn-seed0", "gru-seed1", "rnn-seed1"):
+        (folder,) = (RunFolder.open(path) for path in Path("runs/compare/small").glob(f"{name}-*"))
+        assert [row["epoch"] for row in folder.metrics()] == list(range(1, 21))
+        assert record(name)["metrics"] == folder.metrics()
+        assert (f"\n{name}: " in said) != (name in started)
 
 
 def test_who_waits_for_another_process_can_be_interrupted(small, run):
-    from qlam_qiskit.compare.claims import claimed
     from qlam_qiskit.compare.planning import Plan
+    from qlam_qiskit.compare.training import Bench
 
     comparison = load_comparison("small.yaml")
-    plan = Plan(comparison, next(comparison.cases()), None)
-    trial = plan.trials("gru")[0]
-    with claimed(trial, Path("runs/compare/small"), wait=False, should_stop=lambda: False) as mine:
-        assert mine
-        with pytest.raises(Interrupted, match="the same command continues"):
-            run(models=["gru"], seeds=[0], should_stop=lambda: (OUT / "search" / "gru-x1.json").exists())
+    trial = Plan(comparison, next(comparison.cases()), None).trials("gru")[0]
+    folder = RunFolder(Bench(Path("runs/compare/small"), None, 1).folder(trial))
+    folder.path.mkdir(parents=True)
+    with folder.locked(), pytest.raises(Interrupted, match="the same command continues"):
+        run(models=["gru"], seeds=[0], should_stop=lambda: (OUT / "search" / "gru-x1.json").exists())
     assert not (OUT / "search" / "gru-x0.3.json").exists()

@@ -27,7 +27,7 @@ def test_list_as_json_is_one_object(mnist_dir):
 def test_list_shows_every_data_set(mnist_dir):
     result = _run("list", "--data-dir", mnist_dir)
     assert result.exit_code == 0
-    for name in ("digits", "mnist", "fashion_mnist", "cifar10", "copying", "recall", "npz"):
+    for name in ("digits", "mnist", "fashion_mnist", "cifar10", "copying", "recall", "npz", "file"):
         assert name in result.stdout
 
 

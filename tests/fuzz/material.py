@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+from pyarrow import parquet
 
 from qlam_qiskit.compare.records import pack
 from qlam_qiskit.data.catalogue import IMAGE_SETS
@@ -67,6 +69,26 @@ def small_data() -> bytes:
     stream = io.BytesIO()
     np.savez(stream, x_train=tokens[:48], y_train=labels[:48], x_test=tokens[48:], y_test=labels[48:])
     return stream.getvalue()
+
+
+@cache
+def own_files() -> dict[str, tuple[bytes, dict]]:
+    """Make small files of a user's own, each with the settings that read it."""
+    rows = [f"{k // 3},{k % 5}.5,{-k},{'ab'[k // 3 % 2]},{k}" for k in range(24)]
+    steps = "\n".join(["who,x,y,label,level", *rows]).encode()
+    wide = b"t1,t2,t3,label\n1,2,3,a\n4,5,,b\n6,,,a\n7,8,9,b\n"
+    cases = "\n".join(f"{k},1,{k}.5:2,3,4:{'ab'[k % 2]}" for k in range(6))
+    archive = f"@problemName x\n@timestamps false\n@classLabel true a b\n@data\n{cases}\n".encode()
+    columns = {"sample": "who", "tokens": ["x", "y"]}
+    stream = io.BytesIO()
+    parquet.write_table(pyarrow.table({"x": [[1.0, 2.0], [3.0]] * 3, "label": ["a", "b"] * 3}), stream)
+    return {
+        "steps.csv": (steps, {**columns, "labels": "label"}),
+        "levels.csv": (steps, {**columns, "labels": "level", "task": "regression", "every_step": True}),
+        "wide.csv": (wide, {"tokens": "t*", "labels": "label"}),
+        "mine.ts": (archive, {}),
+        "lists.parquet": (stream.getvalue(), {"labels": "label"}),
+    }
 
 
 @cache

@@ -258,9 +258,14 @@ def _jobs(draw: st.DrawFn) -> Case:
 
 @st.composite
 def _data(draw: st.DrawFn) -> Case:
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["arrays", "own", "images"]))
+    if kind == "arrays":
         content = draw(mutated_bytes(material.small_data()))
-        return Case("data", ("@data", dump_yaml(material.SMALL["data"])), {"small.npz": content})
+        return Case("data", ("@data", dump_yaml(material.SMALL["data"])), {"data/small.npz": content})
+    if kind == "own":
+        name, (content, settings) = draw(st.sampled_from(sorted(material.own_files().items())))
+        files = {f"data/{name}": draw(mutated_bytes(content))}
+        return Case("data", ("@data", dump_yaml({"dataset": "file", "path": name, **settings})), files)
     files = dict(material.image_files())
     name = draw(st.sampled_from(sorted(files)))
     content = files[name]

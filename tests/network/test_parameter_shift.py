@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
-from qiskit.circuit import Parameter, QuantumCircuit
+from qiskit.circuit import Instruction, Parameter, QuantumCircuit
+from qiskit.circuit import library as lib
 from qiskit.primitives import StatevectorEstimator
-from qiskit.quantum_info import SparsePauliOp
+from qiskit.quantum_info import DensityMatrix, Kraus, SparsePauliOp, SuperOp, random_quantum_channel
+from qiskit_aer.noise import amplitude_damping_error
 from qiskit_machine_learning.gradients import ParamShiftEstimatorGradient
 
+from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.network.gradients import ParameterShift, spsa_gradient
 
 OBSERVABLES = [SparsePauliOp("ZI"), SparsePauliOp("XZ")]
@@ -85,6 +88,77 @@ def test_rows_are_split_into_several_runs_without_changing_the_gradient(monkeypa
     whole = ParameterShift(_linear(), [A, B, C], _runner).gradient(rows, cotangent)
     monkeypatch.setattr(gradients, "_ROWS_AT_ONCE", 7)
     np.testing.assert_array_equal(ParameterShift(_linear(), [A, B, C], _runner).gradient(rows, cotangent), whole)
+
+
+def _mixed_runner(circuit, parameters):
+    circuit = circuit.decompose("PauliEvolution")  # as run: its matrix takes a solver that warns
+
+    def evaluate(rows):
+        values = []
+        for row in rows:
+            values_of = {p: value for p, value in zip(parameters, row, strict=True) if p in circuit.parameters}
+            state = DensityMatrix(circuit.assign_parameters(values_of))
+            values.append([state.expectation_value(observable, [0, 1]).real for observable in OBSERVABLES])
+        return np.array(values)
+
+    return evaluate
+
+
+def _with_channels(gates):
+    """Put gates between channels of all kinds: Kraus operators, superoperators, Aer's errors, resets."""
+    circuit = QuantumCircuit(3)
+    circuit.ry(0.4, 0)
+    circuit.h([1, 2])
+    circuit.append(Kraus(random_quantum_channel(2, seed=1)).to_instruction(), [0])
+    for gate, qubits in gates:
+        circuit.append(gate, qubits)
+        circuit.append(amplitude_damping_error(0.2).to_instruction(), [qubits[0]])
+    circuit.append(SuperOp(random_quantum_channel(4, seed=2)).to_instruction(), [2, 0])
+    circuit.reset(2)
+    circuit.append(lib.XXPlusYYGate(A - B, C), [1, 2])
+    circuit.reset(2)
+    return circuit
+
+
+def _nested():
+    inner = QuantumCircuit(2, name="nested")
+    inner.cry(A * B, 0, 1)
+    inner.reset(1)
+    inner.append(lib.XXMinusYYGate(C, A), [0, 1])
+    return inner.to_instruction()
+
+
+@pytest.mark.parametrize(
+    "gates",
+    [
+        [(lib.CRXGate(A), [0, 1]), (lib.CUGate(A, B, C, A * B), [1, 2]), (lib.CPhaseGate(B), [0, 2])],
+        [(_nested(), [0, 1]), (lib.UGate(A, B, C), [2])],
+        [(lib.PauliEvolutionGate(SparsePauliOp(["XX", "ZI"], [0.5, 1.0]), time=A), [0, 1]), (lib.RGate(B, C), [0])],
+        [(lib.XXPlusYYGate(A, 0.2).control(1, annotated=True), [2, 0, 1]), (lib.CRZGate(C, ctrl_state=0), [1, 0])],
+        [(lib.iSwapGate(), [0, 1]), (lib.UnitaryGate(lib.CRYGate(0.3).to_matrix()), [2, 1]), (lib.RZXGate(C), [0, 1])],
+    ],
+    ids=["controlled", "nested", "evolution", "annotated", "fixed"],
+)
+def test_channels_may_stand_between_gates_of_any_generator(gates):
+    circuit, parameters = _with_channels(gates), [A, B, C]
+    rng = np.random.default_rng(0)
+    rows, cotangent = rng.normal(size=(1, 3)), rng.normal(size=(1, 2))
+    evaluate = _mixed_runner(circuit, parameters)
+    gradient = ParameterShift(circuit, parameters, _mixed_runner).gradient(rows, cotangent)
+    steps = 1e-5 * np.eye(3)
+    slopes = [((evaluate(rows + step) - evaluate(rows - step)) / 2e-5 * cotangent).sum() for step in steps]
+    np.testing.assert_allclose(gradient[0], slopes, rtol=0, atol=1e-8)
+
+
+def test_a_gate_without_a_shift_rule_is_named_with_its_place():
+    inner = QuantumCircuit(1, name="outer")
+    inner.append(Instruction("wish", 1, 0, [A]), [0])
+    circuit = QuantumCircuit(2, name="mine")
+    circuit.ry(B, 0)
+    circuit.append(inner.to_instruction(), [1])
+    message = r"'mine', instruction 1: 'outer' on qubits \[1\] has no shift rule \(through 'wish'.*adjoint or spsa"
+    with pytest.raises(CircuitError, match=message):
+        ParameterShift(circuit, [A, B], _runner)
 
 
 def test_spsa_approaches_the_gradient_as_estimates_are_averaged():

@@ -171,13 +171,33 @@ def test_gradients_from_shots_are_unbiased():
     assert np.abs(deviations).max() < 5.5
 
 
-def test_spsa_on_aer_points_along_the_gradient():
-    memory, readout = load_template("line", 3), READOUTS[1]
+@pytest.mark.parametrize("readout", [Readout(2, "z_strings", 2), Readout(2, "z_strings", 2, pooling="mean")])
+def test_a_memory_with_channels_has_the_open_engines_gradient_by_shifts(readout):
+    memory = load_template("damped_line", 2)
+    arguments = _arguments(memory, samples=1, registers=1)
+    expected, exact_tape = _exact(memory, readout).forward(*arguments)
+    cotangent = np.random.default_rng(1).normal(size=expected.shape)
+    wanted = _exact(memory, readout).backward(exact_tape, cotangent)
+    with _open(method="density_matrix") as backend:
+        for gradient in ("param_shift", "adjoint"):
+            execution = _execution(memory, readout, backend, gradient=gradient)
+            values, tape = execution.forward(*arguments)
+            np.testing.assert_allclose(values, expected, rtol=0, atol=1e-10)
+            gradients = execution.backward(tape, cotangent)
+            for part in ("inputs", "weights", "queries"):
+                np.testing.assert_allclose(getattr(gradients, part), getattr(wanted, part), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("template", "qubits", "method"), [("line", 3, "statevector"), ("damped_line", 2, "density_matrix")]
+)
+def test_spsa_on_aer_points_along_the_gradient(template, qubits, method):
+    memory, readout = load_template(template, qubits), Readout(qubits, "z_strings", 2)
     arguments = _arguments(memory, samples=1, registers=1, queries=1)
     expected, exact_tape = _exact(memory, readout).forward(*arguments)
     cotangent = np.random.default_rng(1).normal(size=expected.shape)
     exact = _exact(memory, readout).backward(exact_tape, cotangent)
-    with _open() as backend:
+    with _open(method=method) as backend:
         execution = _execution(memory, readout, backend, gradient="spsa", rng=np.random.default_rng(2))
         _, tape = execution.forward(*arguments)
         estimates = [execution.backward(tape, cotangent) for _ in range(40)]

@@ -7,7 +7,7 @@ import pytest
 from planning import sequence
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import Parameter
-from qiskit.quantum_info import Operator, Statevector
+from qiskit.quantum_info import Kraus, Operator, Statevector
 from qiskit_ibm_runtime.fake_provider import FakeBrisbane, FakeFractionalBackend, FakeLondonV2, FakeManilaV2, FakeTorino
 
 from qlam_qiskit.backends.targets import part_of_target
@@ -163,5 +163,12 @@ def test_what_cannot_be_written_is_refused():
         dynamic.x(1)
     with pytest.raises(PlanningError, match="control flow"):
         economize(dynamic, part_of_target(FakeTorino().target, (0, 1)))
+    part = QuantumCircuit(1, name="part")
+    part.append(Kraus([np.diag([1, 0.6]), np.array([[0, 0.8], [0, 0]])]).to_instruction(), [0])
+    lossy = QuantumCircuit(2, name="lossy")
+    lossy.h(0)
+    lossy.append(part.to_instruction(), [1])
+    with pytest.raises(PlanningError, match=r"circuit 'lossy', instruction 1: 'kraus' on qubits \[1\] is a channel"):
+        economize(lossy, part_of_target(FakeTorino().target, (0, 1)))
     with pytest.raises(PlanningError, match="cannot write circuits in the device's gates"):
         economize(sequence("line", 2, 1), part_of_target(FakeTorino().target, (0, 100)))

@@ -83,27 +83,27 @@ def test_tiles_share_no_qubit_and_know_what_they_measured():
 
 
 def test_several_circuits_share_executions_and_keep_their_shapes():
-    heads = [
+    registers = [
         samples(sequence("line", 3, 2, seed=1), 6, shots=3000),
         SamplerPub.coerce(
             (sequence("brickwork", 3, 1, seed=2), np.random.default_rng(3).normal(size=(2, 2, 12)), 3000)
         ),
         samples(sequence("ring", 3, 1, seed=4), 5, shots=3000),
     ]
-    plan = make_plan(heads, service(FakeGuadalupeV2()))
+    plan = make_plan(registers, service(FakeGuadalupeV2()))
     assert len(plan.jobs) == 1
     assert plan.tiles > 3
     results = plan.placement.collect(run_ideally(plan.jobs))
     assert [result.data.meas.shape for result in results] == [(6,), (2, 2), (5,)]
-    for pub, result in zip(heads, results, strict=True):
+    for pub, result in zip(registers, results, strict=True):
         assert_sampled_from(result.data.meas, probabilities(pub))
 
 
 def test_more_circuits_than_chains_take_turns():
-    heads = [samples(sequence("line", 4, 1, seed=seed), 2, shots=2000, seed=seed) for seed in range(7)]
-    plan = make_plan(heads, service(FakeGuadalupeV2()))
+    registers = [samples(sequence("line", 4, 1, seed=seed), 2, shots=2000, seed=seed) for seed in range(7)]
+    plan = make_plan(registers, service(FakeGuadalupeV2()))
     assert plan.circuits > 1
-    for pub, result in zip(heads, plan.placement.collect(run_ideally(plan.jobs)), strict=True):
+    for pub, result in zip(registers, plan.placement.collect(run_ideally(plan.jobs)), strict=True):
         assert_sampled_from(result.data.meas, probabilities(pub))
 
 

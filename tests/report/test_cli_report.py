@@ -30,7 +30,7 @@ def test_plot_prints_one_json_object(run, symbol_run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["report", "nothing"], 1, "nothing: not a run folder"),
+        (["report", "nothing"], 1, "nothing: no such run"),
         (["report", "RUN", "--samples", "0"], 2, "--samples"),
         (["report", "RUN", "--noise", "Tornio"], 2, "no fake device 'Tornio'"),
         (["report", "RUN", "--out", "no/page.html"], 1, "cannot be written"),

@@ -19,7 +19,7 @@ from qlam_qiskit.report.findings import Attention, Sample
 from qlam_qiskit.report.history import Accuracy, Evaluation, TrainingCurves
 from qlam_qiskit.report.memory import MemoryTrace
 from qlam_qiskit.report.memory_figures import draw_attention, draw_memory, draw_readouts
-from qlam_qiskit.report.style import INK, SERIES, as_file, as_inline_svg
+from qlam_qiskit.report.style import INK, MUTED, SERIES, as_file, as_inline_svg
 from qlam_qiskit.report.tokens import Shown
 from qlam_qiskit.templates import load_template
 
@@ -173,6 +173,13 @@ def test_inline_figures_have_their_own_ids_and_the_pages_colours():
     assert "overlap with the last state</text>" in svg
     assert "font-family" not in svg
     assert all(name.startswith("memory-3-") for name in __import__("re").findall(r'id="([^"]*)"', svg))
+
+
+def test_text_of_figures_stands_out_from_paper():
+    from matplotlib.colors import to_rgb
+
+    for colour in (INK, MUTED):
+        assert 1.05 / (luminance(to_rgb(colour)) + 0.05) >= 4.5
 
 
 def luminance(colour):

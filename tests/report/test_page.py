@@ -1,5 +1,7 @@
 """Reports as readers meet them: in a browser, without a network, on a laptop and on a phone."""
 
+import html
+import json
 import re
 import shutil
 import subprocess
@@ -18,6 +20,38 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+
+
+# Of every text: its colour, made paler by all opacities, against the background painted behind it. Numbers in cells of
+# the confusion matrix are tested with the figure.
+MEASURE_CONTRAST = """addEventListener("load", () => {
+  const parse = colour => (colour.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(c => c / 255)
+    .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, k) => sum + c * [0.2126, 0.7152, 0.0722][k], 0);
+  const over = (top, alpha, under) => top.slice(0, 3).map((c, k) => alpha * c + (1 - alpha) * under[k]);
+  const behind = element => {
+    if (!element) return matchMedia("(prefers-color-scheme: dark)").matches ? [0, 0, 0] : [255, 255, 255];
+    const colour = parse(getComputedStyle(element).backgroundColor), alpha = colour.length > 3 ? colour[3] : 1;
+    return alpha === 1 ? colour : over(colour, alpha, behind(element.parentElement));
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), faint = [];
+  let texts = 0;
+  while (walker.nextNode()) {
+    const text = walker.currentNode.data.trim(), element = walker.currentNode.parentElement;
+    if (!text || element.closest("style, script") || !element.getClientRects().length) continue;
+    texts += 1;
+    const style = getComputedStyle(element), colour = parse(element.closest("svg") ? style.fill : style.color);
+    let alpha = (colour.length > 3 ? colour[3] : 1) * (element.closest("svg") ? style.fillOpacity : 1);
+    for (let each = element; each; each = each.parentElement) alpha *= getComputedStyle(each).opacity;
+    const under = behind(element), both = [light(over(colour, alpha, under)), light(under)];
+    const [low, high] = both.sort((a, b) => a - b);
+    const contrast = (high + 0.05) / (low + 0.05);
+    if (!(contrast >= 4.5)) faint.push([text, contrast, style.fill, style.color]);
+  }
+  const scheme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  document.title = JSON.stringify({ scheme, texts, faint });
+})"""
 
 
 class _Read(HTMLParser):
@@ -54,7 +88,12 @@ def baseline(baseline_run, tmp_path_factory):
     return build_report(baseline_run, out=tmp_path_factory.mktemp("page") / "baseline.html", samples=2)
 
 
-@pytest.fixture(params=["images", "symbols", "baseline"])
+@pytest.fixture(scope="module")
+def forgetful(open_run, tmp_path_factory):
+    return build_report(open_run, out=tmp_path_factory.mktemp("page") / "open.html", samples=2)
+
+
+@pytest.fixture(params=["images", "symbols", "baseline", "forgetful"])
 def report(request):
     return request.getfixturevalue(request.param)
 
@@ -85,7 +124,8 @@ def test_nothing_is_asked_of_the_network(report):
 
 
 def test_what_applies_to_a_run_is_in_its_report(images, symbols, baseline):
-    assert set(images.left_out) <= {"mistakes"}
+    assert set(images.left_out) <= {"mistakes", "rates", "forgetting"}
+    assert images.left_out["forgetting"] == "this memory is unitary: without errors it forgets nothing"
     assert {title.split("-")[0] for title in images.figures} >= {"training", "backends", "memory", "readouts"}
     assert symbols.left_out["readouts"] == "the memory is read once, at the end"
     assert baseline.left_out["memory"] == "this model has no quantum memory"
@@ -131,6 +171,28 @@ def test_a_purity_that_was_asked_for_is_drawn(symbols):
     assert "register 1: at the end" in text.lower()
 
 
+def test_a_memory_that_forgets_is_shown_beside_itself_under_the_errors_it_was_trained_for(forgetful):
+    text = " ".join(" ".join(read(forgetful).text).split())
+    assert {"rates", "forgetting"} <= set(forgetful.figures)
+    assert "half-life of each damped qubit" in text
+    for shown in ("without errors", "FakeTorino (rows with *)", "r1 bit 1", "q1*", "fidelity with the last state"):
+        assert shown in text
+    assert "1 register reads the last token first" in text
+    assert "steps taken; backwards: from right to left" in text
+    assert "a mean over those since the reading before" in text
+    assert "Purity under noise" not in text
+
+
+def test_channels_without_trained_rates_are_shown_too(kraus_run, tmp_path):
+    written = build_report(kraus_run, out=tmp_path / "page.html", samples=1, limit=5)
+    text = " ".join(" ".join(read(written).text).split())
+    assert written.left_out["rates"] == "no weight of this circuit is a rate of damping"
+    assert "left out, as the memory has one qubit" in text
+    assert "forgetting" in written.figures
+    with pytest.raises(ConfigurationError, match=r"--noise FakeTorino: .* holds a channel of its own"):
+        build_report(kraus_run, out=tmp_path / "again.html", noise=["FakeTorino"])
+
+
 def test_the_same_run_gives_the_same_page(baseline, baseline_run, tmp_path):
     again = build_report(baseline_run, out=tmp_path / "again.html", samples=2)
     assert again.files[0].read_bytes() == baseline.files[0].read_bytes()
@@ -167,6 +229,21 @@ def test_a_browser_shows_it_without_overflow(report, width, tmp_path):
     assert inner == width
     assert scrolled == width
     assert figures == len(report.figures)
+
+
+@needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_stands_out_from_what_it_stands_on(report, scheme, tmp_path):
+    """At least 4.5 to 1, measured by the browser over every text of the page, its figures' texts included."""
+    page = report.files[0].read_text(encoding="utf-8")
+    policy = re.search(r"<meta http-equiv=\"Content-Security-Policy\"[^>]*>", page)[0]
+    (tmp_path / "measured.html").write_text(page.replace(policy, f"<script>{MEASURE_CONTRAST}</script>"))
+    flags = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
+    shown = open_page(tmp_path / "measured.html", tmp_path, "--virtual-time-budget=10000", "--dump-dom", *flags)
+    found = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", shown, re.DOTALL)[1]))
+    assert found["scheme"] == scheme
+    assert found["texts"] > 100
+    assert found["faint"] == []
 
 
 @needs_chromium
@@ -227,7 +304,7 @@ def test_mistakes_of_the_caller_are_one_line(image_run, baseline_run, tmp_path):
 
 
 def test_what_would_take_too_long_is_left_out_and_the_page_says_so(image_run, tmp_path, monkeypatch):
-    monkeypatch.setattr("qlam_qiskit.report.findings.MOST_AMPLITUDES", 100)
+    monkeypatch.setattr("qlam_qiskit.report.findings.MOST_NUMBERS", 100)
     monkeypatch.setattr("qlam_qiskit.report.attention._MOST_WORK", 100)
     written = build_report(image_run, out=tmp_path / "page.html", samples=1, limit=5)
     assert written.left_out["memory"] == "16 states of 3 qubits are too many to keep (100 amplitudes fit)"

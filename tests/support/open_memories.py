@@ -13,8 +13,9 @@ from qiskit_aer.noise import (
     phase_damping_error,
     thermal_relaxation_error,
 )
-from references import bound_sequence
+from references import assert_slopes, bound_sequence, random_arguments
 
+from qlam_qiskit.engine.open import OpenEngine
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
 GATES = [
@@ -120,6 +121,28 @@ def aer_reading(memory, inputs, weights, query):
     emitted = [data[f"emission {bit}"][1] for bit in range(len(inputs) * memory.num_emissions)]
     after = np.real(np.diag(np.asarray(data["after"])))
     return after, np.asarray(data["before"]), np.reshape(emitted, (len(inputs), memory.num_emissions))
+
+
+def assert_agrees_with_aer(memory, rng, steps=3):
+    """Compare readouts, emissions and, by differences, gradients of the open engine with Aer's density matrices."""
+    engine = OpenEngine(memory, precision="float64", threads=1)
+    inputs, weights, queries = random_arguments(engine, rng, samples=2, steps=steps, readouts=steps)
+    everything = {"readout_steps": range(steps), "emissions": True}
+    values, tape = engine.forward(inputs, weights, queries, **everything)
+    for sample in range(2):
+        found, state, emitted = aer_reading(memory, inputs[sample, :, 0], weights[0], queries[sample, -1, 0, 0])
+        np.testing.assert_allclose(values[sample, -1, 0, 0], found, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(np.trace(state), 1, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(tape.emissions[sample, :, 0], emitted, rtol=0, atol=1e-10)
+    cotangent, of_emissions = rng.normal(size=values.shape), rng.normal(size=tape.emissions.shape)
+    gradients = engine.backward(tape, cotangent, emissions=of_emissions)
+
+    def value(*changed):
+        values, tape = engine.forward(*changed, **everything)
+        return (values * cotangent).sum() + (tape.emissions * of_emissions).sum()
+
+    parts = (gradients.inputs, gradients.weights, gradients.queries)
+    assert_slopes(value, (inputs, weights, queries), parts, rng)
 
 
 def _averaged(circuit):

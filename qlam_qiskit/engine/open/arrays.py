@@ -15,6 +15,7 @@ from qlam_qiskit.engine.simd import Rows, Table
 
 TURN, TWO_TURNS, DAMP, DAMPED_TURN, MAP, EMIT = 0, 1, 2, 3, 4, 5
 FIELDS = 10  # integers of an operation, some of them unused
+TILE = 16  # groups of four rows that a loop takes register by register, so that they stay in the first level of cache
 
 
 class OpenSteps(NamedTuple):
@@ -81,10 +82,17 @@ class OpenWork(NamedTuple):
 class Reading(NamedTuple):
     """What is read when."""
 
-    slots: np.ndarray  # (T,) which of the R readings follows each step, or -1
-    lengths: np.ndarray  # (R,) steps since the reading before it
+    slots: np.ndarray  # (1 or B, T) which of the R readings follows each step, or -1
+    lengths: np.ndarray  # (1 or B, R) steps since the reading before it
     z_rows: np.ndarray  # (2^n,) row of each Z string, by the mask of its qubits
     start_rows: np.ndarray  # rows that are 1 in |0...0>, the others being 0
     segment: int  # steps between two states kept
     mean: bool  # whether the mean state since the last reading is read, or the state itself
     emit: bool  # whether emissions are read
+
+
+class Moment(NamedTuple):
+    """A reading at work: the step that it follows, and its number; some samples of a block may not be read then."""
+
+    step: int
+    slot: int

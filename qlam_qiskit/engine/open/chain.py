@@ -6,8 +6,9 @@ probabilities of emissions within the chain are linear in the state before it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from qiskit.circuit import Parameter
@@ -15,6 +16,7 @@ from qiskit.circuit import Parameter
 from qlam_qiskit.engine.angles import AngleFunctions, parameters_of
 from qlam_qiskit.engine.open.pauli import DEPHASE, RESET, embed, move, string_of, turned_pairs
 from qlam_qiskit.engine.open.primitives import Channel, Measurement, Primitive, Turn
+from qlam_qiskit.engine.primitives import Angle
 
 MOST_QUBITS = 4  # of a chain, ancillas included
 _ZERO = 1e-13
@@ -50,11 +52,11 @@ class Chain:
         self._pairs: list[np.ndarray] = []
         self._read: dict[int, list[tuple[int, int]]] = {}  # before which factor: (emission, local row of Z)
         self.emissions: list[int] = []
-        angles = []
+        self.angles: list[Angle] = []
         for primitive in self.primitives:
             if isinstance(primitive, Turn) and parameters_of(primitive.angle):
-                self._factors.append(len(angles))
-                angles.append(primitive.angle)
+                self._factors.append(len(self.angles))
+                self.angles.append(primitive.angle)
                 self._pairs.append(turned_pairs(move(primitive.string, self._place), self._size))
                 continue
             if isinstance(primitive, Measurement) and primitive.emission is not None:
@@ -62,7 +64,7 @@ class Chain:
                 self._read.setdefault(len(self._factors), []).append((len(self.emissions), row))
                 self.emissions.append(primitive.emission)
             self._multiply(self._fixed(primitive))
-        self._angles = AngleFunctions(angles, weights)
+        self._functions = AngleFunctions(self.angles, weights)
 
     def _fixed(self, primitive: Primitive) -> np.ndarray:
         """Return the matrix of a primitive without parameters on the strings of all the chain's qubits."""
@@ -87,10 +89,13 @@ class Chain:
 
     def values(self, weights: np.ndarray) -> ChainValues:
         """Evaluate at weights (H, W)."""
-        angles = self._angles(weights)
-        states = np.broadcast_to(self._start, (len(weights), *self._start.shape))
+        return self.at_angles(self._functions(weights))
+
+    def at_angles(self, angles: np.ndarray) -> ChainValues:
+        """Evaluate at angles (H, A)."""
+        states = np.broadcast_to(self._start, (len(angles), *self._start.shape))
         saved = []
-        emissions = np.empty((len(weights), len(self.emissions), 4 ** len(self.qubits)))
+        emissions = np.empty((len(angles), len(self.emissions), 4 ** len(self.qubits)))
         for position in range(len(self._factors) + 1):
             for index, row in self._read.get(position, ()):
                 emissions[:, index] = (states[:, 0] - states[:, row]) / 2
@@ -109,9 +114,15 @@ class Chain:
         self, weights: np.ndarray, values: ChainValues, matrix: np.ndarray, emissions: np.ndarray
     ) -> np.ndarray:
         """Turn the gradients of ``values`` into that of the weights, (H, W)."""
-        angles = self._angles(weights)
+        angles = self._functions(weights)
+        return self._functions.pull_back(weights, self.pull_back_to_angles(angles, values, matrix, emissions))
+
+    def pull_back_to_angles(
+        self, angles: np.ndarray, values: ChainValues, matrix: np.ndarray, emissions: np.ndarray
+    ) -> np.ndarray:
+        """Turn the gradients of ``values`` into that of the angles, (H, A)."""
         gradient = np.zeros_like(angles)
-        adjoint = np.zeros((len(weights), 4**self._size, 4 ** len(self.qubits)))
+        adjoint = np.zeros((len(angles), 4**self._size, 4 ** len(self.qubits)))
         adjoint[:, : matrix.shape[1]] = matrix
         for position in range(len(self._factors), -1, -1):
             if position < len(self._factors):
@@ -121,16 +132,22 @@ class Chain:
                 else:
                     first, second = self._pairs[factor].T
                     after = values.saved[position]
-                    gradient[:, factor] = np.einsum("hij,hij->h", adjoint[:, second], after[:, first]) - np.einsum(
-                        "hij,hij->h", adjoint[:, first], after[:, second]
-                    )
+                    moved = adjoint[:, second] * after[:, first] - adjoint[:, first] * after[:, second]
+                    gradient[:, factor] = moved.sum(axis=(1, 2))
                     _turn(adjoint, self._pairs[factor], -angles[:, factor])
             for index, row in self._read.get(position, ()):
                 adjoint[:, 0] += emissions[:, index] / 2
                 adjoint[:, row] -= emissions[:, index] / 2
-        return self._angles.pull_back(weights, gradient)
+        return gradient
 
-    @property
+    @cached_property
+    def structure(self) -> tuple[Hashable, ...]:
+        """What chains have in common that differ in nothing but the angles of their turns."""
+        factors = tuple(part if isinstance(part, int) else part.tobytes() for part in self._factors)
+        pairs = tuple(part.tobytes() for part in self._pairs)
+        return len(self.qubits), len(self.ancillas), factors, pairs, str(self._read)
+
+    @cached_property
     def _start(self) -> np.ndarray:
         """The strings of all qubits as functions of the memory's: ancillas in |0>, where I and Z are 1."""
         start = np.eye(4 ** len(self.qubits))
@@ -141,9 +158,34 @@ class Chain:
     def pattern(self) -> tuple[np.ndarray, np.ndarray]:
         """Say which elements of the matrix can differ from zero, and which of them depend on the weights."""
         rng = np.random.default_rng(0)
-        drawn = self.values(rng.uniform(0.1, 1.4, size=(3, self._angles.num_parameters))).matrix
+        drawn = self.values(rng.uniform(0.1, 1.4, size=(3, self._functions.num_parameters))).matrix
         present = np.abs(drawn).max(axis=0) > _ZERO
         return present, present & (np.ptp(drawn, axis=0) > _ZERO)
+
+
+class ChainBatch:
+    """Chains of one structure, evaluated at once: of G chains and H registers, arrays begin with the G * H of both."""
+
+    def __init__(self, chains: Sequence[Chain], weights: Sequence[Parameter]) -> None:
+        self._first, self._count = chains[0], len(chains)
+        self._functions = AngleFunctions([angle for chain in chains for angle in chain.angles], weights)
+
+    def values(self, weights: np.ndarray) -> ChainValues:
+        """Evaluate all chains at weights (H, W)."""
+        return self._first.at_angles(self._angles(weights))
+
+    def pull_back(
+        self, weights: np.ndarray, values: ChainValues, matrix: np.ndarray, emissions: np.ndarray
+    ) -> np.ndarray:
+        """Turn the gradients of ``values`` into that of the weights, (H, W)."""
+        gradient = self._first.pull_back_to_angles(self._angles(weights), values, matrix, emissions)
+        by_chain = gradient.reshape(self._count, len(weights), len(self._first.angles)).swapaxes(0, 1)
+        return self._functions.pull_back(weights, by_chain.reshape(len(weights), len(self._functions)))
+
+    def _angles(self, weights: np.ndarray) -> np.ndarray:
+        size = len(self._first.angles)
+        by_chain = self._functions(weights).reshape(len(weights), self._count, size).swapaxes(0, 1)
+        return by_chain.reshape(self._count * len(weights), size)
 
 
 def _turn(states: np.ndarray, pairs: np.ndarray, angles: np.ndarray | float) -> None:

@@ -1,10 +1,12 @@
 """The compiled loops for x -> a x, y -> b y, z -> c z + d of one qubit: damping, dephasing, depolarizing, relaxation.
 
-As any map they read one state and write another. The four coefficients follow one another from ``first`` on. A turn of
-z towards x or y before it takes the same pass: that letter is number ``letter`` of the qubit's, X being 1 and Y 3.
+They read one state and write another, or the same. The four coefficients follow one another from ``first`` on. A turn
+of z towards x or y before it takes the same pass: that letter is number ``letter`` of the qubit's, X being 1, Y 3.
 """
 
 from qlam_qiskit.engine.compiled import compiled
+from qlam_qiskit.engine.open.arrays import TILE
+from qlam_qiskit.engine.open.turns import part_of
 from qlam_qiskit.engine.simd import at, constant, load, registers, registers_in_row, store
 
 
@@ -24,18 +26,18 @@ def damp(tape, source, target, size, step, coefficients, first):
 
 
 @compiled
-def undamp(adjoint, source, target, size, step, coefficients, first):
-    """Apply the transpose of the channel to lambda."""
+def undamp(adjoint, source, size, step, coefficients, first):
+    """Apply the transpose of the channel to lambda, in place."""
     a, b = constant(adjoint, at(coefficients, first)), constant(adjoint, at(coefficients, first + 1))
     c, d = constant(adjoint, at(coefficients, first + 2)), constant(adjoint, at(coefficients, first + 3))
     for start in range(0, size, 4 * step):
         for j in range(start, start + step):
-            i, o = source + j, target + j
+            i = source + j
             z = load(adjoint, i + 2 * step)
-            store(adjoint, o, load(adjoint, i) + d * z)
-            store(adjoint, o + step, a * load(adjoint, i + step))
-            store(adjoint, o + 2 * step, c * z)
-            store(adjoint, o + 3 * step, b * load(adjoint, i + 3 * step))
+            store(adjoint, i, load(adjoint, i) + d * z)
+            store(adjoint, i + step, a * load(adjoint, i + step))
+            store(adjoint, i + 2 * step, c * z)
+            store(adjoint, i + 3 * step, b * load(adjoint, i + 3 * step))
 
 
 @compiled
@@ -57,34 +59,32 @@ def add_damping_gradient(tape, state, adjoint, source, size, step, sums, first):
 
 
 @compiled
-def turn_and_damp(
-    tape, source, target, size, bases, first_base, step, letter, cosines, sines, row, coefficients, first
-):
-    """Turn the qubit, then apply the channel."""
-    parts, rows, shift = registers_in_row(tape), registers(tape), target - source
-    z_row, q_row, t_row = source + 2 * step, source + letter * step, source + (4 - letter) * step
+def turn_and_damp(before, after, size, bases, first_base, step, letter, cosines, sines, coefficients, first):
+    """Turn the qubit, then apply the channel; the angle's cos and sin are the first of the rows given."""
+    parts, end, rows = registers_in_row(before), first_base + (size >> 2), registers(before)
     a = constant(rows, at(coefficients, first + (letter >> 1)))
     b = constant(rows, at(coefficients, first + 1 - (letter >> 1)))
     e, d = constant(rows, at(coefficients, first + 2)), constant(rows, at(coefficients, first + 3))
-    for part in range(parts):
-        c, s = load(registers(cosines), row * parts + part), load(registers(sines), row * parts + part)
-        for k in range(first_base, first_base + (size >> 2)):
-            j = at(bases, k)
-            i, z, q, t = source + j, z_row + j, q_row + j, t_row + j
-            one, up, side = load(rows, i * parts + part), load(rows, z * parts + part), load(rows, q * parts + part)
-            store(rows, (shift + i) * parts + part, one)
-            store(rows, (shift + z) * parts + part, e * (c * up - s * side) + d * one)
-            store(rows, (shift + q) * parts + part, a * (c * side + s * up))
-            store(rows, (shift + t) * parts + part, b * load(rows, t * parts + part))
+    for begin in range(first_base, end, TILE):
+        for part in range(parts):
+            c, s = load(registers(cosines), part), load(registers(sines), part)
+            ones, ups = part_of(before, 0, part), part_of(before, 2 * step, part)
+            sides, others = part_of(before, letter * step, part), part_of(before, (4 - letter) * step, part)
+            new_ones, new_ups = part_of(after, 0, part), part_of(after, 2 * step, part)
+            new_sides, new_others = part_of(after, letter * step, part), part_of(after, (4 - letter) * step, part)
+            for k in range(begin, min(begin + TILE, end)):
+                j = at(bases, k) * parts
+                one, up, side = load(ones, j), load(ups, j), load(sides, j)
+                store(new_ones, j, one)
+                store(new_others, j, b * load(others, j))
+                store(new_ups, j, e * (c * up - s * side) + d * one)
+                store(new_sides, j, a * (c * side + s * up))
 
 
 @compiled
 def undo_damped_turn(
-    tape,
-    state,
+    states,
     adjoint,
-    source,
-    target,
     size,
     bases,
     first_base,
@@ -92,53 +92,54 @@ def undo_damped_turn(
     letter,
     cosines,
     sines,
-    row,
     coefficients,
     first,
     trained,
     sums,
     gradients,
 ):
-    """Apply the transpose to lambda, and add up the gradients of the angle and, where it is trained, of the channel.
+    """Apply the transpose to lambda in place; ``states`` begin with the state before both.
 
-    The state before both is on the tape.
+    The gradient of the angle is added to the first row of its ``gradients``, those of a trained channel to ``sums``.
     """
-    parts, states, adjoints = registers_in_row(tape), registers(tape), registers(adjoint)
-    z_row, q_row, t_row = 2 * step, letter * step, (4 - letter) * step
+    parts, end, rows = registers_in_row(states), first_base + (size >> 2), registers(states)
     turned, other = first + (letter >> 1), first + 1 - (letter >> 1)
-    a, b = constant(states, at(coefficients, turned)), constant(states, at(coefficients, other))
-    e, d = constant(states, at(coefficients, first + 2)), constant(states, at(coefficients, first + 3))
-    for part in range(parts):
-        place = row * parts + part
-        c, s = load(registers(cosines), place), load(registers(sines), place)
-        angle, of_a, of_b, of_e, of_d = c - c, c - c, c - c, c - c, c - c
-        for k in range(first_base, first_base + (size >> 2)):
-            j = at(bases, k)
-            i, o, r = source + j, target + j, state + j
-            w = load(adjoints, (i + z_row) * parts + part)
-            up, side = load(states, (r + z_row) * parts + part), load(states, (r + q_row) * parts + part)
-            of_d = of_d + w * load(states, r * parts + part)
-            store(adjoints, o * parts + part, load(adjoints, i * parts + part) + d * w)
-            v = load(adjoints, (i + t_row) * parts + part)
-            of_b = of_b + v * load(states, (r + t_row) * parts + part)
-            store(adjoints, (o + t_row) * parts + part, b * v)
-            side, up = c * side + s * up, c * up - s * side
-            u = load(adjoints, (i + q_row) * parts + part)
-            of_e = of_e + w * up
-            of_a = of_a + u * side
-            w, u = e * w, a * u
-            angle = angle + u * up - w * side
-            store(adjoints, (o + z_row) * parts + part, c * w + s * u)
-            store(adjoints, (o + q_row) * parts + part, c * u - s * w)
-        _add(gradients, row, part, angle)
-        if trained:
-            _add(sums, turned, part, of_a)
-            _add(sums, other, part, of_b)
-            _add(sums, first + 2, part, of_e)
-            _add(sums, first + 3, part, of_d)
+    a, b = constant(rows, at(coefficients, turned)), constant(rows, at(coefficients, other))
+    e, d = constant(rows, at(coefficients, first + 2)), constant(rows, at(coefficients, first + 3))
+    for begin in range(first_base, end, TILE):
+        for part in range(parts):
+            c, s = load(registers(cosines), part), load(registers(sines), part)
+            angle, of_a, of_b, of_e, of_d = c - c, c - c, c - c, c - c, c - c
+            ones, ups = part_of(states, 0, part), part_of(states, 2 * step, part)
+            sides, others = part_of(states, letter * step, part), part_of(states, (4 - letter) * step, part)
+            lambdas = part_of(adjoint, 0, part)
+            up_row, side_row, other_row = 2 * step * parts, letter * step * parts, (4 - letter) * step * parts
+            for k in range(begin, min(begin + TILE, end)):
+                j = at(bases, k) * parts
+                i, m, n = j + up_row, j + side_row, j + other_row
+                w, up, side = load(lambdas, i), load(ups, j), load(sides, j)
+                of_d = of_d + w * load(ones, j)
+                store(lambdas, j, load(lambdas, j) + d * w)
+                v = load(lambdas, n)
+                of_b = of_b + v * load(others, j)
+                store(lambdas, n, b * v)
+                side, up = c * side + s * up, c * up - s * side
+                u = load(lambdas, m)
+                of_e = of_e + w * up
+                of_a = of_a + u * side
+                w, u = e * w, a * u
+                angle = angle + u * up - w * side
+                store(lambdas, i, c * w + s * u)
+                store(lambdas, m, c * u - s * w)
+            _add(gradients, 0, part, angle)
+            if trained:
+                _add(sums, turned, part, of_a)
+                _add(sums, other, part, of_b)
+                _add(sums, first + 2, part, of_e)
+                _add(sums, first + 3, part, of_d)
 
 
 @compiled
 def _add(rows, row, part, value):
-    place = row * registers_in_row(rows) + part
-    store(registers(rows), place, load(registers(rows), place) + value)
+    place = part_of(rows, row, part)
+    store(place, 0, load(place, 0) + value)

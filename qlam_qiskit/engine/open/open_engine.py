@@ -16,7 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside, check_engine, check_shape, check_threads
+from qlam_qiskit.engine.arguments import (
+    PRECISIONS,
+    Arguments,
+    beside,
+    check_engine,
+    check_shape,
+    check_threads,
+    slots_of,
+    spans_of,
+)
 from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks
 from qlam_qiskit.engine.compiled import EntryPoint
 from qlam_qiskit.engine.exact import Gradients, pull_back_evaluated
@@ -105,23 +114,25 @@ class OpenEngine:
         weights: np.ndarray,
         queries: np.ndarray,
         *,
-        readout_steps: Sequence[int] | None = None,
+        readout_steps: Sequence[int] | np.ndarray | None = None,
         mean: bool = False,
         emissions: bool = False,
     ) -> tuple[np.ndarray, OpenTape]:
         """Return the bitstring probabilities (B, R, H, Q, D) and a tape for :meth:`backward`.
 
         inputs (B, T, H, P); weights (H, W); queries (B or 1, R or 1, H, Q, A). ``readout_steps`` lists the R steps
-        after which the memory is read, by default the last one. With ``mean``, what is read is the mean state over the
+        after which the memory is read, by default the last one, or those of each sample (B, R), as for
+        :meth:`~qlam_qiskit.engine.ExactEngine.forward`. With ``mean``, what is read is the mean state over the
         steps since the reading before. With ``emissions``, the tape holds their means over the same steps
         (B, R, H, E). Raises CircuitError if shapes do not fit.
         """
         checked = Arguments.check(self.memory, inputs, weights, queries, readout_steps)
         inputs = np.ascontiguousarray(checked.inputs, self.dtype)
         queries = np.array(checked.queries, self.dtype, order="C")
-        reading = self._reading(checked.read, inputs.shape[1], mean, emissions)
-        probabilities = np.empty((*queries.shape[:4], self.dimension), self.dtype)
-        emitted = np.empty((*queries.shape[:3], self.memory.num_emissions if emissions else 0), self.dtype)
+        reading = self._reading(checked.times, inputs.shape[1], mean, emissions)
+        room = np.empty if checked.times.min() >= 0 else np.zeros
+        probabilities = room((*queries.shape[:4], self.dimension), self.dtype)
+        emitted = room((*queries.shape[:3], self.memory.num_emissions if emissions else 0), self.dtype)
         tape = self._tape(inputs, checked.weights, queries, reading, emitted if emissions else None)
 
         def run(register: int, index: int) -> None:
@@ -176,21 +187,17 @@ class OpenEngine:
         """Bitstrings of the memory, D = 2^n."""
         return 1 << self.memory.num_qubits
 
-    def _reading(self, read: Sequence[int], steps: int, mean: bool, emit: bool) -> Reading:
-        slots = np.full(steps, -1, np.int64)
-        slots[list(read)] = np.arange(len(read))
-        ordered = sorted(read)
-        before = dict(zip(ordered, [-1, *ordered[:-1]], strict=True))
+    def _reading(self, times: np.ndarray, steps: int, mean: bool, emit: bool) -> Reading:
         strings = np.arange(self.dimension)
         z_rows = sum((strings >> qubit & 1) << 2 * qubit + 1 for qubit in range(self.memory.num_qubits))
         register = np.arange(1 << self._update.plan.num_qubits)
         start_rows = sum((register >> qubit & 1) << 2 * qubit + 1 for qubit in range(self._update.plan.num_qubits))
         # The states before the maps of a segment, and those before each segment, are together fewest like this. Of
         # large states the tape is kept shorter, nearer to the second level of cache.
-        segment = ceil(sqrt(steps / max(1, self._update.steps.maps_in_step)) / (1 if self.dimension <= 8 else 2))
+        segment = ceil(sqrt(steps / max(1, self._update.steps.maps_in_step)) / (1 if self.dimension <= 8 else 4))
         return Reading(
-            slots=slots,
-            lengths=np.array([float(step - before[step]) for step in read]),
+            slots=slots_of(times, steps),
+            lengths=spans_of(times),
             z_rows=z_rows,
             start_rows=start_rows,
             segment=min(steps, max(4, segment)),
@@ -212,7 +219,7 @@ class OpenEngine:
         if self._query.evaluated is not None:
             query_angles = self._query.evaluated(queries).astype(self.dtype)
         segments = -(-inputs.shape[1] // reading.segment)
-        means = len(reading.lengths) if reading.mean else 0
+        means = reading.lengths.shape[1] if reading.mean else 0
         kept = _Kept(self._spare, cut, segments << 2 * register, means << 2 * register, self.dtype)
         return OpenTape(
             inputs,

@@ -9,26 +9,27 @@ An operation is FIELDS integers, the first of them its kind:
 TURN         first pair, end; shared?, angle row
 TWO_TURNS    first of its bases; letters p, q, r, as rows; shared?, angle row, twice
 DAMP         distance of the qubit's letters, first coefficient, trained?
-DAMPED_TURN  distance of the qubit's letters, first coefficient, trained?; letter; shared?, angle row; first base
+DAMPED_TURN  as DAMP; letter; shared?, angle row; first of its bases
 MAP          bounds of its bases and outputs; the bounds of its transpose's outputs and of its gradients lie in
              ``transposes``
 EMIT         emission, first element, end
 """
 
 from qlam_qiskit.engine.compiled import compiled
-from qlam_qiskit.engine.open.arrays import DAMP, DAMPED_TURN, EMIT, FIELDS, TURN, TWO_TURNS
+from qlam_qiskit.engine.open.arrays import DAMP, DAMPED_TURN, EMIT, FIELDS, MAP, TURN, TWO_TURNS
 from qlam_qiskit.engine.open.damping import add_damping_gradient, damp, turn_and_damp, undamp, undo_damped_turn
 from qlam_qiskit.engine.open.maps import add_emission_gradient, add_map_gradient, apply_map, emission
 from qlam_qiskit.engine.open.turns import turn, turn_twice, unturn, unturn_twice
-from qlam_qiskit.engine.simd import at, load, store
+from qlam_qiskit.engine.simd import at, load, rows_from, store
 
 
 @compiled
-def apply_step(tape, state, states, size, steps, shared, rows, base, emitted, which, emit):
-    """Apply a step, whose angle rows begin at ``base``, to state number ``state`` of a tape of ``states``.
+def apply_step(tape, state, taped, size, steps, shared, rows, base, emitted, which, emit):
+    """Apply a step, whose angle rows begin at ``base``, to state number ``state`` of a tape.
 
     ``which`` says whether the operations are those for emissions, ``emit`` whether those are added to ``emitted``.
-    Returns the number of the state that holds the result; a tape that is too short is used in a circle.
+    Returns the number of the state that holds the result. Where ``taped`` is false, nothing is kept: damping happens in
+    place, and other maps take turns between two states.
     """
     operations = steps.emitting if which else steps.operations
     coefficients = shared.coefficients
@@ -37,47 +38,44 @@ def apply_step(tape, state, states, size, steps, shared, rows, base, emitted, wh
         third, fourth = at(operations, index + 3), at(operations, index + 4)
         if kind == TURN:
             cosines, sines, row = _angle(shared, rows, base, third, fourth)
-            turn(tape, state * size, steps.pairs, first, second, load(cosines, row), load(sines, row))
+            turn(rows_from(tape, state * size), steps.pairs, first, second, load(cosines, row), load(sines, row))
         elif kind == TWO_TURNS:
             cosines, sines, row = _angle(shared, rows, base, at(operations, index + 5), at(operations, index + 6))
             cosines2, sines2, row2 = _angle(shared, rows, base, at(operations, index + 7), at(operations, index + 8))
             turn_twice(
-                tape,
-                state * size,
+                rows_from(tape, state * size),
                 size,
                 steps.bases,
                 first,
                 second,
                 third,
                 fourth,
-                cosines,
-                sines,
-                row,
-                cosines2,
-                sines2,
-                row2,
+                rows_from(cosines, row),
+                rows_from(sines, row),
+                rows_from(cosines2, row2),
+                rows_from(sines2, row2),
             )
         elif kind == EMIT:
             if emit:
                 value = emission(tape, state * size, steps, second, third, coefficients)
                 store(emitted, first, load(emitted, first) + value)
         else:
-            following = state + 1 if state + 1 < states else 0
+            following = state + 1
+            if not taped:
+                following = 1 - state if kind == MAP else state
             source, target = state * size, following * size
             if kind == DAMPED_TURN:
                 cosines, sines, row = _angle(shared, rows, base, at(operations, index + 5), at(operations, index + 6))
                 turn_and_damp(
-                    tape,
-                    source,
-                    target,
+                    rows_from(tape, source),
+                    rows_from(tape, target),
                     size,
                     steps.bases,
                     at(operations, index + 7),
                     first,
                     fourth,
-                    cosines,
-                    sines,
-                    row,
+                    rows_from(cosines, row),
+                    rows_from(sines, row),
                     coefficients,
                     second,
                 )
@@ -106,7 +104,7 @@ def unapply_step(
         if kind == TURN:
             cosines, sines, row = _angle(shared, rows, base, third, fourth)
             c, s = load(cosines, row), load(sines, row)
-            g = unturn(tape, state * size, adjoint, source, steps.pairs, first, second, c, s)
+            g = unturn(rows_from(tape, state * size), rows_from(adjoint, source), steps.pairs, first, second, c, s)
             gradients = _gradients(shared_sums, rows, third)
             store(gradients, row, load(gradients, row) + g)
         elif kind == TWO_TURNS:
@@ -114,24 +112,20 @@ def unapply_step(
             cosines, sines, row = _angle(shared, rows, base, fifth, at(operations, index + 6))
             cosines2, sines2, row2 = _angle(shared, rows, base, sixth, at(operations, index + 8))
             unturn_twice(
-                tape,
-                state * size,
-                adjoint,
-                source,
+                rows_from(tape, state * size),
+                rows_from(adjoint, source),
                 size,
                 steps.bases,
                 first,
                 second,
                 third,
                 fourth,
-                cosines,
-                sines,
-                row,
-                cosines2,
-                sines2,
-                row2,
-                _gradients(shared_sums, rows, fifth),
-                _gradients(shared_sums, rows, sixth),
+                rows_from(cosines, row),
+                rows_from(sines, row),
+                rows_from(cosines2, row2),
+                rows_from(sines2, row2),
+                rows_from(_gradients(shared_sums, rows, fifth), row),
+                rows_from(_gradients(shared_sums, rows, sixth), row2),
             )
         elif kind == EMIT:
             if emit:
@@ -145,36 +139,32 @@ def unapply_step(
                 fifth = at(operations, index + 5)
                 cosines, sines, row = _angle(shared, rows, base, fifth, at(operations, index + 6))
                 undo_damped_turn(
-                    tape,
-                    state * size,
-                    adjoint,
-                    source,
-                    target,
+                    rows_from(tape, state * size),
+                    rows_from(adjoint, source),
                     size,
                     steps.bases,
                     at(operations, index + 7),
                     first,
                     fourth,
-                    cosines,
-                    sines,
-                    row,
+                    rows_from(cosines, row),
+                    rows_from(sines, row),
                     coefficients,
                     second,
                     third,
                     sums,
-                    _gradients(shared_sums, rows, fifth),
+                    rows_from(_gradients(shared_sums, rows, fifth), row),
                 )
             elif kind == DAMP:
                 if third:
                     add_damping_gradient(tape, state * size, adjoint, source, size, first, sums, second)
-                undamp(adjoint, source, target, size, first, coefficients, second)
+                undamp(adjoint, source, size, first, coefficients, second)
             else:
                 place = at(operations, index + 5)
                 outputs, last = at(steps.transposes, place), at(steps.transposes, place + 1)
                 changing, end = at(steps.transposes, place + 2), at(steps.transposes, place + 3)
                 add_map_gradient(tape, state * size, adjoint, source, steps, changing, end, first, second, sums)
                 apply_map(adjoint, source, adjoint, target, steps, outputs, last, first, second, coefficients)
-            half = 1 - half
+                half = 1 - half
     return half
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from qlam_qiskit.engine.open.arrays import (
     OpenSteps,
     OpenSums,
 )
-from qlam_qiskit.engine.open.chain import Chain, ChainValues, damps
+from qlam_qiskit.engine.open.chain import Chain, ChainBatch, ChainValues, damps
 from qlam_qiskit.engine.open.passes import DampedTurn, Operation, TwoTurns, join_passes
 from qlam_qiskit.engine.open.pauli import turned_pairs
 from qlam_qiskit.engine.open.plan import OpenPlan
@@ -58,7 +58,7 @@ class SharedOfRegisters:
     """What registers share with all their steps and samples, and what the way back to the weights needs."""
 
     registers: list[OpenShared]
-    chains: list[ChainValues]
+    chains: list[ChainValues]  # of each batch of chains
 
 
 class CompiledOpenSteps:
@@ -70,9 +70,10 @@ class CompiledOpenSteps:
         self._book = RowBook(plan.inputs)
         self._shared: dict[tuple[str, frozenset[Parameter]], tuple[int, Angle]] = {}
         chains = [operation for operation in plan.operations if isinstance(operation, Chain)]
-        self._maps, self.num_trained, self.num_coefficients = _number(chains)
+        numbered, self.num_trained, self.num_coefficients = _number(chains)
+        self._batches = _batches(numbered, plan.weights)
         layout = _Layout(plan.num_qubits)
-        places = {mine.chain: layout.place(mine) for mine in self._maps}
+        places = {mine.chain: layout.place(mine) for mine in numbered}
         programs = [
             self._program(join_passes(plan.operations, emissions), layout, places) for emissions in (False, True)
         ]
@@ -131,11 +132,13 @@ class CompiledOpenSteps:
 
     def share(self, weights: np.ndarray, lanes: int) -> SharedOfRegisters:
         """Compute what all steps and samples share from weights (H, W), for blocks of ``lanes`` samples."""
-        values = [mine.chain.values(weights) for mine in self._maps]
+        values = [batch.values(weights) for batch, _ in self._batches]
         coefficients = np.empty((len(weights), self.num_coefficients))
-        for mine, value in zip(self._maps, values, strict=True):
-            coefficients[:, mine.coefficients] = value.matrix[:, *mine.elements]
-            coefficients[:, mine.emissions] = value.emissions
+        for (_, maps), value in zip(self._batches, values, strict=True):
+            for place, mine in enumerate(maps):
+                own = slice(place * len(weights), (place + 1) * len(weights))
+                coefficients[:, mine.coefficients] = value.matrix[own, *mine.elements]
+                coefficients[:, mine.emissions] = value.emissions[own]
         registers = []
         for row, own in zip(weights, coefficients, strict=True):
             angles = self._shared_angles(row)
@@ -180,11 +183,22 @@ class CompiledOpenSteps:
         gradient = self._offsets.pull_back(weights, offsets) + self._shared_angles.pull_back(weights, angles)
         padded = np.zeros((len(weights), self.num_coefficients))
         padded[:, : self.num_trained] = coefficients
-        for mine, values in zip(self._maps, shared.chains, strict=True):
-            matrix = np.zeros_like(values.matrix)
-            matrix[:, *mine.elements] = padded[:, mine.coefficients]
-            gradient += mine.chain.pull_back(weights, values, matrix, padded[:, mine.emissions])
+        for (batch, maps), values in zip(self._batches, shared.chains, strict=True):
+            matrix, emissions = np.zeros_like(values.matrix), np.zeros_like(values.emissions)
+            for place, mine in enumerate(maps):
+                own = slice(place * len(weights), (place + 1) * len(weights))
+                matrix[own, *mine.elements] = padded[:, mine.coefficients]
+                emissions[own] = padded[:, mine.emissions]
+            gradient += batch.pull_back(weights, values, matrix, emissions)
         return gradient
+
+
+def _batches(maps: Sequence[_Map], weights: Sequence[Parameter]) -> list[tuple[ChainBatch, list[_Map]]]:
+    """Gather maps whose chains are evaluated at once."""
+    alike: dict[Hashable, list[_Map]] = {}
+    for mine in maps:
+        alike.setdefault(mine.chain.structure, []).append(mine)
+    return [(ChainBatch([mine.chain for mine in members], weights), members) for members in alike.values()]
 
 
 def _number(chains: Sequence[Chain]) -> tuple[list[_Map], int, int]:

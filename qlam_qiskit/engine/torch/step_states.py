@@ -8,6 +8,8 @@ from typing import Protocol
 
 import torch
 
+from qlam_qiskit.engine.torch.moments import Moments
+
 
 class StepStates(Protocol):
     """The states (H, B, N) of S steps that were run forward."""
@@ -44,21 +46,34 @@ class Entering:
         The adjoints of what was read, (R, H, B, 4^n), and which of them enters at the end of each step; -1 for none.
     layers, span_slots
         The adjoints of emissions, (R, H, B, N) for each layer that they enter before, and which R in each step.
+    moments
+        Which rows of ``ends`` enter at the end of which step, where samples are read after steps of their own.
+    first
+        The number of the first of the steps.
     """
 
     ends: torch.Tensor
     end_slots: Sequence[int]
     layers: Mapping[int, torch.Tensor]
     span_slots: Sequence[int]
+    moments: Moments | None = None
+    first: int = 0
 
     def within(self, chunk: range) -> Entering:
         """Keep the steps of a chunk."""
         cut = slice(chunk.start, chunk.stop)
-        return replace(self, end_slots=self.end_slots[cut], span_slots=self.span_slots[cut])
+        own = {"end_slots": self.end_slots[cut], "span_slots": self.span_slots[cut]}
+        return replace(self, **own, first=self.first + chunk.start)
 
     def at_end(self, step: int, adjoint: torch.Tensor) -> torch.Tensor:
         """Add what enters at the end of a step."""
         slot, size = self.end_slots[step], self.ends.shape[-1]
+        if self.moments is not None:
+            found = self.moments.after(self.first + step)
+            adjoint = adjoint.clone() if found else adjoint
+            for reading, rows in found:
+                adjoint[:, rows, :size] += self.ends[reading][:, rows]
+            return adjoint
         if slot < 0:
             return adjoint
         if size == adjoint.shape[-1]:

@@ -30,6 +30,7 @@ from qlam_qiskit.engine.plan import compile_plan
 from qlam_qiskit.engine.torch.angle_columns import AngleColumns
 from qlam_qiskit.engine.torch.device import full_precision, open_device
 from qlam_qiskit.engine.torch.grouping import angles_of, group, join, split_tail
+from qlam_qiskit.engine.torch.moments import Moments
 from qlam_qiskit.engine.torch.steps import Steps
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
@@ -112,7 +113,7 @@ class TorchEngine:
         weights: np.ndarray,
         queries: np.ndarray,
         *,
-        readout_steps: Sequence[int] | None = None,
+        readout_steps: Sequence[int] | np.ndarray | None = None,
     ) -> tuple[np.ndarray, TorchTape]:
         """Return the bitstring probabilities (B, R, H, Q, D) and a tape for :meth:`backward`.
 
@@ -123,7 +124,10 @@ class TorchEngine:
             tape = self._walk(arguments)
             parts = [self._probabilities(tape, block) for block in self._blocks(tape)]
             shape = (*_leading(arguments), self.dimension)
-            return _to_numpy(torch.cat(parts).view(shape).transpose(0, 1)), tape
+            found = _to_numpy(torch.cat(parts).view(shape).transpose(0, 1))
+            if arguments.own_times:
+                found[arguments.times < 0] = 0
+            return found, tape
 
     def backward(self, tape: TorchTape, cotangent: np.ndarray, *, overwrite_inputs: bool = False) -> Gradients:
         """Multiply dL/dp (B, R, H, Q, D) with the Jacobian: the gradients of inputs, weights and queries.
@@ -133,8 +137,11 @@ class TorchEngine:
         arguments = tape.arguments
         check_shape("cotangent", cotangent, "probabilities", (*arguments.queries.shape[:4], self.dimension))
         with full_precision(), naming_gates(self.memory.update, self.memory.query):
-            on_device = torch.from_numpy(np.array(cotangent, self.dtype)).to(self.device).transpose(0, 1)
-            adjoints, readouts = self._readouts_back(tape, on_device.reshape(len(arguments.read), -1, self.dimension))
+            on_device = torch.from_numpy(np.array(cotangent, self.dtype)).to(self.device)
+            if arguments.own_times:
+                on_device[torch.from_numpy(arguments.times < 0).to(self.device)] = 0
+            on_device = on_device.transpose(0, 1).reshape(arguments.times.shape[1], -1, self.dimension)
+            adjoints, readouts = self._readouts_back(tape, on_device)
             tail, queries = readouts.split([self._tail_width, len(self._query_angles)], dim=-1)
             queries = queries.reshape(*_leading(arguments), -1).transpose(0, 1)
             of_queries, _ = self._query_angles.pull_back(arguments.queries, np.empty(0), queries)
@@ -165,16 +172,16 @@ class TorchEngine:
         # The first step follows no tail: angles of zero.
         steps = torch.cat([torch.cat([torch.zeros_like(tail[:1]), tail[:-1]]), body], dim=-1)
         queries = self._query_angles.values(arguments.queries, np.empty(0)).transpose(0, 1).flatten(1, 3)
-        tail = tail[list(arguments.read)].repeat_interleave(arguments.queries.shape[3], dim=1)
+        moments = Moments(arguments, registers, self.device)
+        tail = moments.pick(tail).repeat_interleave(arguments.queries.shape[3], dim=1)
         states = torch.zeros(samples * registers, self.dimension, dtype=self._real.to_complex(), device=self.device)
         states[:, 0] = 1
-        read = states.new_empty(len(arguments.read), *states.shape)
-        slots = {step: slot for slot, step in enumerate(arguments.read)}
+        read = states.new_zeros(arguments.times.shape[1], *states.shape)
         for chunk in self._chunks(steps):
 
             def keep(step: int, after: torch.Tensor, first: int = chunk.start) -> None:
-                if (slot := slots.get(first + step)) is not None:
-                    read[slot] = after
+                for slot, rows in moments.after(first + step):
+                    read[slot, rows] = after[rows]
 
             states = self._step.forward(states, steps[chunk], keep)
         return TorchTape(arguments, steps, torch.cat([tail, queries], dim=-1), read, states)
@@ -185,20 +192,20 @@ class TorchEngine:
         ``adjoints`` (R, N, D) enter lambda where the memory was read; ``of_tail`` (R, N Q, tail) is what the readouts
         found for the tails before them.
         """
-        slots = {step: slot for slot, step in enumerate(tape.arguments.read)}
+        moments = Moments(tape.arguments, tape.arguments.inputs.shape[2], self.device)
         gradient = torch.zeros_like(tape.steps)
         samples, width = len(tape.last), self._tail_width
         pair = torch.cat([tape.last, torch.zeros_like(tape.last)])
         for chunk in reversed(list(self._chunks(tape.steps))):
 
             def read(step: int, states: torch.Tensor, first: int = chunk.start) -> None:
-                if (slot := slots.get(first + step)) is not None:
-                    states[samples:] += adjoints[slot]
+                for slot, rows in moments.after(first + step):
+                    states[samples:][rows] += adjoints[slot, rows]
 
             pair, gradient[chunk] = self._step.backward(pair, tape.steps[chunk], read)
         # Each step ran the tail of the one before it.
         tail = torch.cat([gradient[1:, :, :width], torch.zeros_like(gradient[:1, :, :width])])
-        tail[list(tape.arguments.read)] += of_tail.unflatten(1, (samples, -1)).sum(2)
+        moments.add(tail, of_tail.unflatten(1, (samples, -1)).sum(2))
         gradient[..., :width] = tail
         return gradient
 

@@ -25,6 +25,7 @@ from qlam_qiskit.engine.open.plan import compile_open_plan
 from qlam_qiskit.engine.torch.angle_columns import AngleColumns
 from qlam_qiskit.engine.torch.device import full_precision, open_device
 from qlam_qiskit.engine.torch.fused_steps import FusedSteps, can_fuse
+from qlam_qiskit.engine.torch.moments import Moments
 from qlam_qiskit.engine.torch.open_steps import OpenSteps
 from qlam_qiskit.engine.torch.shared_matrix import SharedValues
 from qlam_qiskit.engine.torch.step_states import Entering, StepStates
@@ -122,7 +123,8 @@ class TorchOpenEngine:
         query = compile_open_plan(memory.query, memory.query_angles, ())
         place = (self.device, self._real)
         fused = can_fuse(update, *place) if fused is None else fused
-        self._step = (FusedSteps if fused else OpenSteps)(update, memory.weights, *place)
+        self._layered = OpenSteps(update, memory.weights, *place)
+        self._step = FusedSteps(update, memory.weights, *place) if fused else self._layered
         self._query = OpenSteps(query, (), *place)
         self._update_angles = AngleColumns(self._step.angles, memory.inputs, memory.weights, *place)
         self._query_angles = AngleColumns(self._query.angles, memory.query_angles, (), *place)
@@ -156,15 +158,18 @@ class TorchOpenEngine:
         weights: np.ndarray,
         queries: np.ndarray,
         *,
-        readout_steps: Sequence[int] | None = None,
+        readout_steps: Sequence[int] | np.ndarray | None = None,
         mean: bool = False,
         emissions: bool = False,
     ) -> tuple[np.ndarray, TorchOpenTape]:
         """Return the bitstring probabilities (B, R, H, Q, D) and a tape for :meth:`backward`.
 
-        Arguments as in :meth:`qlam_qiskit.engine.open.OpenEngine.forward`. Raises CircuitError if shapes do not fit.
+        Arguments as in :meth:`qlam_qiskit.engine.open.OpenEngine.forward`, but that means and emissions have the same
+        times for all samples. Raises CircuitError if shapes do not fit.
         """
         arguments = Arguments.check(self.memory, inputs, weights, queries, readout_steps)
+        if arguments.own_times and (mean or emissions):
+            raise CircuitError("on this device means and emissions are read at the same steps of all samples")
         with torch.no_grad(), full_precision(), naming_gates(self.memory.update, self.memory.query):
             tape = self._walk(arguments, mean, emissions)
             matrices = self._query.matrices(self._query.share(np.empty((1, 0))))
@@ -174,7 +179,10 @@ class TorchOpenEngine:
                 states = self._query.forward(asked, angles, matrices).after(range(1))
                 parts.append(states[0, 0, :, self._z] @ self._from_z)
             shape = (*tape.query_angles.shape[:4], self.dimension)
-            return torch.cat(parts).view(shape).permute(2, 0, 1, 3, 4).contiguous().cpu().numpy(), tape
+            found = torch.cat(parts).view(shape).permute(2, 0, 1, 3, 4).contiguous().cpu().numpy()
+            if arguments.own_times:
+                found[arguments.times < 0] = 0
+            return found, tape
 
     def backward(
         self,
@@ -197,7 +205,10 @@ class TorchOpenEngine:
         if emissions is not None:
             check_shape("cotangent of emissions", emissions, "emissions", tape.emissions.shape)
         with torch.no_grad(), full_precision(), naming_gates(self.memory.update, self.memory.query):
-            adjoints, of_query_angles = self._readouts_back(tape, self._to_device(cotangent).permute(1, 2, 0, 3, 4))
+            on_device = self._to_device(cotangent)
+            if arguments.own_times:
+                on_device[torch.from_numpy(arguments.times < 0).to(self.device)] = 0
+            adjoints, of_query_angles = self._readouts_back(tape, on_device.permute(1, 2, 0, 3, 4))
             of_queries, _ = self._query_angles.pull_back(
                 arguments.queries, np.empty(0), of_query_angles.permute(2, 0, 1, 3, 4)
             )
@@ -215,22 +226,29 @@ class TorchOpenEngine:
         angles = self._update_angles.values(arguments.inputs, arguments.weights).permute(1, 2, 0, 3).contiguous()
         query_angles = self._query_angles.values(arguments.queries, np.empty(0)).permute(1, 2, 0, 3, 4).contiguous()
         steps, registers, samples, _ = angles.shape
-        spans = _spans(arguments.read)
+        spans = [] if arguments.own_times else _spans(arguments.times[0].tolist())
+        moments = Moments(arguments, 1, self.device) if arguments.own_times else None
+        readings = arguments.times.shape[1]
         shared = self._step.share(arguments.weights)
-        matrices = self._step.matrices(shared)
+        # Fused steps read all samples after the same ones.
+        steps_of = self._layered if arguments.own_times else self._step
+        matrices = steps_of.matrices(shared)
         states = self._start.expand(registers, samples, -1)
-        read = states.new_zeros(len(spans), registers, samples, 4**self.memory.num_qubits)
+        read = states.new_zeros(readings, registers, samples, 4**self.memory.num_qubits)
         emitting = [number for number, matrix in self._step.shared.items() if emissions and matrix.emissions]
-        before = {number: states.new_zeros(len(spans), *states.shape) for number in emitting}
+        before = {number: states.new_zeros(readings, *states.shape) for number in emitting}
         length = self._chunk_length(steps, registers * samples)
         keep = steps * len(self._step) * states.numel() * self._real.itemsize <= self._kept_bytes
         starts, kept_states = [], []
         for chunk in _chunks(steps, length):
             starts.append(states)
-            kept = self._step.forward(states, angles[chunk.start : chunk.stop], matrices)
+            kept = steps_of.forward(states, angles[chunk.start : chunk.stop], matrices)
             if keep:
                 kept_states.append(kept)
             states = kept.after(range(len(chunk) - 1, len(chunk)))[0]
+            for k, step in enumerate(chunk) if moments is not None else ():
+                for slot, rows in moments.after(step):
+                    read[slot][:, rows] = kept.after(range(k, k + 1))[0][:, rows, : read.shape[-1]]
             for span in spans:
                 own = span.within(chunk)
                 if not own:
@@ -263,10 +281,11 @@ class TorchOpenEngine:
 
         ``adjoints`` (R, H, B, 4^n) enter where the memory was read, ``emissions`` (R, H, B, E) before layers that emit.
         """
-        matrices = self._step.matrices(tape.shared)
+        steps_of = self._layered if tape.arguments.own_times else self._step
+        matrices = steps_of.matrices(tape.shared)
         gradients = {number: torch.zeros_like(values.matrix) for number, values in tape.shared.items()}
         of_functions = {number: torch.zeros_like(values.emissions) for number, values in tape.shared.items()}
-        lengths = torch.tensor([len(span) for span in sorted(tape.spans, key=lambda span: span.slot)])
+        lengths = torch.tensor([len(span) for span in sorted(tape.spans, key=lambda span: span.slot)], dtype=self._real)
         lengths = lengths.to(adjoints)[:, None, None, None]
         if tape.mean:
             adjoints = adjoints / lengths
@@ -278,13 +297,14 @@ class TorchOpenEngine:
         steps = len(tape.angles)
         spans = _by_step(steps, ((span.slot, range(span.first, span.last + 1)) for span in tape.spans))
         ends = spans if tape.mean else _by_step(steps, ((span.slot, (span.last,)) for span in tape.spans))
-        everything = Entering(adjoints, ends, entering, spans)
+        moments = Moments(tape.arguments, 1, self.device) if tape.arguments.own_times else None
+        everything = Entering(adjoints, ends, entering, spans, moments)
         lam = torch.zeros_like(tape.starts[0], memory_format=torch.contiguous_format)
         gradient = torch.zeros_like(tape.angles)
         for index, chunk in reversed(list(enumerate(_chunks(steps, tape.chunk)))):
             angles = tape.angles[chunk.start : chunk.stop]
-            kept = tape.states[index] if tape.states else self._step.forward(tape.starts[index], angles, matrices)
-            lam, gradient[chunk.start : chunk.stop] = self._step.backward(
+            kept = tape.states[index] if tape.states else steps_of.forward(tape.starts[index], angles, matrices)
+            lam, gradient[chunk.start : chunk.stop] = steps_of.backward(
                 lam, angles, matrices, kept, everything.within(chunk), gradients
             )
         weights = tape.arguments.weights

@@ -7,9 +7,9 @@ import os
 
 import numpy as np
 import pytest
-from open_memories import aer_reading, random_open_memory
+from open_memories import assert_agrees_with_aer, random_open_memory
 from qiskit.quantum_info import DensityMatrix
-from references import assert_slopes, bound_sequence, random_arguments
+from references import bound_sequence, random_arguments
 
 from qlam_qiskit.engine.open import OpenEngine
 from qlam_qiskit.templates import load_template
@@ -22,24 +22,7 @@ COUNT = int(os.environ.get("QLAM_RANDOM_CIRCUITS", "25"))
 def test_readouts_and_emissions_are_aers_and_gradients_are_slopes(seed):
     rng = np.random.default_rng(seed)
     memory = random_open_memory(rng)
-    engine = OpenEngine(memory, precision="float64", threads=1)
-    inputs, weights, queries = random_arguments(engine, rng, samples=2, steps=3, readouts=3)
-    everything = {"readout_steps": [0, 1, 2], "emissions": True}
-    values, tape = engine.forward(inputs, weights, queries, **everything)
-    for sample in range(2):
-        found, state, emitted = aer_reading(memory, inputs[sample, :, 0], weights[0], queries[sample, 2, 0, 0])
-        np.testing.assert_allclose(values[sample, 2, 0, 0], found, rtol=0, atol=1e-10)
-        np.testing.assert_allclose(np.trace(state), 1, rtol=0, atol=1e-10)
-        np.testing.assert_allclose(tape.emissions[sample, :, 0], emitted, rtol=0, atol=1e-10)
-    cotangent, of_emissions = rng.normal(size=values.shape), rng.normal(size=tape.emissions.shape)
-    gradients = engine.backward(tape, cotangent, emissions=of_emissions)
-
-    def value(*changed):
-        values, tape = engine.forward(*changed, **everything)
-        return (values * cotangent).sum() + (tape.emissions * of_emissions).sum()
-
-    parts = (gradients.inputs, gradients.weights, gradients.queries)
-    assert_slopes(value, (inputs, weights, queries), parts, rng)
+    assert_agrees_with_aer(memory, rng)
 
 
 def _z_by_qiskit(memory, inputs, weights):
