@@ -219,12 +219,11 @@ def _suffer(model: QLAM | Baseline) -> MemoryCircuit | None:
 
 
 def _kept_noise(folder: RunFolder, noisy: MemoryCircuit, begun: bool) -> MemoryCircuit:
-    """Return the noisy circuit that a run began with, which is kept in its folder from then on."""
+    """Return the noisy circuit that a run began with, as its folder has it: the same bits when it is resumed."""
     description = folder.description()
     if not begun:
-        digest = write_circuit(folder.noisy_circuit, noisy)
-        folder.write_json("run.json", {**description, "noisy_circuit_digest": digest})
-        return noisy
+        description["noisy_circuit_digest"] = write_circuit(folder.noisy_circuit, noisy)
+        folder.write_json("run.json", description)
     return read_circuit(folder.noisy_circuit, description.get("noisy_circuit_digest"))
 
 
