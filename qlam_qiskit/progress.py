@@ -122,6 +122,8 @@ def _epoch_line(metrics: dict[str, Any], epochs: int) -> str:
             line += f"  {name or 'accuracy '}{metrics[f'{part}_accuracy']:.2%}"
         elif f"{part}_nrmse" in metrics:
             line += f"  {name}NRMSE {metrics[f'{part}_nrmse']:.4f}"
+    if "validation_noise" in metrics:
+        line += f" ({metrics['validation_noise']})"
     return f"{line}  {metrics['seconds']:.1f} s"
 
 

@@ -39,6 +39,9 @@ def evaluate_command(
 ) -> None:
     """Test the best weights of RUN, a run's folder or its name in ./runs.
 
+    Without --backend on the one it was trained on, with the noise it was trained with, as at the end of training;
+    --backend NAME has no noise but its own.
+
     On a device, real or fake, the cost is shown first, jobs go through the ledger, and this command waits for them.
 
     Example: qlam evaluate runs/digits --backend aer_shots --shots 4096 --limit 200
@@ -70,6 +73,7 @@ def evaluate_command(
         click.echo(json.dumps(result))
     else:
         drawn = f"{result['shots']:,} shots" if result["shots"] else "exact"
+        drawn = f"with the noise of its training: {result['noise']}" if "noise" in result else drawn
         click.echo(
             f"{result['task']}: {quality(result)} {result['samples']:,} {result['part']} samples on "
             f"{result['backend']} ({drawn}), {result['seconds']:.1f} s"

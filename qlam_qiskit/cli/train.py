@@ -95,7 +95,12 @@ def train_command(
     if as_json:
         click.echo(json.dumps({"run": str(folder.path), **result}))
     else:
+        noise = ""
+        if "test_noise" in result:
+            noise = f" with {result['test_noise']}"
+        if "clean_test_accuracy" in result:
+            noise += f" ({result['clean_test_accuracy']:.2%} without noise)"
         click.echo(
-            f"{result['task']}: {quality(result, 'test_')} {result['test_samples']:,} test samples, "
+            f"{result['task']}: {quality(result, 'test_')} {result['test_samples']:,} test samples{noise}, "
             f"{result['parameters']:,} parameters, {result['train_seconds']:.1f} s of training\n{folder.path}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.evaluation.measured import Measured
 from qlam_qiskit.evaluation.on_device import check_mitigation, collect, prepare, run_on_device
 from qlam_qiskit.jobs import Ledger
+from qlam_qiskit.model import QLAM
 from qlam_qiskit.network import BackendExecutions
 from qlam_qiskit.runs import Part, SavedRun, outputs
 
@@ -57,7 +59,9 @@ def measure(
 ) -> Measured:
     """Return the readouts of a run's first ``limit`` samples of a part of its data.
 
-    ``backend`` is by default the one the run was trained on; ``shots`` overrides the registry's. The exact engine and
+    ``backend`` is by default the one the run was trained on, with the noise of its training (``model.noise``), if
+    there was any: as the run itself was tested. A named backend has its own noise only. ``shots`` overrides the
+    registry's, and ends the noise of training. The exact engine and
     Aer run here; devices, fake ones too, run through the job ledger, where ``mitigate`` undoes readout errors and
     ``anyway`` sends what the plan advises against. ``progress`` hears of samples, or of a device's jobs.
     """
@@ -66,7 +70,7 @@ def measure(
     if spec.kind in _BATCH:
         if mitigate:
             raise ConfigurationError(f"--mitigate: backend {spec.name!r} is no device with a calibration of its own")
-        return _measure_here(run, spec, part, shots, limit, seed, progress)
+        return _measure_here(run, spec, part, shots, limit, seed, progress, as_trained=not (backend or shots))
     if mitigate:
         check_mitigation(run.qlam(), getattr(spec, "primitive", "sampler"))
     prepared = prepare(run, spec, part=part, shots=shots, limit=limit, seed=seed)
@@ -99,18 +103,26 @@ def _measure_here(
     limit: int | None,
     seed: int | None,
     progress: Callable[[int, int], None],
+    as_trained: bool,
 ) -> Measured:
     seed = run.experiment.seed if seed is None else seed
     executions = BackendExecutions(spec, shots=shots, seed=seed)
     model = run.model(executions)
     split = run.part(part, limit)
+    noise = str(model.noise) if isinstance(model, QLAM) else ""
     exact = spec.kind == "exact" and executions.used_shots is None and spec.noise is None
-    if not exact:
+    saved = as_trained or not noise if exact else False
+    if not saved:
         model.check_samples(len(split))
-    readouts = [found for _, found in outputs(model.read, split, _BATCH[spec.kind], progress=progress)]
-    return Measured(
-        run, model, part, split, torch.cat(readouts), spec.name, executions.used_shots, {"seed": seed}, exact
-    )
+    origin, size = {"seed": seed}, _BATCH[spec.kind]
+    used_shots = executions.used_shots
+    with ExitStack() as held:
+        if as_trained and noise:
+            held.enter_context(model.as_trained(seed))
+            origin["noise"], size = noise, run.experiment.training.batch_size  # the draws of the training's own test
+            used_shots = used_shots or model.noise.shots
+        readouts = [found for _, found in outputs(model.read, split, size, progress=progress)]
+    return Measured(run, model, part, split, torch.cat(readouts), spec.name, used_shots, origin, saved)
 
 
 def _silent(line: str) -> None:

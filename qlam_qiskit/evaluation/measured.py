@@ -26,8 +26,8 @@ class Measured:
         Where; shots are None where expectation values are exact.
     origin
         What else is worth remembering: the seed, or the submission and whether readout errors were undone.
-    exact
-        Whether it was the exact engine, whose readouts are normalized with the saved statistics.
+    as_saved
+        Whether readouts are normalized with the saved statistics: on the exact engine, as the run was tested.
     """
 
     run: SavedRun
@@ -38,7 +38,7 @@ class Measured:
     backend: str
     shots: int | None
     origin: dict[str, Any] = field(default_factory=dict)
-    exact: bool = False
+    as_saved: bool = False
 
     @property
     def labels(self) -> torch.Tensor:
@@ -49,12 +49,12 @@ class Measured:
     def features(self) -> torch.Tensor:
         """Return what the head sees, (N, F)."""
         with torch.no_grad():
-            return self.model.features(self.readouts, own_statistics=not self.exact)
+            return self.model.features(self.readouts, own_statistics=not self.as_saved)
 
     def score(self) -> dict[str, Any]:
         """Return accuracy, or the errors of numbers, and mean loss, and of what."""
         with torch.no_grad():
-            logits = self.model.classify(self.readouts, own_statistics=not self.exact)
+            logits = self.model.classify(self.readouts, own_statistics=not self.as_saved)
         return {
             **quality(logits, self.labels, self.run.data.targets, self.run.data.class_names),
             "samples": len(self.split),

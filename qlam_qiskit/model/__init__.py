@@ -8,6 +8,7 @@ from qlam_qiskit.lazy import lazy_names
 
 if TYPE_CHECKING:
     from qlam_qiskit.model.embedding import make_embedding as make_embedding
+    from qlam_qiskit.model.normalization import FEWEST_SAMPLES as FEWEST_SAMPLES
     from qlam_qiskit.model.padding import at_steps as at_steps
     from qlam_qiskit.model.padding import reading_times as reading_times
     from qlam_qiskit.model.padding import reversed_within as reversed_within
@@ -28,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "embedding": "make_embedding",
+        "normalization": "FEWEST_SAMPLES",
         "padding": "at_steps reading_times reversed_within without_padding",
         "qlam": "QLAM",
         "sampling": "engine_arguments estimator_pubs readouts_from_emissions readouts_from_expectations "

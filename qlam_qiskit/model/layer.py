@@ -18,7 +18,7 @@ from qlam_qiskit.network import ExecutionFactory, MemoryConnector, MemoryNetwork
 
 
 class MemoryLayer(nn.Module):
-    """Embeds tokens, turns them into angles, runs H memories and reads them after R steps, with noise while training.
+    """Embeds tokens, turns them into angles, runs H memories and reads them after R steps, with noise in training.
 
     Takes tokens (B, T, c) and, for queries of kind "given", q (B, size); returns readouts (B, R, H * Q * K). Registers
     that read backwards are given their angles from the last step to the first; a layer that is read after
@@ -101,11 +101,16 @@ class MemoryLayer(nn.Module):
         return self._turned(values, lengths) if self.every_step else values
 
     def suffer(self, noisy: MemoryCircuit) -> None:
-        """Run ``noisy``, this layer's circuit with errors in it, in training mode.
+        """Run ``noisy``, this layer's circuit with errors in it, where there is noise.
 
         Raises ConfigurationError where the layer does not run on the exact engine.
         """
         self.memory.in_training = self.memory.neural_network.on_circuit(noisy)
+
+    def inject(self, in_evaluation: bool) -> None:
+        """Say whether the noise of training is there in evaluation too."""
+        for part in (self.pauli_noise, self.memory, self.shot_noise):
+            part.in_evaluation = in_evaluation
 
     def angles(
         self, tokens: torch.Tensor, query: torch.Tensor | None = None, lengths: torch.Tensor | None = None

@@ -1,5 +1,7 @@
 """Noise injected while training, so that a model learns to live with a device's (QuantumNAT, arXiv 2110.11331).
 
+Validation and test of a training have it too; it is active in training mode, and where ``in_evaluation`` is set.
+
 A device's errors are exact: channels of a circuit that takes the memory's place (:func:`device_circuit`).
 
 Random Pauli errors strike each sample, step and qubit on their own, and cost nothing on any backend: turning an input
@@ -31,10 +33,12 @@ _AXES = {"rx": "X", "ry": "Y", "rz": "Z", "p": "Z"}
 
 
 class PauliNoise(nn.Module):
-    """Strikes angles (B, T, H, P) in training mode: each qubit in each step with a Pauli error, of probability p.
+    """Strikes angles (B, T, H, P): each qubit in each step with a Pauli error, of probability p.
 
     Raises ConfigurationError for a memory whose input angles cannot make every Pauli error on every qubit.
     """
+
+    in_evaluation = False
 
     def __init__(self, memory: MemoryCircuit, probability: float) -> None:
         super().__init__()
@@ -42,8 +46,8 @@ class PauliNoise(nn.Module):
         self._first, self._second = map(list, zip(*error_angles(memory), strict=True))
 
     def forward(self, angles: torch.Tensor) -> torch.Tensor:
-        """Return the angles struck; in evaluation mode, or with p = 0, the angles themselves."""
-        if not self.training:
+        """Return the angles struck; in evaluation without noise, or with p = 0, the angles themselves."""
+        if not (self.training or self.in_evaluation):
             return angles
         p = self.probability.item()
         if p == 0:
@@ -57,7 +61,7 @@ class PauliNoise(nn.Module):
 
 
 class ShotNoise(nn.Module):
-    """Scatters readouts (..., K) in training mode as ``shots`` shots would: normal, of the same mean and variance.
+    """Scatters readouts (..., K) as ``shots`` shots would: normal, of the same mean and variance.
 
     Probabilities have the multinomial distribution's covariance. Z strings are scattered one by one: that strings read
     from the same shots are correlated is left out, and so is that emissions of different steps are. No gradient flows
@@ -65,14 +69,16 @@ class ShotNoise(nn.Module):
     ``times`` (B, R) of each sample.
     """
 
+    in_evaluation = False
+
     def __init__(self, readout: Readout, shots: int, readout_steps: Sequence[int] = ()) -> None:
         super().__init__()
         self._kind, self._shots = readout.kind, shots
         self._lengths = Spans.of(readout_steps).lengths.tolist() if readout.kind == "emissions" else None
 
     def forward(self, readouts: torch.Tensor, times: np.ndarray | None = None) -> torch.Tensor:
-        """Return the readouts scattered; in evaluation mode the readouts themselves."""
-        if not self.training:
+        """Return the readouts scattered; in evaluation without noise the readouts themselves."""
+        if not (self.training or self.in_evaluation):
             return readouts
         with torch.no_grad():
             drawn = torch.randn_like(readouts)

@@ -5,12 +5,13 @@ samples undo both. Which samples these are depends on where the readouts come fr
 
 =========================  ==============================================================================
 training                   the batch, over all processes that share it
-evaluation, exact engine   samples of the training split, read without noise when the epoch ended (saved)
+evaluation as in training  samples of the training split, read as in evaluation when the epoch ended (saved)
 evaluation, elsewhere      the evaluated samples themselves: all of them are there at once
 =========================  ==============================================================================
 
-The last uses statistics of the test samples, though no label: an accuracy found so is one of a whole batch of samples,
-and a single sample could not be classified alone.
+As in training means on the exact engine, and with the noise that the model is trained with, if with any. The last row
+uses statistics of the test samples, though no label: an accuracy found so is one of a whole batch of samples, and a
+single sample could not be classified alone.
 """
 
 from __future__ import annotations

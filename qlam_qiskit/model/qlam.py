@@ -21,7 +21,8 @@ step are the next layer's tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -116,7 +117,9 @@ class QLAM(nn.Module):
             layer = MemoryLayer(settings, token_size, steps, read, execution or _exact, circuit, every_step=each)
             self.layers.append(layer)
             token_size = layer.readout_size
-        self._noise_device = settings.noise.device
+        self.noise = settings.noise
+        self.kept_noise: Callable[[], MemoryCircuit] | None = None  # in place of the device's of today
+        self._injected = False
         normalize, spread = settings.readout.normalize is not None, settings.readout.spread
         if normalize and every_step:
             raise ConfigurationError(
@@ -162,8 +165,10 @@ class QLAM(nn.Module):
         check_tokens(tokens, *self._sizes)
         tokens = tokens.to(self.head.weight.dtype)
         query = None if query is None else query.to(self.head.weight.dtype)
-        if self.training and self._noise_device is not None and self.layers[0].memory.in_training is None:
-            self.suffer(self.device_circuit())
+        if (self.training or self._injected) and self.layers[0].memory.in_training is None:
+            noisy = (self.kept_noise or self.device_circuit)()
+            if noisy is not None:
+                self.suffer(noisy)
         tokens, lengths = without_padding(tokens)
         for layer in self.layers:
             tokens = layer(tokens, query, lengths)
@@ -182,15 +187,15 @@ class QLAM(nn.Module):
         QlamError
             For a device that there is not, or that does not take the circuit.
         """
-        if self._noise_device is None:
+        if self.noise.device is None:
             return None
         network = self.layers[0].memory.neural_network
-        return device_circuit(network.memory, self._noise_device, network.readout)
+        return device_circuit(network.memory, self.noise.device, network.readout)
 
     def suffer(self, noisy: MemoryCircuit) -> None:
-        """Train under errors from now on; evaluation is as before.
+        """Train under errors from now on.
 
-        Without this call a model with ``noise.device`` asks the device when its training begins.
+        Without this call a model with ``noise.device`` asks the device when its noise is first needed.
 
         Parameters
         ----------
@@ -204,6 +209,28 @@ class QLAM(nn.Module):
         """
         for layer in self.layers:
             layer.suffer(noisy)
+
+    @contextmanager
+    def as_trained(self, seed: int) -> Iterator[None]:
+        """Evaluate with the noise that the model is trained with, drawn from ``seed``, until the context ends.
+
+        Without such noise nothing changes. torch's generator is afterwards where it was before.
+        """
+        if not str(self.noise):
+            yield
+            return
+        self._inject(True)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                yield
+        finally:
+            self._inject(False)
+
+    def _inject(self, in_evaluation: bool) -> None:
+        self._injected = in_evaluation
+        for layer in self.layers:
+            layer.inject(in_evaluation)
 
     def features(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
         """Return what the head sees: all readouts of a sample in a row, normalized if the model does.
@@ -260,21 +287,23 @@ class QLAM(nn.Module):
         if self.normalization is not None:
             self.normalization.check_samples(count)
 
-    def settle(self, batches: Iterable[torch.Tensor]) -> None:
-        """Save the statistics that normalize exact readouts.
+    def settle(self, batches: Iterable[torch.Tensor], seed: int = 0) -> None:
+        """Save the statistics that normalize readouts in evaluation.
 
         To be called before a model that normalizes is evaluated; otherwise it does nothing.
 
         Parameters
         ----------
         batches
-            Tokens (B, T, c) of all training samples, batch by batch; they are read without noise.
+            Tokens (B, T, c) of all training samples, batch by batch; they are read with the noise of training, if any.
+        seed
+            What is random in the noise is drawn from it.
         """
         if self.normalization is None:
             return
         mode = self.training
         self.eval()
-        with torch.no_grad():
+        with torch.no_grad(), self.as_trained(seed):
             self.normalization.settle(self.read(tokens).flatten(1) for tokens in batches)
         self.train(mode)
 

@@ -60,7 +60,7 @@ class ReadoutSettings(Settings):
 
 
 class NoiseSettings(Settings):
-    """Noise injected while training, and never in evaluation.
+    """Noise injected while training; a model is validated and tested with it too, and elsewhere evaluated without.
 
     Attributes
     ----------
@@ -82,6 +82,15 @@ class NoiseSettings(Settings):
         if self.pauli is not None and self.device is not None:
             raise ValueError("give pauli, random errors, or device, whose errors are exact, not both")
         return self
+
+    def __str__(self) -> str:
+        """Name the noise in a few words, such as "FakeTorino, 1,024 shots"; empty where there is none."""
+        parts = [] if self.device is None else [self.device]
+        if self.pauli is not None:
+            parts.append(f"Pauli errors of {self.pauli:g}")
+        if self.shots is not None:
+            parts.append(f"{self.shots:,} shots")
+        return ", ".join(parts)
 
 
 class ModelSettings(Settings):

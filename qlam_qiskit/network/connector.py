@@ -77,7 +77,8 @@ class MemoryConnector(TorchConnector):
     Inputs of any real dtype are computed in the engine's precision, and in double precision once the weights are
     (``.double()``); the readouts' dtype is the one that torch promotes inputs and weights to.
 
-    In training mode ``in_training``, if it is set, runs in place of the network: the same circuit with errors in it.
+    In training mode, and where ``in_evaluation`` is set, ``in_training``, if there is one, runs in place of the
+    network: the same circuit with errors in it.
 
     Parameters
     ----------
@@ -90,6 +91,7 @@ class MemoryConnector(TorchConnector):
     """
 
     in_training: MemoryNetwork | None = None
+    in_evaluation = False
 
     def __init__(
         self,
@@ -175,7 +177,7 @@ class MemoryConnector(TorchConnector):
         dtype = reduce(torch.promote_types, (part.dtype for part in arguments))
         computed = torch.promote_types(dtype, torch.float32)
         network: MemoryNetwork = self.neural_network
-        if self.training and self.in_training is not None:
+        if (self.training or self.in_evaluation) and self.in_training is not None:
             network = self.in_training
         if self._weights.dtype == torch.float64:
             network = network.in_double()

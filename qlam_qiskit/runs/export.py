@@ -110,7 +110,8 @@ def _readme(run: SavedRun, name: str) -> str:
     model = run.experiment.model
     lines = [f"# {name}", "", f"A trained run of qlam-qiskit: {description.get('task')}, model {model.kind}."]
     if result:
-        lines.append(f"Test set: {quality(result, 'test_')} {result['test_samples']:,} samples.")
+        noise = f", with {result['test_noise']}" if result.get("test_noise") else ""
+        lines.append(f"Test set: {quality(result, 'test_')} {result['test_samples']:,} samples{noise}.")
     lines += ["", "Train it again, in this folder:", "", f"    {repeating_command(run)} --out ../again", ""]
     if "refit" in description:
         refit = json.dumps(description["refit"])

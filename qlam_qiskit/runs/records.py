@@ -82,6 +82,8 @@ class RunResult(Record):
     train_seconds: Seconds
     validation_accuracy: Fraction | None = None
     train_accuracy: Fraction | None = None
+    test_noise: str | None = None
+    clean_test_accuracy: Fraction | None = None
 
     @model_validator(mode="after")
     def _check_figures(self) -> RunResult:
@@ -98,6 +100,7 @@ class EpochMetrics(Record):
     train_nrmse: Error | None = None
     validation_loss: float = math.nan
     validation_accuracy: Fraction = 0.0
+    validation_noise: str | None = None
     validation_nrmse: Error = 0.0
     seconds: Seconds = 0.0
 
@@ -117,6 +120,7 @@ class EvaluationRecord(Record):
     samples: Count
     backend: str
     shots: Count | None
+    noise: str | None = None
     part: Literal["test", "validation", "train"] = "test"
     mitigated: bool = False
     loss: float = math.nan

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -127,7 +128,7 @@ class SavedRun:
             raise ConfigurationError(f"{self.path}: a model of kind {model.kind} has no circuit")
         settings, path = model.circuit, self.folder.circuit
         if path.exists():
-            memory = read_circuit(path, self.folder.description().get("circuit_digest"))
+            memory = read_circuit(path, self._digest("circuit_digest"))
         else:
             try:
                 memory = load_installed_template(settings.template, settings.qubits, settings.options)
@@ -242,7 +243,7 @@ class SavedRun:
         limit: int | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Predictions | Estimates:
-        """Answer samples on the exact engine.
+        """Answer samples on the exact engine, with the noise that the run was trained with.
 
         Parameters
         ----------
@@ -256,7 +257,9 @@ class SavedRun:
         Predictions or Estimates
             Labels and answers (N, M), with losses (nats) and confidences; of regression true and predicted numbers.
         """
-        return predict(self.model(), self.part(part, limit), self.data, progress)
+        model, size = self.model(), self.experiment.training.batch_size
+        with model.as_trained(self.experiment.seed) if isinstance(model, QLAM) else nullcontext():
+            return predict(model, self.part(part, limit), self.data, progress, size)
 
     def described(self) -> list[tuple[str, str]]:
         """Say what was trained, where, how well, and what every evaluation found.
@@ -278,10 +281,16 @@ class SavedRun:
             ("epochs", f"{len(self.metrics)} of {self.experiment.training.epochs}"),
         ]
         if result is not None:
-            lines.append(("test", f"{quality(result, 'test_')} {result['test_samples']:,} samples"))
+            noise = ""
+            if result.get("test_noise"):
+                noise = f" with {result['test_noise']}"
+            if result.get("clean_test_accuracy") is not None:
+                noise += f", {result['clean_test_accuracy']:.2%} without noise"
+            lines.append(("test", f"{quality(result, 'test_')} {result['test_samples']:,} samples{noise}"))
             lines.append(("training", f"{result['train_seconds']:.1f} s, best epoch {result['best_epoch']}"))
         for row in self.evaluations:
             drawn = f"{row['shots']:,} shots" if row.get("shots") else "exact"
+            drawn = row.get("noise") or drawn
             samples = f"{row['samples']:,} {row.get('part', 'test')} samples"
             lines.append(("evaluated", f"{quality(row)} {samples} on {row['backend']} ({drawn})"))
         return lines
@@ -297,7 +306,13 @@ class SavedRun:
         model = build_model(settings, self.data, execution, self.experiment.seed, circuit)
         check_description(self.folder, model, self.data)
         load_weights(model, checkpoint, self.folder.best)
+        if self.folder.noisy_circuit.exists() and isinstance(model, QLAM):
+            # Of the calibration that the run began with; read where it is needed.
+            model.kept_noise = partial(read_circuit, self.folder.noisy_circuit, self._digest("noisy_circuit_digest"))
         return model.eval()
+
+    def _digest(self, name: str) -> str | None:
+        return self.folder.description().get(name)
 
     def _whole(self, part: Part) -> Split:
         if part == "test":

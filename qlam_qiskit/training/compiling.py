@@ -29,9 +29,10 @@ def compile_loops(
         return
     memory = model.layers[0].memory
     network = memory.neural_network
-    if network.memory.is_open:  # the open engine's loops are compiled when they are first called
+    # The open engine's loops, which train and validate under a device's errors too, are compiled when first called.
+    if network.memory.is_open or memory.in_training is not None:
         return
-    backward = _batches(trained, batch_size) if memory.in_training is None else []
+    backward = _batches(trained, batch_size)
     forward = [size for count in tested for size in _batches(count, batch_size)]
     threads = spec.threads or processors()
     loops = Loop.needed(forward, backward, network.registers, network.memory.num_qubits, threads)

@@ -29,7 +29,7 @@ from qlam_qiskit.runs import (
 )
 from qlam_qiskit.training.compiling import compile_loops
 from qlam_qiskit.training.distributed import ALONE, Ranks
-from qlam_qiskit.training.scoring import quality_of_split
+from qlam_qiskit.training.scoring import clean_accuracy, quality_of_split
 from qlam_qiskit.training.trainer import Reporter, Trainer
 from qlam_qiskit.versions import installed_versions
 from qlam_qiskit.workspace import make_private_folder
@@ -53,6 +53,8 @@ def train(
     test: bool = True,
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Train an experiment and test its best weights once; returns the run's folder and its result.
+
+    A model that is trained with noise (``model.noise``) is tested with it, and without it beside that.
 
     A run that is resumed after it finished is not trained again. Without ``test`` the test set is not looked at, as a
     search must not; the result then says parameters and seconds, and is not kept: such a run is tested by resuming it.
@@ -217,12 +219,11 @@ def _suffer(model: QLAM | Baseline) -> MemoryCircuit | None:
 
 
 def _kept_noise(folder: RunFolder, noisy: MemoryCircuit, begun: bool) -> MemoryCircuit:
-    """Return the noisy circuit that a run began with, which is kept in its folder from then on."""
+    """Return the noisy circuit that a run began with, as its folder has it: the same bits when it is resumed."""
     description = folder.description()
     if not begun:
-        digest = write_circuit(folder.noisy_circuit, noisy)
-        folder.write_json("run.json", {**description, "noisy_circuit_digest": digest})
-        return noisy
+        description["noisy_circuit_digest"] = write_circuit(folder.noisy_circuit, noisy)
+        folder.write_json("run.json", description)
     return read_circuit(folder.noisy_circuit, description.get("noisy_circuit_digest"))
 
 
@@ -261,12 +262,19 @@ def _test(
 ) -> dict[str, Any]:
     best = ranks.from_first(lambda: load_checkpoint(folder.best))
     load_weights(model, best, folder.best)
-    loss, figures = quality_of_split(model, data, data.test, experiment.training.batch_size, ranks)
+    batch_size = experiment.training.batch_size
+    loss, figures = quality_of_split(model, data, data.test, batch_size, ranks, seed=experiment.seed)
+    noise: dict[str, Any] = {}
+    if isinstance(model, QLAM) and str(model.noise):
+        noise["test_noise"] = str(model.noise)
+        if data.targets is None:
+            noise["clean_test_accuracy"] = ranks.from_first(lambda: clean_accuracy(model, data.test, batch_size))
     result = {
         "task": data.task,
         **{f"test_{name}": value for name, value in figures.items()},
         "test_loss": loss,
         "test_samples": len(data.test),
+        **noise,
         **{key: value for key, value in best.state.items() if key in _KEPT},
         "best_epoch": best.state["epoch"],
         "epochs": experiment.training.epochs,

@@ -265,10 +265,14 @@ class Trainer:
         }
         accuracy = None
         if isinstance(self._model, QLAM):
-            self._model.settle(self._settling_batches())
+            self._model.settle(self._settling_batches(), self._seed)
         if self._validation is not None:
-            loss, accuracy = score_split(self._model, self._validation, self._settings.batch_size, self._ranks)
+            loss, accuracy = score_split(
+                self._model, self._validation, self._settings.batch_size, self._ranks, seed=self._seed
+            )
             metrics |= self._figures("validation", loss, accuracy)
+            if isinstance(self._model, QLAM) and str(self._model.noise):
+                metrics["validation_noise"] = str(self._model.noise)
         metrics["seconds"] = round(progress.epoch_seconds, 3)
         progress.epoch += 1
         progress.batch = progress.seen = 0

@@ -1,4 +1,4 @@
-"""Training with noise and normalized readouts: the same bits after resuming, validation without noise, any backend."""
+"""Training with noise and normalized readouts: the same bits after resuming, validation with the noise, any backend."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from qlam_qiskit.backends.devices import fake_device
 from qlam_qiskit.errors import ConfigurationError, QlamError, RunError
 from qlam_qiskit.evaluation.evaluate import evaluate, evaluate_submission, measure
 from qlam_qiskit.jobs import Ledger, show
+from qlam_qiskit.runs import SavedRun
 from qlam_qiskit.runs.checkpoint import load_checkpoint
 from qlam_qiskit.training import Interrupted, RunFolder, load_experiment, train
 from qlam_qiskit.training.distributed import Ranks
@@ -129,22 +130,39 @@ def test_no_probability_trains_to_the_same_bits(small_experiment, quiet):
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_noise_disturbs_training_and_neither_validation_nor_test(small_experiment, quiet):
-    folder, result = train(load_experiment(small_experiment, (*NOISE, "model.noise.pauli=0.5")), "small", quiet)
+@pytest.mark.parametrize("source", ["model.noise.pauli=0.1", "model.noise.device=FakeManilaV2"])
+def test_a_run_is_validated_and_tested_with_the_noise_of_its_training(small_experiment, quiet, run, source):
+    """The same draws each time; what is named is evaluated on its own noise alone."""
+    changes = (source, "model.noise.shots=20", "model.readout.normalize=batch", "training.epochs=2")
+    folder, result = train(load_experiment(small_experiment, changes), "small", quiet)
     epoch = folder.metrics()[result["best_epoch"] - 1]
-    assert epoch["train_accuracy"] < epoch["validation_accuracy"]
-    assert evaluate(folder.path, part="validation")["accuracy"] == pytest.approx(epoch["validation_accuracy"])
-    assert evaluate(folder.path)["loss"] == pytest.approx(result["test_loss"], rel=1e-5)
+    noise = result["test_noise"]
+    assert noise.endswith(", 20 shots")
+    assert epoch["validation_noise"] == noise
+    again = evaluate(folder.path)
+    assert again["loss"] == pytest.approx(result["test_loss"], rel=1e-5)
+    assert again["accuracy"] == result["test_accuracy"]
+    assert (again["noise"], again["shots"]) == (noise, 20)
+    assert evaluate(folder.path, part="validation")["loss"] == pytest.approx(epoch["validation_loss"], rel=1e-5)
+    assert evaluate(folder.path, seed=1)["loss"] != again["loss"]
+    clean = evaluate(folder.path, backend="exact")
+    assert clean["accuracy"] == pytest.approx(result["clean_test_accuracy"])
+    assert clean["loss"] < again["loss"]
+    assert "noise" not in clean
+    predictions = SavedRun.open(folder.path).predict()
+    assert predictions.losses.mean() == pytest.approx(result["test_loss"], rel=1e-5)
+    _, line, _ = run("evaluate", folder.path)
+    assert f"with the noise of its training: {noise}" in line
+    _, line, _ = run("runs", "show", folder.path)
+    assert f"with {noise}, {result['clean_test_accuracy']:.2%} without noise" in line
 
 
 def test_a_normalizing_model_is_evaluated_on_every_backend(small_experiment, quiet):
     Path("backends.yaml").write_text(REGISTRY)
     folder, result = train(load_experiment(small_experiment, NOISE), "small", quiet)
-    assert result["test_accuracy"] > 0.9
-    exact, aer = evaluate(folder.path), evaluate(folder.path, backend="aer")
-    # The statistics of the training samples, and of the test samples.
-    assert aer["loss"] == pytest.approx(exact["loss"], rel=0.2)
-    assert aer["loss"] != exact["loss"]
+    assert result["clean_test_accuracy"] > 0.9
+    exact, aer = (evaluate(folder.path, backend=name) for name in ("exact", "aer"))
+    assert aer["loss"] == pytest.approx(exact["loss"], rel=1e-4)  # with statistics of the test samples, both
     drawn = evaluate(folder.path, backend="aer_shots")
     assert drawn["loss"] == pytest.approx(aer["loss"], rel=0.2)
     device = evaluate(folder.path, backend="device", limit=60)

@@ -6,7 +6,7 @@ are, backward, the gradients of these matrices, from the states before and the a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from qlam_qiskit.engine.open.plan import OpenPlan
 from qlam_qiskit.engine.primitives import Angle
 from qlam_qiskit.engine.torch.open_layers import PairLayer, SharedLayer, WindowLayer, layers_of, turn_matrices
 from qlam_qiskit.engine.torch.shared_matrix import SharedMatrix, SharedValues
+from qlam_qiskit.engine.torch.step_states import Entering, LayerStates
 
 
 class _Window:
@@ -156,10 +157,8 @@ class OpenSteps:
         """Return the matrices (H, N, N) in the states' precision."""
         return {number: values.matrix.to(self._dtype) for number, values in shared.items()}
 
-    def forward(
-        self, states: torch.Tensor, angles: torch.Tensor, matrices: dict[int, torch.Tensor]
-    ) -> list[list[torch.Tensor]]:
-        """Run S steps of angles (S, H, B, A); returns for each the states before every layer and at the end."""
+    def forward(self, states: torch.Tensor, angles: torch.Tensor, matrices: dict[int, torch.Tensor]) -> LayerStates:
+        """Run S steps of angles (S, H, B, A)."""
         coefficients = _by_step(self._coefficients(angles))
         tape = []
         for step in range(len(angles)):
@@ -171,29 +170,29 @@ class OpenSteps:
                     states = layer.apply(states, coefficients[number][step])
                 kept.append(states)
             tape.append(kept)
-        return tape
+        return LayerStates(tape)
 
     def backward(
         self,
         adjoint: torch.Tensor,
         angles: torch.Tensor,
         matrices: dict[int, torch.Tensor],
-        tape: list[list[torch.Tensor]],
-        receive: Callable[[int, int, torch.Tensor], torch.Tensor],
+        states: LayerStates,
+        entering: Entering,
         gradients: dict[int, torch.Tensor],
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Carry lambda back through S steps; returns it, and the gradient of the angles (S, H, B, A).
 
-        ``receive(step, layer, adjoint)`` adds to lambda what is read before a layer or, under the number of layers, at
-        the end of a step. The gradients of the shared matrices are added to ``gradients``, in float64.
+        ``states`` are those of the same steps forward. The gradients of the shared matrices are added to
+        ``gradients``, in float64.
         """
         with torch.enable_grad():
             leaf = angles.detach().requires_grad_()
             coefficients = self._coefficients(leaf)
-        adjoint, adjoints = self._walk_back(adjoint, matrices, _by_step(coefficients), len(tape), receive)
+        adjoint, adjoints = self._walk_back(adjoint, matrices, _by_step(coefficients), len(angles), entering)
         products, received = [], []
         for number, layer in enumerate(self._layers):
-            before = torch.stack([kept[number] for kept in tape])
+            before = states.before(number, range(len(angles)))
             after = torch.stack([step[number] for step in adjoints])
             if layer is None:
                 r, slope = (part.transpose(0, 1).flatten(1, 2) for part in (before, after))
@@ -203,7 +202,8 @@ class OpenSteps:
                 received.append(layer.gradient(before, after))
         if not products:
             return adjoint, torch.zeros_like(angles)
-        return adjoint, torch.autograd.grad(products, leaf, received)[0]
+        with torch.autograd.set_multithreading_enabled(False):  # torch's own threads have no context of CUDA's yet
+            return adjoint, torch.autograd.grad(products, leaf, received)[0]
 
     def _walk_back(
         self,
@@ -211,12 +211,12 @@ class OpenSteps:
         matrices: dict[int, torch.Tensor],
         coefficients: list[Sequence[torch.Tensor]],
         steps: int,
-        receive: Callable[[int, int, torch.Tensor], torch.Tensor],
+        entering: Entering,
     ) -> tuple[torch.Tensor, list[list[torch.Tensor]]]:
         """Return lambda before the first step, and for each step lambda after every layer."""
         adjoints = [[adjoint] * len(self._layers) for _ in range(steps)]
         for step in range(steps - 1, -1, -1):
-            adjoint = receive(step, len(self._layers), adjoint)
+            adjoint = entering.at_end(step, adjoint)
             for number in range(len(self._layers) - 1, -1, -1):
                 adjoints[step][number] = adjoint
                 layer = self._layers[number]
@@ -224,7 +224,7 @@ class OpenSteps:
                     adjoint = torch.bmm(adjoint, matrices[number])
                 else:
                     adjoint = layer.apply(adjoint, coefficients[number][step], transposed=True)
-                adjoint = receive(step, number, adjoint)
+                adjoint = entering.before(step, number, adjoint)
         return adjoint, adjoints
 
     def _coefficients(self, angles: torch.Tensor) -> list[torch.Tensor | None]:

@@ -10,7 +10,7 @@ chunk of steps, and backward runs the chunk once more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import ceil, sqrt
 
@@ -24,9 +24,11 @@ from qlam_qiskit.engine.open.open_engine import MAX_QUBITS
 from qlam_qiskit.engine.open.plan import compile_open_plan
 from qlam_qiskit.engine.torch.angle_columns import AngleColumns
 from qlam_qiskit.engine.torch.device import full_precision, open_device
+from qlam_qiskit.engine.torch.fused_steps import FusedSteps, can_fuse
 from qlam_qiskit.engine.torch.moments import Moments
 from qlam_qiskit.engine.torch.open_steps import OpenSteps
 from qlam_qiskit.engine.torch.shared_matrix import SharedValues
+from qlam_qiskit.engine.torch.step_states import Entering, StepStates
 from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
@@ -70,7 +72,7 @@ class TorchOpenTape:
     starts: list[torch.Tensor]
     read: torch.Tensor
     before: dict[int, torch.Tensor] = field(default_factory=dict)
-    states: list[list[list[torch.Tensor]]] = field(default_factory=list)
+    states: list[StepStates] = field(default_factory=list)
     emissions: np.ndarray | None = None
 
 
@@ -93,6 +95,8 @@ class TorchOpenEngine:
         grow with the square root of T, would take more.
     kept_bytes
         Where all states of a run fit into as many bytes, forward keeps them, so that backward need not run it again.
+    fused
+        Whether all steps are one launch; by default where that is possible (:mod:`.fused_steps`).
     """
 
     def __init__(
@@ -103,6 +107,7 @@ class TorchOpenEngine:
         device: str = "cuda",
         chunk_bytes: int = CHUNK_BYTES,
         kept_bytes: int = KEPT_BYTES,
+        fused: bool | None = None,
     ) -> None:
         self.dtype = check_engine(memory, precision, most=MAX_QUBITS, engine="open")
         self.memory, self.device = memory, open_device(device)
@@ -117,7 +122,9 @@ class TorchOpenEngine:
             )
         query = compile_open_plan(memory.query, memory.query_angles, ())
         place = (self.device, self._real)
-        self._step = OpenSteps(update, memory.weights, *place)
+        fused = can_fuse(update, *place) if fused is None else fused
+        self._layered = OpenSteps(update, memory.weights, *place)
+        self._step = FusedSteps(update, memory.weights, *place) if fused else self._layered
         self._query = OpenSteps(query, (), *place)
         self._update_angles = AngleColumns(self._step.angles, memory.inputs, memory.weights, *place)
         self._query_angles = AngleColumns(self._query.angles, memory.query_angles, (), *place)
@@ -169,8 +176,8 @@ class TorchOpenEngine:
             parts = []
             for block in self._blocks(tape):
                 asked, angles = self._asked(tape, block)
-                states = self._query.forward(asked, angles, matrices)[0][-1]
-                parts.append(states[0, :, self._z] @ self._from_z)
+                states = self._query.forward(asked, angles, matrices).after(range(1))
+                parts.append(states[0, 0, :, self._z] @ self._from_z)
             shape = (*tape.query_angles.shape[:4], self.dimension)
             found = torch.cat(parts).view(shape).permute(2, 0, 1, 3, 4).contiguous().cpu().numpy()
             if arguments.own_times:
@@ -223,7 +230,9 @@ class TorchOpenEngine:
         moments = Moments(arguments, 1, self.device) if arguments.own_times else None
         readings = arguments.times.shape[1]
         shared = self._step.share(arguments.weights)
-        matrices = self._step.matrices(shared)
+        # Fused steps read all samples after the same ones.
+        steps_of = self._layered if arguments.own_times else self._step
+        matrices = steps_of.matrices(shared)
         states = self._start.expand(registers, samples, -1)
         read = states.new_zeros(readings, registers, samples, 4**self.memory.num_qubits)
         emitting = [number for number, matrix in self._step.shared.items() if emissions and matrix.emissions]
@@ -233,23 +242,23 @@ class TorchOpenEngine:
         starts, kept_states = [], []
         for chunk in _chunks(steps, length):
             starts.append(states)
-            kept = self._step.forward(states, angles[chunk.start : chunk.stop], matrices)
+            kept = steps_of.forward(states, angles[chunk.start : chunk.stop], matrices)
             if keep:
                 kept_states.append(kept)
-            states = kept[-1][-1]
+            states = kept.after(range(len(chunk) - 1, len(chunk)))[0]
             for k, step in enumerate(chunk) if moments is not None else ():
                 for slot, rows in moments.after(step):
-                    read[slot][:, rows] = kept[k][-1][:, rows, : read.shape[-1]]
+                    read[slot][:, rows] = kept.after(range(k, k + 1))[0][:, rows, : read.shape[-1]]
             for span in spans:
                 own = span.within(chunk)
                 if not own:
                     continue
                 for number, sums in before.items():
-                    sums[span.slot] += torch.stack([kept[k][number] for k in own]).sum(0) / len(span)
+                    sums[span.slot] += kept.before(number, own).sum(0) / len(span)
                 if mean:
-                    read[span.slot] += torch.stack([kept[k][-1][..., : read.shape[-1]] for k in own]).sum(0) / len(span)
+                    read[span.slot] += kept.after(own)[..., : read.shape[-1]].sum(0) / len(span)
                 elif chunk.start + own[-1] == span.last:
-                    read[span.slot] = kept[own[-1]][-1][..., : read.shape[-1]]
+                    read[span.slot] = kept.after(range(own[-1], own[-1] + 1))[0, ..., : read.shape[-1]]
         emitted = self._emitted(shared, before, read) if emissions else None
         return TorchOpenTape(
             arguments, mean, spans, length, angles, query_angles, shared, starts, read, before, kept_states, emitted
@@ -272,7 +281,8 @@ class TorchOpenEngine:
 
         ``adjoints`` (R, H, B, 4^n) enter where the memory was read, ``emissions`` (R, H, B, E) before layers that emit.
         """
-        matrices = self._step.matrices(tape.shared)
+        steps_of = self._layered if tape.arguments.own_times else self._step
+        matrices = steps_of.matrices(tape.shared)
         gradients = {number: torch.zeros_like(values.matrix) for number, values in tape.shared.items()}
         of_functions = {number: torch.zeros_like(values.emissions) for number, values in tape.shared.items()}
         lengths = torch.tensor([len(span) for span in sorted(tape.spans, key=lambda span: span.slot)], dtype=self._real)
@@ -284,38 +294,18 @@ class TorchOpenEngine:
             own = emissions[..., self._step.shared[number].emissions]
             entering[number] = own @ tape.shared[number].emissions.to(self._real) / lengths
             of_functions[number] += torch.einsum("rhbe,rhbn->hen", own.double(), states.double())
-        slots = {step: span.slot for span in tape.spans for step in range(span.first, span.last + 1)}
-        ends = {span.last: span.slot for span in tape.spans}
+        steps = len(tape.angles)
+        spans = _by_step(steps, ((span.slot, range(span.first, span.last + 1)) for span in tape.spans))
+        ends = spans if tape.mean else _by_step(steps, ((span.slot, (span.last,)) for span in tape.spans))
         moments = Moments(tape.arguments, 1, self.device) if tape.arguments.own_times else None
-        whole, end = adjoints.shape[-1] == self._step.size, len(self._step)
+        everything = Entering(adjoints, ends, entering, spans, moments)
         lam = torch.zeros_like(tape.starts[0], memory_format=torch.contiguous_format)
         gradient = torch.zeros_like(tape.angles)
-        chunks = list(_chunks(len(tape.angles), tape.chunk))
-        for index, chunk in reversed(list(enumerate(chunks))):
-
-            def receive(step: int, layer: int, adjoint: torch.Tensor, first: int = chunk.start) -> torch.Tensor:
-                if moments is not None:
-                    found = moments.after(first + step) if layer == end else ()
-                    adjoint = adjoint.clone() if found else adjoint
-                    for slot, rows in found:
-                        adjoint[:, rows, : adjoints.shape[-1]] += adjoints[slot][:, rows]
-                    return adjoint
-                if layer in entering:
-                    slot = slots.get(first + step)
-                    return adjoint if slot is None else adjoint + entering[layer][slot]
-                slot = (slots if tape.mean else ends).get(first + step) if layer == end else None
-                if slot is None:
-                    return adjoint
-                if whole:
-                    return adjoint + adjoints[slot]
-                adjoint = adjoint.clone()
-                adjoint[..., : adjoints.shape[-1]] += adjoints[slot]
-                return adjoint
-
+        for index, chunk in reversed(list(enumerate(_chunks(steps, tape.chunk)))):
             angles = tape.angles[chunk.start : chunk.stop]
-            kept = tape.states[index] if tape.states else self._step.forward(tape.starts[index], angles, matrices)
-            lam, gradient[chunk.start : chunk.stop] = self._step.backward(
-                lam, angles, matrices, kept, receive, gradients
+            kept = tape.states[index] if tape.states else steps_of.forward(tape.starts[index], angles, matrices)
+            lam, gradient[chunk.start : chunk.stop] = steps_of.backward(
+                lam, angles, matrices, kept, everything.within(chunk), gradients
             )
         weights = tape.arguments.weights
         of_weights = np.zeros(weights.shape)
@@ -333,7 +323,8 @@ class TorchOpenEngine:
             kept = self._query.forward(asked, angles, matrices)
             lam = torch.zeros_like(asked)
             lam[0, :, self._z] = cotangent[block].reshape(-1, self.dimension) @ self._from_z.mT
-            lam, found = self._query.backward(lam, angles, matrices, kept, lambda step, layer, part: part, unused)
+            nothing = Entering(lam, [-1], {}, [-1])
+            lam, found = self._query.backward(lam, angles, matrices, kept, nothing, unused)
             gradient[block] = found.view_as(gradient[block])
             adjoints[block] = lam.view(*gradient[block].shape[:4], -1).sum(3)
         return adjoints, gradient
@@ -371,6 +362,15 @@ def _spans(read: Sequence[int]) -> list[Span]:
     """Return the span before each reading, in the order of time."""
     order = sorted(read)
     return [Span(read.index(step), before + 1, step) for before, step in zip([-1, *order[:-1]], order, strict=True)]
+
+
+def _by_step(steps: int, slots: Iterable[tuple[int, Iterable[int]]]) -> list[int]:
+    """Return the slot of each step, -1 where it has none."""
+    found = [-1] * steps
+    for slot, own in slots:
+        for step in own:
+            found[step] = slot
+    return found
 
 
 def _chunks(count: int, length: int) -> Iterator[range]:

@@ -6,9 +6,11 @@ import torch
 from open_memories import random_open_memory
 from references import random_arguments
 
+from qlam_qiskit.backends import fake_device
 from qlam_qiskit.engine import bench
 from qlam_qiskit.engine.open import OpenEngine
 from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
+from qlam_qiskit.planning import noisy_memory
 from qlam_qiskit.templates import load_template
 
 pytestmark = pytest.mark.skipif(
@@ -90,3 +92,18 @@ def test_memory_stays_within_chunks_and_what_grows_with_the_inputs(rng):
 def test_a_template_with_channels_is_timed_on_the_gpu():
     result = bench("damped_ring", 3, steps=20, batch=8, repeats=1, device="cuda")
     assert result["device"] == "cuda" and result["peak_device_mb"] > 0
+
+
+@pytest.mark.parametrize("chunks", [{}, {"chunk_bytes": 4000, "kept_bytes": 0}])
+@pytest.mark.parametrize(("qubits", "damped", "device"), [(3, [2], "FakeTorino"), (3, [0, 2], None), (2, [], None)])
+def test_steps_in_one_launch_agree_with_one_launch_a_layer(qubits, damped, device, chunks, rng):
+    """Two groups of turns in a step with noise, one without; chunks of steps; a batch that fills no block."""
+    pytest.importorskip("triton")
+    memory = load_template("damped_line", qubits, {"damped": damped})
+    if device is not None:
+        memory = noisy_memory(memory, fake_device(device), emissions=True)
+    engines = [TorchOpenEngine(memory, fused=fused, **chunks) for fused in (True, False)]
+    arguments = random_arguments(engines[0], rng, samples=19, steps=30, registers=2, queries=1, readouts=3, size=0.5)
+    fused, layers = _runs(memory, engines, arguments, rng, readout_steps=[29, 0, 11], mean=True)
+    for part, expected in zip(fused, layers, strict=True):
+        np.testing.assert_allclose(part, expected, rtol=1e-4, atol=1e-4)
