@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from qlam_qiskit.progress import TrainingBar
 from qlam_qiskit.run import Run
 from qlam_qiskit.runs import Experiment, load_experiment
 from qlam_qiskit.searching import Space
+from qlam_qiskit.tracking import Tracker, Tracking
 from qlam_qiskit.training import Reporter
 from qlam_qiskit.training import train as _train
 from qlam_qiskit.workspace import workspace
@@ -50,6 +51,7 @@ def train(
     resume: bool = False,
     progress: bool = True,
     reporter: Reporter | None = None,
+    track: Iterable[str | Tracker] = (),
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Run:
     """Train an experiment, and test its best weights once.
@@ -74,6 +76,9 @@ def train(
         Show a bar and a line for each epoch on stderr.
     reporter
         Hears of steps and epochs, in place of the bar.
+    track
+        Trackers that hear of settings, steps, epochs, figures and files: "tensorboard", "mlflow", "wandb", or objects
+        with the methods of :class:`~qlam_qiskit.tracking.Tracker`.
     should_stop
         Asked after each step; True saves the run and raises :class:`~qlam_qiskit.training.Interrupted`.
 
@@ -90,17 +95,20 @@ def train(
     loaded, called = _loaded(experiment, seed, backend)
 
     def run(listener: Reporter, say: Callable[[str], None]) -> Run:
-        folder, _ = _train(
-            loaded,
-            name or called,
-            listener,
-            out=_path(out),
-            data_dir=_path(data_dir),
-            backends=_path(backends),
-            resume=resume,
-            should_stop=should_stop,
-            say=say,
-        )
+        with Tracking(track, say) as tracking:
+            folder, result = _train(
+                loaded,
+                name or called,
+                tracking.around(listener),
+                out=_path(out),
+                data_dir=_path(data_dir),
+                backends=_path(backends),
+                resume=resume,
+                should_stop=should_stop,
+                say=say,
+                on_begin=tracking.begin,
+            )
+            tracking.finish(folder, result, _path(data_dir))
         return Run(folder, _path(data_dir))
 
     if reporter is None and progress:

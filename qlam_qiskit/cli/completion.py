@@ -77,6 +77,12 @@ def _figures(context: click.Context) -> Iterable[str]:
     return FIGURES
 
 
+def _trackers(context: click.Context) -> Iterable[str]:
+    from qlam_qiskit.tracking import TRACKERS
+
+    return TRACKERS
+
+
 experiment_names = _completer(_experiments, files=True)
 comparison_names = _completer(_comparisons, files=True)
 circuit_names = _completer(_circuits, files=True)
@@ -84,3 +90,4 @@ backend_names = _completer(_backends)
 run_names = _completer(_runs, files=True)
 submission_ids = _completer(_submissions)
 figure_names = _completer(_figures)
+tracker_names = _completer(_trackers)

@@ -47,6 +47,13 @@ def _keys_like(name: str) -> list[str]:
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Fixes weights, order of samples and shots.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a key of the experiment.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out, or the experiment's newest.")
+@click.option(
+    "--track",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completion.tracker_names,
+    help="Tell tensorboard, mlflow or wandb too; repeat for several.",
+)
 @as_json
 def train_command(
     experiment: str,
@@ -57,6 +64,7 @@ def train_command(
     seed: int | None,
     assignments: tuple[str, ...],
     resume: bool,
+    track: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Train EXPERIMENT, a name (see qlam experiments list) or a YAML file, and test its best weights.
@@ -67,17 +75,19 @@ def train_command(
     Example: qlam train smnist --data-dir data --set training.epochs=2
     """
     from qlam_qiskit.progress import TrainingBar, interruptible
+    from qlam_qiskit.tracking import Tracking
     from qlam_qiskit.training import joined, load_experiment, train
     from qlam_qiskit.words import quality
 
     with joined() as ranks:
         try:
             loaded = ranks.from_first(lambda: load_experiment(experiment, assignments, seed=seed, backend=backend))
-            with interruptible() as asked, TrainingBar(loaded.training.epochs, quiet=not ranks.first) as bar:
+            bar = TrainingBar(loaded.training.epochs, quiet=not ranks.first)
+            with interruptible() as asked, bar, Tracking(track if ranks.first else (), bar.say) as tracking:
                 folder, result = train(
                     loaded,
                     Path(experiment).stem,
-                    bar,
+                    tracking.around(bar),
                     out=out,
                     data_dir=data_dir,
                     backends=backends_file,
@@ -85,7 +95,9 @@ def train_command(
                     should_stop=asked,
                     say=bar.say,
                     ranks=ranks,
+                    on_begin=tracking.begin,
                 )
+                tracking.finish(folder, result, data_dir)
         except QlamError as error:
             if ranks.first:
                 raise

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from qlam_qiskit.report.figures import draw_circuit as draw_circuit
     from qlam_qiskit.report.findings import Findings as Findings
     from qlam_qiskit.report.gallery import FIGURES as FIGURES
+    from qlam_qiskit.report.gallery import Absent as Absent
+    from qlam_qiskit.report.gallery import pictures as pictures
+    from qlam_qiskit.report.gallery import usual as usual
     from qlam_qiskit.report.page import Written as Written
     from qlam_qiskit.report.page import build_report as build_report
     from qlam_qiskit.report.page import write_figures as write_figures
@@ -28,7 +31,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "figures": "draw_circuit",
         "findings": "Findings",
-        "gallery": "FIGURES",
+        "gallery": "Absent FIGURES pictures usual",
         "page": "Written build_report write_figures",
         "style": "GRID INK MUTED SERIES WIDTH as_file as_inline_svg drawing stylesheet",
     },

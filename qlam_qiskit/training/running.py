@@ -51,6 +51,7 @@ def train(
     say: Callable[[str], None] = lambda line: None,
     ranks: Ranks = ALONE,
     test: bool = True,
+    on_begin: Callable[[RunFolder], None] = lambda folder: None,
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Train an experiment and test its best weights once; returns the run's folder and its result.
 
@@ -59,8 +60,8 @@ def train(
     A run that is resumed after it finished is not trained again. Without ``test`` the test set is not looked at, as a
     search must not; the result then says parameters and seconds, and is not kept: such a run is tested by resuming it.
     Raises QlamError when the data, the backend or the folder do not allow it, and Interrupted when ``should_stop`` said
-    so. ``say`` hears what a reader of the numbers should know. Where several ``ranks`` train together all call this
-    alike; rank 0's registry counts, and its folder.
+    so. ``say`` hears what a reader of the numbers should know, ``on_begin`` of the run's folder before training goes on
+    in it. Where several ``ranks`` train together all call this alike; rank 0's registry counts, and its folder.
     """
     named = ranks.from_first(lambda: load_registry(backends).spec(experiment.backend))
     spec, ranks = _divided(named, ranks)
@@ -92,6 +93,7 @@ def train(
                 model.suffer(ranks.from_first(lambda: _kept_noise(folder, noisy, begun)))
             if begun:
                 trainer.resume(say)
+            ranks.from_first(lambda: on_begin(folder))
             sizes = [len(split) for split in (validation, data.test) if split is not None]
             batch = experiment.training.batch_size
             ranks.from_first(lambda: compile_loops(model, spec, len(training), sizes, batch, reporter, should_stop))
