@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from qlam_qiskit.data import Split
+from qlam_qiskit.data import SequenceData, Split
 from qlam_qiskit.runs.predictions import Predictions, predict
 
 
@@ -57,7 +57,9 @@ def test_predictions_are_the_models():
     values = np.random.default_rng(0).normal(size=(5, 3, 4)).astype(np.float32)
     labels = np.array([[0, 1], [1, 1], [2, 2], [3, 0], [0, 0]])
     heard = []
-    found = predict(Copier(), Split(labels, values), tuple("abcd"), lambda *done: heard.append(done), 2)
+    split = Split(labels, values)
+    data = SequenceData("copied", split, split, 3, 4, 4, 2, None, tuple("abcd"))
+    found = predict(Copier(), split, data, lambda *done: heard.append(done), 2)
     np.testing.assert_array_equal(found.predicted, values[:, :2].argmax(-1))
     logits = torch.from_numpy(values[:, :2]).log_softmax(-1).numpy()
     chosen = np.take_along_axis(logits, labels[:, :, None], axis=2)[:, :, 0]
