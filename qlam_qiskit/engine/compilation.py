@@ -76,7 +76,7 @@ class Loop:
             np.zeros((self.lanes, 1, 1, 1, 2), engine.dtype),
         )
         probabilities = np.zeros((self.lanes, 1, 1, 1, 2), engine.dtype)
-        tape = engine._tape(inputs, np.zeros((1, 1)), queries, np.zeros(1, np.int64))
+        tape = engine._tape(inputs, np.zeros((1, 1)), queries, np.zeros((1, 1), np.int64))
         gradients = (inputs, queries) if self.direction == "backward" else ()
         return engine._arguments(tape, 0, 0, probabilities, *gradients)[0]
 

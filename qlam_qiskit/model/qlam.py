@@ -215,6 +215,11 @@ class QLAM(nn.Module):
         """Evaluate with the noise that the model is trained with, drawn from ``seed``, until the context ends.
 
         Without such noise nothing changes. torch's generator is afterwards where it was before.
+
+        Parameters
+        ----------
+        seed
+            Fixes what is drawn: shots, and random errors.
         """
         if not str(self.noise):
             yield

@@ -103,7 +103,7 @@ def test_a_folder_with_anything_else_in_it_is_not_touched(small_experiment, quie
             begin(small_experiment, quiet, "taken", resume=True)
         assert path.read_text() == "mine"
         path.unlink()
-    with pytest.raises(RunError, match="not a run folder"):
+    with pytest.raises(RunError, match="absent: no such run"):
         begin(small_experiment, quiet, "absent", resume=True)
     Path("file").touch()
     with pytest.raises(ConfigurationError, match="file: already exists"):
