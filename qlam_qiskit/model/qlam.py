@@ -220,6 +220,11 @@ class QLAM(nn.Module):
         ----------
         seed
             Fixes what is drawn: shots, and random errors.
+
+        Returns
+        -------
+        Iterator
+            Of one moment: the context.
         """
         if not str(self.noise):
             yield
