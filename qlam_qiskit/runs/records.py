@@ -148,6 +148,12 @@ class PackedAnswers(Record):
         return self
 
 
+class TrackedAs(Record):
+    """tracking.json: what each tracker knows the run as, by the tracker's name."""
+
+    __pydantic_extra__: dict[str, str | None]
+
+
 class Environment(Record):
     """Where a run of a comparison was trained."""
 

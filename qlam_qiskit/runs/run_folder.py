@@ -31,6 +31,7 @@ from qlam_qiskit.runs.records import (
     EvaluationRecord,
     RunDescription,
     RunResult,
+    TrackedAs,
     append_record,
     read_json,
     read_lines,
@@ -219,6 +220,11 @@ class RunFolder:
         """Read result.json; None while training has not finished."""
         path = self.path / "result.json"
         return read_json(path, RunResult) if path.exists() else None
+
+    def tracked_as(self) -> dict[str, str | None]:
+        """Read tracking.json, what trackers know the run as; empty where none does."""
+        path = self.path / "tracking.json"
+        return read_json(path, TrackedAs) if path.exists() else {}
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> None:
         """Write a JSON file of the run."""

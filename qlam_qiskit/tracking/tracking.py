@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from qlam_qiskit.training import Reporter
 
-_KEPT = "tracking.json"
 _FIGURES = ("training", "circuit", "confusion", "fit", "rates")
 _FILES = ("experiment.yaml", "run.json", "metrics.jsonl", "result.json", "circuits.qpy", "checkpoints/best.safetensors")
 
@@ -64,8 +62,7 @@ class Tracking:
         """Begin a run, or go on with one that these trackers know; to be called when its folder is there."""
         if not self._trackers:
             return
-        path = folder.path / _KEPT
-        known: dict[str, str | None] = json.loads(path.read_text()) if path.exists() else {}
+        known = folder.tracked_as()
         settings = dict(_flat(folder.experiment().model_dump(mode="json", exclude_none=True)))
         for name, tracker in self._trackers.items():
             run = TrackedRun(folder.path, folder.path.name, settings, known.get(name))
@@ -75,7 +72,7 @@ class Tracking:
                 raise ConfigurationError(f"{name} cannot track this run: {_line(error)}") from error
             self._begun[name] = tracker
         with folder.written():
-            path.write_text(json.dumps(known))
+            folder.write_json("tracking.json", known)
 
     def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Tell numbers after so many steps; by default after the steps that were told last."""

@@ -1,12 +1,13 @@
 """Trackers hear all of a training, go on with a run that was stopped, and never cost one; by their own readers."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import qlam_qiskit
-from qlam_qiskit.errors import ConfigurationError, Interrupted
+from qlam_qiskit.errors import ConfigurationError, Interrupted, RunError
 from qlam_qiskit.tracking import check_trackers
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those that the trackers' libraries give
@@ -70,6 +71,15 @@ def test_a_run_that_goes_on_is_the_one_that_its_tracker_knows(small_experiment):
     assert then.heard[0][1].known_as == "known"
     last = [each[1] for each in first.heard if each[0] == "log"][-1]
     assert next(each[1] for each in then.heard if each[0] == "log") == last + 1
+
+
+@pytest.mark.parametrize("damage", ["[1]", "{", '{"Own": 3}'])
+def test_a_damaged_file_of_trackers_is_one_line_that_names_it(small_experiment, damage):
+    with pytest.raises(Interrupted):
+        qlam_qiskit.train(small_experiment, out="one", track=[Own()], progress=False, should_stop=stopped_after(3))
+    Path("one/tracking.json").write_text(damage)
+    with pytest.raises(RunError, match=r"^one/tracking\.json: damaged: [^\n]+$"):
+        qlam_qiskit.train(small_experiment, out="one", resume=True, track=[Own()], progress=False)
 
 
 def test_a_tracker_that_fails_costs_no_training(small_experiment, capsys):
