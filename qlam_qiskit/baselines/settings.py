@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -66,7 +66,18 @@ class TransformerSettings(_Baseline):
         return self
 
 
-class StateSpaceSettings(_Causal):
+class _Stepped(_Causal):
+    step_min: float = Field(0.001, gt=0, le=1e6)
+    step_max: float = Field(0.1, gt=0, le=1e6)
+
+    @model_validator(mode="after")
+    def _check_steps(self) -> _Stepped:
+        if self.step_min > self.step_max:
+            raise ValueError(f"step_min {self.step_min} is larger than step_max {self.step_max}")
+        return self
+
+
+class StateSpaceSettings(_Stepped):
     """S4D, a diagonal state-space model of ``width`` channels with ``state`` real numbers each (arXiv 2206.11893).
 
     Attributes
@@ -84,14 +95,8 @@ class StateSpaceSettings(_Causal):
     kind: Literal["s4d"]
     state: int = Field(32, ge=2, le=65_536, multiple_of=2)
     initialization: Literal["lin", "inv"] = "lin"
-    step_min: float = Field(0.001, gt=0, le=1e6)
-    step_max: float = Field(0.1, gt=0, le=1e6)
     dynamics_rate: float = Field(0.1, gt=0, le=1e6)
     readout: _MeanReadout = _MeanReadout()
-
-    @model_validator(mode="after")
-    def _check_steps(self) -> StateSpaceSettings:
-        return _check_step_range(self)
 
 
 class LinearRecurrentSettings(_Causal):
@@ -124,7 +129,7 @@ class LinearRecurrentSettings(_Causal):
         return self
 
 
-class SelectiveSettings(_Causal):
+class SelectiveSettings(_Stepped):
     """S6, the selective state-space model of Mamba: twice ``width`` channels of ``state`` numbers (arXiv 2312.00752).
 
     Attributes
@@ -137,28 +142,13 @@ class SelectiveSettings(_Causal):
 
     kind: Literal["mamba"]
     state: int = Field(16, ge=1, le=65_536)
-    step_min: float = Field(0.001, gt=0, le=1e6)
-    step_max: float = Field(0.1, gt=0, le=1e6)
     readout: _MeanReadout = _MeanReadout()
-
-    @model_validator(mode="after")
-    def _check_steps(self) -> SelectiveSettings:
-        return _check_step_range(self)
 
 
 class ReservoirSettings(ModelSettings):
     """A QLAM whose embedding, encoder, queries and memory stay as they were drawn: only the head is trained."""
 
     kind: Literal["reservoir"]
-
-
-_Stepped = TypeVar("_Stepped", StateSpaceSettings, SelectiveSettings)
-
-
-def _check_step_range(settings: _Stepped) -> _Stepped:
-    if settings.step_min > settings.step_max:
-        raise ValueError(f"step_min {settings.step_min} is larger than step_max {settings.step_max}")
-    return settings
 
 
 BaselineSettings: TypeAlias = (
