@@ -1,11 +1,11 @@
 """Where a file is read, a device, a pipe or a folder is refused at once: one never ends, the next never begins."""
 
 import os
-import signal
 import subprocess
 import sys
 
 import pytest
+from deadline import answered_within
 
 from qlam_qiskit.backends.registry import load_registry
 from qlam_qiskit.configuration import read_yaml
@@ -40,15 +40,8 @@ READERS = {
 @pytest.fixture
 def in_time():
     """Fail what waits for a pipe or reads without end."""
-
-    def late(*_):
-        raise AssertionError("it waits, or reads without end")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(20)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    with answered_within(20, "it waits, or reads without end"):
+        yield
 
 
 @pytest.mark.parametrize("what", ["device", "pipe", "folder", "link to itself"])

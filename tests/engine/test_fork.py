@@ -2,13 +2,13 @@
 
 import multiprocessing
 import os
-import signal
 import threading
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from deadline import answered_within
 from torch.utils.data import DataLoader, Dataset
 
 from qlam_qiskit.engine import ExactEngine, Readout
@@ -45,15 +45,8 @@ def _run(connector, inputs):
 @pytest.fixture
 def in_time():
     """Fail, rather than wait for ever, when a child does not answer."""
-
-    def late(*_):
-        raise TimeoutError("a child hangs")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(120)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    with answered_within(120, "a child hangs"):
+        yield
 
 
 class _Readouts(Dataset):
