@@ -59,7 +59,10 @@ def check_records(
         case, model = record["case"], record["model"]
         if case not in plans or model not in comparison.models:
             raise ConfigurationError(f"{out}: holds a run of {case} {model}, which {name} does not have")
-        job = plans[case].final(model, record["multiplier"], record["seed"])
+        variant = record.get("variant", {})
+        if not comparison.models[model].holds(variant):
+            raise ConfigurationError(f"{out}: holds a run of {model} with {variant}, which {name} does not list")
+        job = plans[case].final(model, record["multiplier"], record["seed"], variant)
         records.find(job)
         jobs.append(job)
         old[job.name] = record

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qlam_qiskit.compare.settings import Comparison
-from qlam_qiskit.compare.tables import format_figure, format_percent, sentence
+from qlam_qiskit.compare.tables import behind, format_figure, format_percent, sentence
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def overview(columns: Sequence[Column]) -> str:
 
 
 def measured(columns: Sequence[Column]) -> str:
-    """Write test accuracies, the best of each task in bold."""
+    """Write test accuracies, the best of each task in bold, and which models are ahead of the reference."""
     labels = {
         row["model"]: column.comparison.models[row["model"]].label for column in columns for row in column.entry["rows"]
     }
@@ -57,6 +57,9 @@ def measured(columns: Sequence[Column]) -> str:
             text = "" if row is None else format_percent(row["test_accuracy"], row["deviation"])
             cells.append(f"**{text}**" if row is not None and row["test_accuracy"] == highest else text)
         lines.append([label, *cells])
+    if reference in labels:
+        ahead = (", ".join(behind(column.comparison, column.entry)) or "none" for column in columns)
+        lines.append([f"*ahead of {labels[reference]}*", *ahead])
     lines.append(["*parameters*", *(_range(column.entry["rows"]) for column in columns)])
     return _table(["test accuracy, %", *(column.title for column in columns)], lines)
 

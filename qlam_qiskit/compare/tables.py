@@ -36,7 +36,7 @@ def make_table(comparison: Comparison, records: Records) -> Table:
             continue
         rows = [_row(model, own) for model, own in found.items()]
         rows.sort(key=lambda row: (row["model"] != comparison.reference, -row["test_accuracy"]))
-        test = _test(comparison.reference, rows, found)
+        test = _test(comparison, rows, found)
         one = next(iter(found.values()))[0]
         sizes = {key: one[key] for key in ("task", "train_samples", "test_samples")}
         table.append({"case": case.name, **sizes, "rows": rows, "test": test})
@@ -46,8 +46,9 @@ def make_table(comparison: Comparison, records: Records) -> Table:
 def to_markdown(comparison: Comparison, name: str, table: Table) -> str:
     """Write a table as Markdown, with the budget before it and the tests and sources after it."""
     lines = [_budget(comparison, name, table), ""]
-    lines += ["| task | model | parameters | test accuracy, % | seeds | s per run | paper, % | published, % |"]
-    lines += ["|---|---|---|---|---|---|---|---|"]
+    ahead = f"{comparison.models[comparison.reference].label} minus it"
+    titles = ["task", "model", "parameters", "test accuracy, %", ahead, "seeds", "chosen", "s per run"]
+    lines += [f"| {' | '.join([*titles, 'paper, %', 'published, %'])} |", "|" + "---|" * (len(titles) + 2)]
     sources: dict[str, None] = {}
     for entry in table:
         task = f"{entry['task']} {entry['case']}".strip()
@@ -58,7 +59,9 @@ def to_markdown(comparison: Comparison, name: str, table: Table) -> str:
                 contestant.label,
                 f"{row['parameters']:,}",
                 format_percent(row["test_accuracy"], row["deviation"]),
+                _difference(comparison.reference, entry, row),
                 str(len(row["seeds"])),
+                _chosen(row),
                 f"{row['train_seconds']:.0f}",
                 format_figure(contestant.paper),
                 format_figure(contestant.published),
@@ -69,6 +72,32 @@ def to_markdown(comparison: Comparison, name: str, table: Table) -> str:
     lines += ["", *tests] if tests else []
     lines += ["", f"Reported elsewhere, of other sizes and training: {'; '.join(sources)}."] if sources else []
     return "\n".join(lines) + "\n"
+
+
+def behind(comparison: Comparison, entry: dict[str, Any]) -> list[str]:
+    """Name the models of a case whose mean test accuracy is above the reference's, the best first."""
+    rows = [row for row in entry["rows"] if _ahead_by(comparison.reference, entry, row) < 0]
+    return [comparison.models[row["model"]].label for row in rows]
+
+
+def _ahead_by(reference: str, entry: dict[str, Any], row: dict[str, Any]) -> float:
+    """Return how far the reference's accuracy is above that of a row; 0 where it has not run."""
+    ours = next((one["test_accuracy"] for one in entry["rows"] if one["model"] == reference), row["test_accuracy"])
+    return ours - row["test_accuracy"]
+
+
+def _difference(reference: str, entry: dict[str, Any], row: dict[str, Any]) -> str:
+    """Write how far the reference is above a row in percentage points, in bold where it is behind."""
+    if row["model"] == reference or entry["rows"][0]["model"] != reference:
+        return ""
+    points = 100 * _ahead_by(reference, entry, row)
+    return f"**{points:+.2f}**" if points < 0 else f"{points:+.2f}"
+
+
+def _chosen(row: dict[str, Any]) -> str:
+    """Write what the search has found: the factor of the rates, and alternatives taken."""
+    taken = (f"{key.rpartition('.')[2]} {value}" for key, value in row["variant"].items())
+    return ", ".join([f"rates x{row['multiplier']:g}", *taken])
 
 
 def _of(runs: list[dict[str, Any]], case: str, model: str) -> list[dict[str, Any]]:
@@ -86,16 +115,20 @@ def _row(model: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "validation_accuracy": mean_and_deviation([run["validation_accuracy"] for run in runs])[0],
         "seeds": [run["seed"] for run in runs],
         "multiplier": runs[0]["multiplier"],
+        "variant": runs[0].get("variant", {}),
         "train_seconds": mean_and_deviation([run["train_seconds"] for run in runs])[0],
     }
 
 
-def _test(reference: str, rows: list[dict[str, Any]], found: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
-    """Compare the reference with the baseline of highest mean test accuracy, over the seeds that both have."""
-    baselines = [row["model"] for row in rows if row["model"] != reference]
+def _test(
+    comparison: Comparison, rows: list[dict[str, Any]], found: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any] | None:
+    """Compare the reference with the baseline of highest mean validation accuracy, over the seeds that both have."""
+    reference = comparison.reference
+    baselines = [row for row in rows if row["model"] in comparison.baselines]
     if reference not in found or not baselines:
         return None
-    best = baselines[0]
+    best = max(baselines, key=lambda row: row["validation_accuracy"])["model"]
     ours, theirs = ({run["seed"]: run for run in found[model]} for model in (reference, best))
     seeds = sorted(ours.keys() & theirs.keys())
     if not seeds:
@@ -120,7 +153,8 @@ def _budget(comparison: Comparison, name: str, table: Table) -> str:
         f"`qlam compare {name}`: {samples}{_epochs(training.epochs)}, batches of {training.batch_size}, "
         f"{training.validation_fraction:.0%} of the training samples held out to choose the best epoch; parameters "
         f"within {comparison.budget.tolerance:.0%} of one budget; learning rates times {multipliers}, chosen by "
-        f"validation accuracy after {_trials(search)}; seconds with threads: {comparison.threads}."
+        f"validation accuracy after {_trials(search)}; {_alternatives(comparison)}"
+        f"seconds with threads: {comparison.threads}."
     )
 
 
@@ -130,6 +164,15 @@ def _trials(search: SearchSettings) -> str:
         return full
     short = f"{_epochs(search.epochs)} on the first {search.train_limit:,} training samples"
     return f"{short}, and of the best and the next smaller one after {full}" if search.confirm else short
+
+
+def _alternatives(comparison: Comparison) -> str:
+    """Say what is tried beside rates, and for which models."""
+    listed = []
+    for contestant in comparison.models.values():
+        tried = [f"{key} {value}" for key, values in contestant.alternatives.items() for value in values]
+        listed += [f"{contestant.label} ({', '.join(tried)})"] if tried else []
+    return f"then, one after the other, for {'; '.join(listed)}; nothing but rates for the others; " if listed else ""
 
 
 def _epochs(count: int) -> str:

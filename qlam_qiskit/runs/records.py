@@ -170,6 +170,7 @@ class ComparisonRecord(Record):
     model: str
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     multiplier: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    variant: dict[str, Any] = {}
     experiment: dict[str, Any]
     validation_accuracy: Fraction | None
 

@@ -113,6 +113,36 @@ def test_without_trials_every_rate_is_trained_in_full(small, run):
     assert "after the whole training with the first seed" in (OUT / "table.md").read_text()
 
 
+def test_alternatives_are_tried_one_key_after_the_other_at_the_best_rate(small, run):
+    gru = {**small["models"]["gru"], "alternatives": {"readout.pooling": ["mean"], "layers": [2, 3]}}
+    change(
+        small,
+        models={**small["models"], "gru": gru},
+        training={**small["training"], "epochs": 6},
+        search={"multipliers": [0.3, 1.0], "epochs": 4, "train_limit": 60, "confirm": True},
+        seeds=[0, 1],
+    )
+    started = run(models=["gru"], seeds=[0])
+    search = {path.stem: json.loads(path.read_text()) for path in (OUT / "search").iterdir()}
+    accuracy = {name: values["validation_accuracy"] for name, values in search.items()}
+    rate = max(["gru-x0.3", "gru-x1"], key=accuracy.get)
+    pooled = f"{rate}-pooling-mean"
+    taken = pooled if accuracy[pooled] > accuracy[rate] else rate
+    deeper = [f"{taken}-layers-{layers}" for layers in (2, 3)]
+    best = max([taken, *deeper], key=accuracy.get)
+    smaller = [] if rate == "gru-x0.3" else [f"{best.replace('gru-x1', 'gru-x0.3')}-full"]
+    assert started == ["gru-x0.3", "gru-x1", pooled, *deeper, f"{best}-full", *smaller, "gru-seed0"]
+    variant = search[best]["variant"]
+    assert record("gru-seed0")["variant"] == variant
+    assert record("gru-seed0")["experiment"]["model"]["layers"] == variant.get("layers", 1)
+    assert ("readout.pooling" in variant) == (taken == pooled)
+    parameters = {search[name]["parameters"] for name in accuracy}
+    assert max(parameters) <= 1.2 / 0.8 * min(parameters)  # each variant is as wide as the budget lets it be
+    assert "for GRU (readout.pooling mean, layers 2, layers 3)" in (OUT / "table.md").read_text()
+    assert run(models=["gru"]) == ["gru-seed1"]
+    assert run(models=["gru"]) == []
+
+
 def test_the_search_knows_nothing_of_the_test_set(small, run):
     run(models=["gru"], seeds=[0])
     with np.load("small.npz") as arrays:
@@ -252,6 +282,19 @@ def test_cases_of_a_varied_key_are_told_apart(small, run):
         ({"modles": {}}, r"unknown key modles; valid keys: budget, contenders, data, description, models"),
         ({"vary": {"key": "delay", "values": [3]}}, "delay is not an option of data set npz"),
         ({"models": {"qlam": {"model": {}}}}, r"missing key models\.qlam\.label"),
+        (
+            {"models": {"qlam": {"label": "QLAM", "model": {}, "alternatives": {"registers": [1]}}}},
+            "registers is 1 already",
+        ),
+        ({"models": {"qlam": {"label": "QLAM", "model": {}, "alternatives": {"registers": [0]}}}}, "alternatives"),
+        ({"models": {"qlam": {"label": "QLAM", "model": {}, "alternatives": {"registres": [2]}}}}, "registres"),
+        (
+            {
+                "models": {"qlam": {"label": "QLAM", "model": {}, "alternatives": {"registers": [2]}}},
+                "search": {"multipliers": [1.0]},
+            },
+            r"models\.qlam\.alternatives are tried after rates",
+        ),
         ({"models": {"q-lam": {"label": "Q", "model": {}}}}, "models"),
     ],
 )

@@ -25,6 +25,7 @@ def test_the_overview_has_models_by_tasks_and_reported_figures_apart(results):
         ["QLAM", "**93.00 +- 2.65**", "70.00"],
         ["GRU", "90.33 +- 2.52", "**80.00**"],
         ["RNN", "40.00", ""],
+        ["*ahead of QLAM*", "none", "GRU"],
         ["*parameters*", "1,234 to 1,234", "1,234 to 1,234"],
         ["test accuracy, %", "digits", "digits"],
         ["---"] * 3,
