@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from qlam_qiskit.configuration import Settings, override
 from qlam_qiskit.data import MOST_SAMPLES, DataSettings
@@ -65,6 +65,9 @@ class Contestant(Settings):
                     changed = _ANY_MODEL.validate_python(self.varied({key: value}))
                 except ConfigurationError as error:
                     raise ValueError(f"alternatives: {error}") from None
+                except ValidationError as error:
+                    why = error.errors()[0]["msg"]
+                    raise ValueError(f"alternatives: {key} cannot be {value}: {why[:1].lower()}{why[1:]}") from None
                 if changed == self.model or values.count(value) > 1:
                     raise ValueError(f"alternatives: {key} is {value} already; list other values, each once")
         return self
