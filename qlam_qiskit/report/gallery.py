@@ -21,6 +21,8 @@ from qlam_qiskit.report.memory_figures import draw_attention, draw_memory, draw_
 from qlam_qiskit.report.open_figures import draw_forgetting, draw_open_memory, draw_rates
 from qlam_qiskit.suggestions import did_you_mean
 
+_COURSES = 3  # samples whose answers are drawn step by step: the best predicted, one between, the worst
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -89,7 +91,8 @@ def _fit(findings: Findings) -> Iterator[Picture]:
     found = findings.predictions
     if not findings.predicts_numbers:
         raise LeftOut("classes are predicted, not numbers: figure confusion shows them")
-    yield Picture("fit", None, draw_fit(found.labels, found.predicted, found.names))
+    courses = found.examples(_COURSES) if findings.run.data.every_step else ()
+    yield Picture("fit", None, draw_fit(found.labels, found.predicted, found.names, courses))
 
 
 def _mistakes(findings: Findings) -> Iterator[Picture]:
