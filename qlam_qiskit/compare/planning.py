@@ -17,7 +17,7 @@ import torch
 from pydantic import ValidationError
 
 from qlam_qiskit.baselines import count_parameters, fit_size
-from qlam_qiskit.compare.settings import MULTIPLIER, Case, Comparison
+from qlam_qiskit.compare.settings import MULTIPLIER, Case, Comparison, predicts_numbers
 from qlam_qiskit.configuration import override
 from qlam_qiskit.data import SequenceData, load_data
 from qlam_qiskit.errors import ConfigurationError
@@ -42,6 +42,11 @@ class Job:
     multiplier: float
     stage: Stage
     variant: Mapping[str, Any] = field(default_factory=dict)  # the alternatives that it takes
+
+    @property
+    def counts_errors(self) -> bool:
+        """Whether numbers are predicted."""
+        return predicts_numbers(self.experiment.data)
 
     @property
     def name(self) -> str:
@@ -78,10 +83,8 @@ class Plan:
     def data(self) -> SequenceData:
         """The sequences of the case."""
         data = load_data(self.case.data, self._data_dir)
-        if data.targets is not None or data.every_step:
-            raise ConfigurationError(
-                "comparisons count right answers at the end: not numbers, and not answers at every step"
-            )
+        if data.every_step and data.targets is None:
+            raise ConfigurationError("comparisons count right answers at the end, not at every step")
         return data
 
     def trials(self, model: str) -> list[Job]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from qlam_qiskit.cluster import Cluster
 from qlam_qiskit.compare.countdown import Countdown
+from qlam_qiskit.compare.metric import metric_of
 from qlam_qiskit.compare.planning import Job, Plan
 from qlam_qiskit.compare.records import Records
 from qlam_qiskit.compare.search import Search
@@ -104,6 +105,7 @@ class _Runner:
     countdown: Countdown = field(init=False)
 
     def __post_init__(self) -> None:
+        self.metric = metric_of(self.comparison)
         self.failed: dict[str, str] = {}  # jobs, or models that no rate trains, and why
 
     def run(self, plan: Plan) -> None:
@@ -184,15 +186,16 @@ class _Runner:
             self.records.write(job, outcome)
             write_tables(self.comparison, self.name, self.records)
             self.team.say(
-                f"{job.name}: {outcome['test_accuracy']:.2%} of test samples, {outcome['parameters']:,} parameters, "
-                f"{outcome['train_seconds']:.0f} s"
+                f"{job.name}: {self.metric.said(outcome[self.metric.test], 'test samples')}, "
+                f"{outcome['parameters']:,} parameters, {outcome['train_seconds']:.0f} s"
             )
             return
         if failure is not None:  # a rate so high that the loss is not finite
-            outcome = {"validation_accuracy": None, "failure": failure}
+            outcome = {self.metric.validation: None, "failure": failure}
         self.records.write(job, outcome)
-        accuracy = outcome["validation_accuracy"]
-        self.team.say(f"{job.name}: " + ("failed" if accuracy is None else f"{accuracy:.2%} of validation samples"))
+        value = outcome[self.metric.validation]
+        said = "failed" if value is None else self.metric.said(value, "validation samples")
+        self.team.say(f"{job.name}: {said}")
 
     def _deciding(self, plan: Plan) -> list[str]:
         """Name the models that get further seeds; baselines only once the first seed of all of them is finished."""
@@ -204,7 +207,7 @@ class _Runner:
                 job = plan.final(model, found.multiplier, self.comparison.seeds[0], found.variant)
             record = None if job is None else self.records.find(job)
             if record is not None:
-                scores[model] = record["validation_accuracy"]
+                scores[model] = self.metric.score(record[self.metric.validation])
             elif model not in self.failed and (job is None or job.name not in self.failed):
                 missing.append(model)
         if missing:

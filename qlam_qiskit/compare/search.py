@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from qlam_qiskit.compare.metric import metric_of
 from qlam_qiskit.compare.planning import Job, Plan
 from qlam_qiskit.compare.records import Records
 from qlam_qiskit.searching import best_first
@@ -57,7 +58,7 @@ class Search:
         return [self._plan.finalist(self._model, multiplier, walk.variant) for multiplier in (best, *next_smaller)]
 
     def found(self) -> Found | None:
-        """Return what has the best validation accuracy, of equals the smallest rate.
+        """Return what does best on validation samples, of equals the smallest rate.
 
         It is None when no rate trains the model, or when its search is not finished.
         """
@@ -77,17 +78,17 @@ class Search:
         walk = _Walk([trials], self._ranked(trials), ended=self._all_ended(trials))
         if not walk.ranked:
             return walk
-        best = max(accuracy for accuracy in self._accuracies(trials) if accuracy is not None)
+        best = max(score for score in self._scores(trials) if score is not None)
         for key, values in self._plan.comparison.models[self._model].alternatives.items():
             jobs = [self._plan.trial(self._model, walk.ranked[0], {**walk.variant, key: value}) for value in values]
             walk.steps.append(jobs)
             if not self._all_ended(jobs):
                 walk.ended = False
                 break
-            accuracies = dict(enumerate(self._accuracies(jobs)))
-            for place in best_first(accuracies)[:1]:
-                if accuracies[place] > best:
-                    best, walk.variant = accuracies[place], jobs[place].variant
+            scores = dict(enumerate(self._scores(jobs)))
+            for place in best_first(scores)[:1]:
+                if scores[place] > best:
+                    best, walk.variant = scores[place], jobs[place].variant
         return walk
 
     def _all_ended(self, jobs: Sequence[Job]) -> bool:
@@ -98,10 +99,13 @@ class Search:
         if not self._all_ended(jobs):
             return []
         rates = [job.multiplier for job in jobs]
-        return best_first(dict(zip(rates, self._accuracies(jobs), strict=True)))
+        return best_first(dict(zip(rates, self._scores(jobs), strict=True)))
 
-    def _accuracies(self, jobs: Sequence[Job]) -> list[float | None]:
-        return [record["validation_accuracy"] for job in jobs if (record := self._records.find(job)) is not None]
+    def _scores(self, jobs: Sequence[Job]) -> list[float | None]:
+        """Return how good trained jobs are on validation samples, the higher the better; None of one that failed."""
+        records = (self._records.find(job) for job in jobs)
+        metric = metric_of(self._plan.comparison)
+        return [metric.score(record.get(metric.validation)) for record in records if record is not None]
 
 
 @dataclass

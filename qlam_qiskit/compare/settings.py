@@ -124,7 +124,17 @@ class VarySettings(Settings):
     """A key of ``data`` and the values that it takes, one case of the comparison each."""
 
     key: str
-    values: list[int] = Field(min_length=1, max_length=1000)
+    values: list[int | Name] = Field(min_length=1, max_length=1000)
+
+    @property
+    def names_tasks(self) -> bool:
+        """Whether the values are words, which tasks are named after anyway."""
+        return isinstance(self.values[0], str)
+
+
+def predicts_numbers(data: DataSettings) -> bool:
+    """Whether the answers to a data set are numbers, not classes."""
+    return data.dataset == "series" or data.task == "regression"
 
 
 @dataclass(frozen=True)
@@ -181,6 +191,11 @@ class Comparison(Settings):
         return self
 
     @property
+    def counts_errors(self) -> bool:
+        """Whether numbers are predicted, so that errors are compared and not right answers."""
+        return predicts_numbers(self.data)
+
+    @property
     def baselines(self) -> list[str]:
         """The models that the reference is compared with, without its own variants."""
         return [name for name, one in self.models.items() if name != self.reference and not one.ours]
@@ -192,4 +207,5 @@ class Comparison(Settings):
             return
         given: dict[str, Any] = self.data.model_dump(exclude_none=True)
         for value in self.vary.values:
-            yield Case(f"{self.vary.key}{value}", DataSettings.model_validate({**given, self.vary.key: value}))
+            name = value if isinstance(value, str) else f"{self.vary.key}{value}"
+            yield Case(name, DataSettings.model_validate({**given, self.vary.key: value}))

@@ -6,7 +6,8 @@ import json
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
-from qlam_qiskit.compare.records import Records, unpack
+from qlam_qiskit.compare.metric import Metric, metric_of
+from qlam_qiskit.compare.records import Records
 from qlam_qiskit.compare.settings import Comparison, Contestant, Figure, SearchSettings
 from qlam_qiskit.compare.statistics import mean_and_deviation, paired_t, sign_test
 from qlam_qiskit.errors import RunError
@@ -25,17 +26,18 @@ def write_tables(comparison: Comparison, name: str, records: Records) -> None:
 def make_table(comparison: Comparison, records: Records) -> Table:
     """Return one entry for each case: its rows, and how the reference stands to the best baseline.
 
-    Accuracies and their deviations are fractions, seconds those of one run's training.
+    Accuracies and their deviations are fractions, differences percentage points or NRMSE, the higher the better for
+    the reference; seconds are those of one run's training.
     """
-    runs = records.runs()
+    runs, metric = records.runs(), metric_of(comparison)
     table = []
     for case in comparison.cases():
         found = {model: _of(runs, case.name, model) for model in comparison.models}
         found = {model: own for model, own in found.items() if own}
         if not found:
             continue
-        rows = [_row(model, own) for model, own in found.items()]
-        rows.sort(key=lambda row: (row["model"] != comparison.reference, -row["test_accuracy"]))
+        rows = [_row(model, own, metric) for model, own in found.items()]
+        rows.sort(key=lambda row: (row["model"] != comparison.reference, -metric.score(row[metric.test])))
         test = _test(comparison, rows, found)
         one = next(iter(found.values()))[0]
         sizes = {key: one[key] for key in ("task", "train_samples", "test_samples")}
@@ -46,20 +48,21 @@ def make_table(comparison: Comparison, records: Records) -> Table:
 def to_markdown(comparison: Comparison, name: str, table: Table) -> str:
     """Write a table as Markdown, with the budget before it and the tests and sources after it."""
     lines = [_budget(comparison, name, table), ""]
-    ahead = f"{comparison.models[comparison.reference].label} minus it"
-    titles = ["task", "model", "parameters", "test accuracy, %", ahead, "seeds", "chosen", "s per run"]
+    ahead = f"{comparison.models[comparison.reference].label} better by"
+    metric = metric_of(comparison)
+    titles = ["task", "model", "parameters", metric.title, ahead, "seeds", "chosen", "s per run"]
     lines += [f"| {' | '.join([*titles, 'paper, %', 'published, %'])} |", "|" + "---|" * (len(titles) + 2)]
     sources: dict[str, None] = {}
     for entry in table:
-        task = f"{entry['task']} {entry['case']}".strip()
+        task = task_name(comparison, entry)
         for row in entry["rows"]:
             contestant = comparison.models[row["model"]]
             cells = [
                 task,
                 contestant.label,
                 f"{row['parameters']:,}",
-                format_percent(row["test_accuracy"], row["deviation"]),
-                _difference(comparison.reference, entry, row),
+                metric.written(row[metric.test], row["deviation"]),
+                _difference(comparison, entry, row),
                 str(len(row["seeds"])),
                 _chosen(row),
                 f"{row['train_seconds']:.0f}",
@@ -75,23 +78,26 @@ def to_markdown(comparison: Comparison, name: str, table: Table) -> str:
 
 
 def behind(comparison: Comparison, entry: dict[str, Any]) -> list[str]:
-    """Name the models of a case whose mean test accuracy is above the reference's, the best first."""
-    rows = [row for row in entry["rows"] if _ahead_by(comparison.reference, entry, row) < 0]
+    """Name the models of a case that do better than the reference in the mean, the best first."""
+    rows = [row for row in entry["rows"] if _ahead_by(comparison, entry, row) < 0]
     return [comparison.models[row["model"]].label for row in rows]
 
 
-def _ahead_by(reference: str, entry: dict[str, Any], row: dict[str, Any]) -> float:
-    """Return how far the reference's accuracy is above that of a row; 0 where it has not run."""
-    ours = next((one["test_accuracy"] for one in entry["rows"] if one["model"] == reference), row["test_accuracy"])
-    return ours - row["test_accuracy"]
+def _ahead_by(comparison: Comparison, entry: dict[str, Any], row: dict[str, Any]) -> float:
+    """Return how much better the reference is than a row, in percentage points or NRMSE; 0 where it has not run."""
+    metric = metric_of(comparison)
+    ours = (one[metric.test] for one in entry["rows"] if one["model"] == comparison.reference)
+    return metric.gain(next(ours, row[metric.test]), row[metric.test])
 
 
-def _difference(reference: str, entry: dict[str, Any], row: dict[str, Any]) -> str:
-    """Write how far the reference is above a row in percentage points, in bold where it is behind."""
+def _difference(comparison: Comparison, entry: dict[str, Any], row: dict[str, Any]) -> str:
+    """Write how much better the reference is than a row, in bold where it is behind."""
+    reference = comparison.reference
     if row["model"] == reference or entry["rows"][0]["model"] != reference:
         return ""
-    points = 100 * _ahead_by(reference, entry, row)
-    return f"**{points:+.2f}**" if points < 0 else f"{points:+.2f}"
+    gain = _ahead_by(comparison, entry, row)
+    text = metric_of(comparison).said_gain(gain).partition(" ")[0]
+    return f"**{text}**" if gain < 0 else text
 
 
 def _chosen(row: dict[str, Any]) -> str:
@@ -100,19 +106,25 @@ def _chosen(row: dict[str, Any]) -> str:
     return ", ".join([f"rates x{row['multiplier']:g}", *taken])
 
 
+def task_name(comparison: Comparison, entry: dict[str, Any]) -> str:
+    """Name a case."""
+    vary = comparison.vary
+    return entry["task"] if vary is None or vary.names_tasks else f"{entry['task']} {entry['case']}"
+
+
 def _of(runs: list[dict[str, Any]], case: str, model: str) -> list[dict[str, Any]]:
     own = [run for run in runs if (run["case"], run["model"]) == (case, model)]
     return sorted(own, key=lambda run: run["seed"])
 
 
-def _row(model: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    mean, deviation = mean_and_deviation([run["test_accuracy"] for run in runs])
+def _row(model: str, runs: list[dict[str, Any]], metric: Metric) -> dict[str, Any]:
+    mean, deviation = mean_and_deviation([run[metric.test] for run in runs])
     return {
         "model": model,
         "parameters": runs[0]["parameters"],
-        "test_accuracy": mean,
+        metric.test: mean,
         "deviation": deviation,
-        "validation_accuracy": mean_and_deviation([run["validation_accuracy"] for run in runs])[0],
+        metric.validation: mean_and_deviation([run[metric.validation] for run in runs])[0],
         "seeds": [run["seed"] for run in runs],
         "multiplier": runs[0]["multiplier"],
         "variant": runs[0].get("variant", {}),
@@ -123,20 +135,20 @@ def _row(model: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
 def _test(
     comparison: Comparison, rows: list[dict[str, Any]], found: dict[str, list[dict[str, Any]]]
 ) -> dict[str, Any] | None:
-    """Compare the reference with the baseline of highest mean validation accuracy, over the seeds that both have."""
-    reference = comparison.reference
+    """Compare the reference with the baseline that is best on validation samples, over the seeds that both have."""
+    reference, metric = comparison.reference, metric_of(comparison)
     baselines = [row for row in rows if row["model"] in comparison.baselines]
     if reference not in found or not baselines:
         return None
-    best = max(baselines, key=lambda row: row["validation_accuracy"])["model"]
+    best = max(baselines, key=lambda row: metric.score(row[metric.validation]))["model"]
     ours, theirs = ({run["seed"]: run for run in found[model]} for model in (reference, best))
     seeds = sorted(ours.keys() & theirs.keys())
     if not seeds:
         return None
-    paired = paired_t(*([side[seed]["test_accuracy"] for seed in seeds] for side in (ours, theirs)))
+    paired = paired_t(*([metric.gain(side[seed][metric.test], 0.0) for seed in seeds] for side in (ours, theirs)))
     samples = []
     for seed in seeds:
-        answers = [unpack(side[seed]["correct"]) for side in (ours, theirs)]
+        answers = [metric.of_samples(side[seed]) for side in (ours, theirs)]
         if answers[0].shape != answers[1].shape:
             raise RunError(
                 f"{reference} and {best} with seed {seed} were tested on other samples; train one of them again"
@@ -181,18 +193,17 @@ def _epochs(count: int) -> str:
 
 def sentence(comparison: Comparison, entry: dict[str, Any]) -> str:
     """Say how the reference stands to the best baseline of a case: over seeds, and over test samples."""
-    test = entry["test"]
+    test, metric = entry["test"], metric_of(comparison)
     reference, baseline = (comparison.models[model].label for model in (comparison.reference, test["baseline"]))
-    task = f"{entry['task']} {entry['case']}".strip()
-    text = f"{task}: {reference} against {baseline}, the best baseline: "
+    text = f"{task_name(comparison, entry)}: {reference} against {baseline}, the best baseline: "
     paired = test["seeds"]
     if paired is None:
         text += "one seed, so no test over seeds"
     elif paired["t"] is None:
-        text += f"{100 * paired['difference']:+.2f} points over {paired['seeds']} seeds, always the same"
+        text += f"{metric.said_gain(paired['difference'])} over {paired['seeds']} seeds, always the same"
     else:
         text += (
-            f"{100 * paired['difference']:+.2f} points over n = {paired['seeds']} seeds, paired t = {paired['t']:.2f}, "
+            f"{metric.said_gain(paired['difference'])} over n = {paired['seeds']} seeds, paired t = {paired['t']:.2f}, "
             f"df = {paired['degrees']}, p = {paired['p']:.2g}"
         )
     samples = "; ".join(
@@ -201,11 +212,6 @@ def sentence(comparison: Comparison, entry: dict[str, Any]) -> str:
         for one in test["samples"]
     )
     return f"{text}. Test samples (exact sign test): {samples}."
-
-
-def format_percent(mean: float, deviation: float | None) -> str:
-    """Write an accuracy and its deviation, fractions, in percent."""
-    return f"{100 * mean:.2f}" + (f" +- {100 * deviation:.2f}" if deviation is not None else "")
 
 
 def format_figure(figure: Figure | None) -> str:

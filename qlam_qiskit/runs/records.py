@@ -154,6 +154,9 @@ class TrackedAs(Record):
     __pydantic_extra__: dict[str, str | None]
 
 
+_OF_CLASSES = ("test_accuracy", "validation_accuracy", "correct")  # of a run of a comparison
+
+
 class Environment(Record):
     """Where a run of a comparison was trained."""
 
@@ -172,22 +175,41 @@ class ComparisonRecord(Record):
     multiplier: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     variant: dict[str, Any] = {}
     experiment: dict[str, Any]
-    validation_accuracy: Fraction | None
+    validation_accuracy: Fraction | None = None
+    validation_nrmse: Error | None = None
+
+    @model_validator(mode="after")
+    def _check_validation(self) -> ComparisonRecord:
+        if not {"validation_accuracy", "validation_nrmse"} & self.model_fields_set:
+            raise ValueError("validation_accuracy: missing")
+        return self
 
 
 class FinalRecord(ComparisonRecord):
-    """A run of a comparison that was tested."""
+    """A run of a comparison that was tested: right answers were counted, or errors of numbers, one for each sample."""
 
     task: str
     parameters: Annotated[int, Field(ge=0, lt=2**63)]
     train_samples: Count
     test_samples: Count
-    test_accuracy: Fraction
-    validation_accuracy: Fraction
+    test_accuracy: Fraction | None = None
+    test_nrmse: Error | None = None
     train_seconds: Seconds
-    correct: PackedAnswers
+    correct: PackedAnswers | None = None
+    errors: list[Error] | None = None
     metrics: list[EpochMetrics] = []
     environment: Environment = Environment(processor="unknown")
+
+    @model_validator(mode="after")
+    def _check_test(self) -> FinalRecord:
+        of_numbers = "test_nrmse" in self.model_fields_set
+        names = ("test_nrmse", "validation_nrmse", "errors") if of_numbers else _OF_CLASSES
+        for name in names:
+            if getattr(self, name) is None:
+                raise ValueError(f"{name}: missing")
+        if of_numbers and len(self.errors) != self.test_samples:
+            raise ValueError(f"errors: {len(self.errors)} are not one for each of {self.test_samples} test samples")
+        return self
 
 
 def read_json(path: Path, kind: type[Record]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def test_markdown_keeps_reported_figures_apart(results):
     text = details(results)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     rows = rows[next(number for number, row in enumerate(rows) if "seeds" in row) :]
-    assert rows[0][3:6] == ["test accuracy, %", "QLAM minus it", "seeds"]
+    assert rows[0][3:6] == ["test accuracy, %", "QLAM better by", "seeds"]
     assert rows[0][6:] == ["chosen", "s per run", "paper, %", "published, %"]
     assert "Made up. `qlam compare made_up`: 5,000 training and 100 test samples, 3 epochs" in text
     assert rows[2] == ["digits", "QLAM", "1,234", "93.00 +- 2.65", "", "3", "rates x1", "11", "92.6 +- 0.15", ""]
