@@ -146,7 +146,7 @@ class Plan:
             size = fit_size(lambda size: self._count_at(values, key, size), budget, step=step)
             values = override(values, (f"{key}={size}",))
         count, tolerance = self._count(values), self.comparison.budget.tolerance
-        if abs(count - budget) > tolerance * budget:
+        if count - budget > tolerance * budget or (budget - count > tolerance * budget and not contestant.smaller):
             solved = f"; the nearest {key} is {size}, try another width of its embedding" if key else ""
             taken = "".join(f", {key} {value}" for key, value in variant.items())
             raise ConfigurationError(

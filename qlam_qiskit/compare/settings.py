@@ -45,6 +45,8 @@ class Contestant(Settings):
         Keys of ``model`` and other values for them, which the search tries one key after the other.
     ours
         Whether it is a variant of the reference: it stands in tables, but is not one of the baselines.
+    smaller
+        Whether it has its own size, which may be below the budget, as of models that gain nothing from more.
     paper, published
         What the QLAM paper and the literature report under this name, with other sizes and training.
     """
@@ -54,6 +56,7 @@ class Contestant(Settings):
     size: str | None = None
     alternatives: dict[str, list[Any]] = Field(default_factory=dict)
     ours: bool = False
+    smaller: bool = False
     paper: Figure | None = None
     published: Figure | None = None
 
@@ -84,6 +87,8 @@ class Contestant(Settings):
     @property
     def solved_key(self) -> str | None:
         """The key of ``model`` that is solved for the budget."""
+        if self.smaller:
+            return None
         return self.size or {"qlam": None, "reservoir": "readout.times"}.get(self.model.kind, "width")
 
     @property
