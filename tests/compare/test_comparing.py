@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from qlam_qiskit.compare import compare, load_comparison
+from qlam_qiskit.compare.planning import Plan
 from qlam_qiskit.compare.records import Records, unpack
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.plain_yaml import dump_yaml
@@ -336,6 +337,19 @@ def test_shipped_comparisons_are_valid(name, tmp_path, monkeypatch):
     assert len({contestant.model.readout.times for contestant in comparison.models.values()}) == 1
 
 
+def test_the_shipped_comparison_of_series_meets_on_one_embedding_and_budget(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    comparison = load_comparison("series")
+    assert [case.name for case in comparison.cases()] == ["narma10", "mackey_glass", "henon", "lorenz"]
+    assert comparison.counts_errors
+    assert comparison.baselines == ["gru", "s4d", "delays", "echo_state"]
+    plan = Plan(comparison, next(comparison.cases()), None)
+    counts = {model: plan.final(model, 1.0, 0).experiment for model in comparison.models}
+    assert counts["echo_state"].model.width == 1024
+    assert counts["delays"].model.width == 20
+    assert all(experiment.data.system == "narma10" for experiment in counts.values())
+
+
 def test_damaged_records_are_one_line(small, run):
     run(models=["gru"], seeds=[0])
     (OUT / "gru-seed0.json").write_text("{")
@@ -386,7 +400,6 @@ def test_two_comparisons_at_once_share_the_runs(small, quiet):
 
 
 def test_who_waits_for_another_process_can_be_interrupted(small, run):
-    from qlam_qiskit.compare.planning import Plan
     from qlam_qiskit.compare.training import Bench
 
     comparison = load_comparison("small.yaml")
