@@ -26,8 +26,8 @@ def write_tables(comparison: Comparison, name: str, records: Records) -> None:
 def make_table(comparison: Comparison, records: Records) -> Table:
     """Return one entry for each case: its rows, and how the reference stands to the best baseline.
 
-    Accuracies and their deviations are fractions, differences percentage points or NRMSE, the higher the better for
-    the reference; seconds are those of one run's training.
+    Accuracies and their deviations are fractions. ``gain`` is by how much the reference is better than the row's model
+    over the seeds that both have, in percentage points or NRMSE; seconds are those of one run's training.
     """
     runs, metric = records.runs(), metric_of(comparison)
     table = []
@@ -37,6 +37,10 @@ def make_table(comparison: Comparison, records: Records) -> Table:
         if not found:
             continue
         rows = [_row(model, own, metric) for model, own in found.items()]
+        ours = found.get(comparison.reference, [])
+        for row in rows:
+            others = found[row["model"]] if row["model"] != comparison.reference else []
+            row["gain"] = _gain(ours, others, metric)
         rows.sort(key=lambda row: (row["model"] != comparison.reference, -metric.score(row[metric.test])))
         test = _test(comparison, rows, found)
         one = next(iter(found.values()))[0]
@@ -62,7 +66,7 @@ def to_markdown(comparison: Comparison, name: str, table: Table) -> str:
                 contestant.label,
                 f"{row['parameters']:,}",
                 metric.written(row[metric.test], row["deviation"]),
-                _difference(comparison, entry, row),
+                _written_gain(row, metric),
                 str(len(row["seeds"])),
                 _chosen(row),
                 f"{row['train_seconds']:.0f}",
@@ -78,26 +82,23 @@ def to_markdown(comparison: Comparison, name: str, table: Table) -> str:
 
 
 def behind(comparison: Comparison, entry: dict[str, Any]) -> list[str]:
-    """Name the models of a case that do better than the reference in the mean, the best first."""
-    rows = [row for row in entry["rows"] if _ahead_by(comparison, entry, row) < 0]
-    return [comparison.models[row["model"]].label for row in rows]
+    """Name the models of a case that do better than the reference over the seeds that both have."""
+    return [comparison.models[row["model"]].label for row in entry["rows"] if (row["gain"] or 0) < 0]
 
 
-def _ahead_by(comparison: Comparison, entry: dict[str, Any], row: dict[str, Any]) -> float:
-    """Return how much better the reference is than a row, in percentage points or NRMSE; 0 where it has not run."""
-    metric = metric_of(comparison)
-    ours = (one[metric.test] for one in entry["rows"] if one["model"] == comparison.reference)
-    return metric.gain(next(ours, row[metric.test]), row[metric.test])
+def _gain(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], metric: Metric) -> float | None:
+    """Return by how much the first model is better over the seeds that both have; None where there are none."""
+    first, second = ({run["seed"]: run[metric.test] for run in runs} for runs in (ours, theirs))
+    gains = [metric.gain(first[seed], second[seed]) for seed in sorted(first.keys() & second.keys())]
+    return mean_and_deviation(gains)[0] if gains else None
 
 
-def _difference(comparison: Comparison, entry: dict[str, Any], row: dict[str, Any]) -> str:
-    """Write how much better the reference is than a row, in bold where it is behind."""
-    reference = comparison.reference
-    if row["model"] == reference or entry["rows"][0]["model"] != reference:
+def _written_gain(row: dict[str, Any], metric: Metric) -> str:
+    """Write by how much the reference is better than a row, in bold where it is behind."""
+    if row["gain"] is None:
         return ""
-    gain = _ahead_by(comparison, entry, row)
-    text = metric_of(comparison).said_gain(gain).partition(" ")[0]
-    return f"**{text}**" if gain < 0 else text
+    text = metric.said_gain(row["gain"]).partition(" ")[0]
+    return f"**{text}**" if row["gain"] < 0 else text
 
 
 def _chosen(row: dict[str, Any]) -> str:
