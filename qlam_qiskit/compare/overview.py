@@ -62,7 +62,9 @@ def measured(columns: Sequence[Column]) -> str:
             cells.append(f"**{text}**" if row is not None and row[metric.test] == highest else text)
         lines.append([label, *cells])
     if reference in labels:
-        ahead = (", ".join(behind(column.comparison, column.entry)) or "none" for column in columns)
+        ahead = (", ".join(behind(column.comparison, column.entry)) for column in columns)
+        ran = [any(row["model"] == reference for row in column.entry["rows"]) for column in columns]
+        ahead = [names or ("none" if here else "") for names, here in zip(ahead, ran, strict=True)]
         lines.append([f"*ahead of {labels[reference]}*", *ahead])
     lines.append(["*parameters*", *(_range(column.entry["rows"]) for column in columns)])
     return _table([metric.title, *(column.title for column in columns)], lines)

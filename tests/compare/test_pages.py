@@ -36,6 +36,11 @@ def test_the_overview_has_models_by_tasks_and_reported_figures_apart(results):
     assert "\n\n- digits: QLAM against GRU, the best baseline: +2.67 points over n = 3 seeds" in text
 
 
+def test_who_is_ahead_of_a_reference_that_has_not_run_is_not_said(results):
+    write_results(results / "another", COMPARISON, {("gru", 0): 80})
+    assert ["*ahead of QLAM*", "none", ""] in rows(summary(results))
+
+
 def test_a_task_of_several_cases_has_a_table_of_its_own(results):
     vary = {
         **COMPARISON,
