@@ -259,11 +259,15 @@ def _read(path: Path) -> bytes:
     return content
 
 
+def _said(kind: type[Record], error: ValidationError) -> str:
+    return one_line(kind, error).removeprefix("file: ")  # where it is the record as a whole
+
+
 def _checked(values: Any, kind: type[Record], source: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RunError(f"{source}: {kind.no_record}")
     try:
         kind.model_validate(values)
     except ValidationError as error:
-        raise RunError(f"{source}: damaged: {one_line(kind, error)}") from None
+        raise RunError(f"{source}: damaged: {_said(kind, error)}") from None
     return values
