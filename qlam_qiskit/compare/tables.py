@@ -136,12 +136,15 @@ def _row(model: str, runs: list[dict[str, Any]], metric: Metric) -> dict[str, An
 def _test(
     comparison: Comparison, rows: list[dict[str, Any]], found: dict[str, list[dict[str, Any]]]
 ) -> dict[str, Any] | None:
-    """Compare the reference with the baseline that is best on validation samples, over the seeds that both have."""
+    """Compare the reference with the best baseline, over the seeds that both have.
+
+    That is the one that does best on validation samples with its first seed, as further seeds are given.
+    """
     reference, metric = comparison.reference, metric_of(comparison)
     baselines = [row for row in rows if row["model"] in comparison.baselines]
     if reference not in found or not baselines:
         return None
-    best = max(baselines, key=lambda row: metric.score(row[metric.validation]))["model"]
+    best = max(baselines, key=lambda row: metric.score(found[row["model"]][0][metric.validation]))["model"]
     ours, theirs = ({run["seed"]: run for run in found[model]} for model in (reference, best))
     seeds = sorted(ours.keys() & theirs.keys())
     if not seeds:
