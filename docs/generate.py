@@ -1,8 +1,8 @@
 """Writes the pages that follow from code and notebooks: a hook of ``mkdocs build``.
 
 ``reference/settings.md`` comes from the pydantic models, ``reference/commands.md`` from click, and
-``reference/python.md`` lists the public names, whose docstrings mkdocstrings then puts in. Each notebook of ``notebooks/``
-becomes a page, with the outputs that are kept in it.
+``reference/python.md`` lists the public names, whose docstrings mkdocstrings then puts in. Each notebook of
+``notebooks/`` becomes a page, with the outputs that are kept in it.
 """
 
 from __future__ import annotations
