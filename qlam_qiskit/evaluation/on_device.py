@@ -243,7 +243,7 @@ def send(
     """
     check_allowed(prepared, anyway, confirm)
     metadata = {
-        "run": str(prepared.run.path),
+        "run": prepared.run.folder.reference,
         "weights": prepared.run.folder.weights_digest(),
         "part": prepared.part,
         "samples": prepared.samples,
@@ -266,7 +266,7 @@ def collect(run: SavedRun | Path | str, submission: str, ledger: Ledger, *, miti
     refitted_of = run.folder.description().get("refit", {}).get("weights")
     if metadata.get("weights") not in {run.folder.weights_digest(), refitted_of} - {None}:
         raise QlamError(
-            f"submission {record.id} is of {metadata.get('run', 'no run')}, not of the weights in {run.path}"
+            f"submission {record.id} is of {metadata.get('run', 'no run')}, not of the weights in {run.folder.reference}"
         )
     model = run.qlam()
     part = metadata.get("part", "test")
