@@ -2,7 +2,8 @@
 
 ``python docs/pretrained.py keep RUN NAME`` takes what the export of a finished run holds into
 ``qlam_qiskit/pretrained/NAME``, with the evaluations that it has by then; they are the figures on its card.
-``card.yaml`` beside them is written by hand. ``python docs/pretrained.py page`` writes ``docs/pretrained.md`` from both.
+``card.yaml`` beside them is written by hand. ``python docs/pretrained.py page`` writes ``docs/pretrained.md`` from
+both.
 """
 
 from __future__ import annotations
@@ -23,6 +24,16 @@ PAGE = ROOT / "docs" / "pretrained.md"
 MOST_BYTES = 200_000
 
 _NOT_KEPT = ("README.md", "report.html", "figures/")
+_PREAMBLE = """\
+# Trained memories
+
+These runs come with the package. Each opens wherever a run is asked for, as `pretrained:NAME`: to evaluate, to plan and
+to send, to look inside. They are never written to: what you find out about one is kept in `runs/pretrained/NAME`.
+`qlam runs list --pretrained` shows them, `qlam runs show pretrained:NAME` one card, and `Run.open("pretrained:NAME")`
+opens one in Python. Images that are missing are downloaded, as for any other run.
+
+<!-- Written by python docs/pretrained.py page; the figures are the records in qlam_qiskit/pretrained. -->
+"""
 
 
 def keep(run: SavedRun, name: str) -> Path:
@@ -47,19 +58,7 @@ def keep(run: SavedRun, name: str) -> Path:
 
 def page() -> str:
     """Write the page about all of them, in Markdown."""
-    lines = [
-        "# Trained memories",
-        "",
-        "These runs come with the package. Each opens wherever a run is asked for, as `pretrained:NAME`: to evaluate, to",
-        "plan and to send, to look inside. They are never written to: what you find out about one is kept in",
-        "`runs/pretrained/NAME`. `qlam runs list --pretrained` shows them, `qlam runs show pretrained:NAME` one card,",
-        '`Run.open("pretrained:NAME")` opens one in Python. Images that are missing are looked for and downloaded as for any',
-        "other run.",
-        "",
-        "<!-- Written by python docs/pretrained.py page; the figures are the records in qlam_qiskit/pretrained. -->",
-        "",
-        *_table(),
-    ]
+    lines = [_PREAMBLE, *_table()]
     for name in find_pretrained():
         lines += ["", f"## {name}", "", *_section(SavedRun(_shipped(name)))]
     return "\n".join([*lines, ""])

@@ -44,7 +44,8 @@ def list_command(pretrained: bool, as_json: bool) -> None:
         click.echo(json.dumps({"runs": [_as_dict(run) for run in found]}))
         return
     if not found:
-        click.echo("no runs yet; qlam train digits makes one, and --pretrained lists those that are here", err=True)
+        said = "no runs yet; qlam train digits makes one, and --pretrained shows those that came with the package"
+        click.echo(said, err=True)
         return
     from rich.console import Console
     from rich.table import Column, Table

@@ -178,7 +178,7 @@ def _write(measured: Measured, head: Head, record: dict[str, Any], out: Path | N
 
 
 def _free_place(source: RunFolder, backend: str) -> Path:
-    """Return RUN-refit-BACKEND or, where that is taken, the same with a number; in the workspace of a pretrained run."""
+    """Return RUN-refit-BACKEND, with a number where that is taken; that of a pretrained run lies in the workspace."""
     run = source.path
     if source.pretrained:
         run = workspace() / source.path.name

@@ -38,5 +38,5 @@ def pretrained_folder(path: Path) -> Path:
 
 def check_new_name(path: Path) -> None:
     """Raise ConfigurationError where a new run would be called like one that comes with the package."""
-    if is_pretrained(Path(path.name)) or is_pretrained(path):
-        raise ConfigurationError(f"{path}: only runs that come with the package are called {PREFIX}NAME; choose another")
+    if is_pretrained(path) or is_pretrained(Path(path.name)):
+        raise ConfigurationError(f"{path}: only runs that come with the package are called {PREFIX}NAME")

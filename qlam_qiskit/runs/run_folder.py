@@ -211,12 +211,12 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """Open a run by its path, its name in the workspace, or as ``pretrained:NAME``; raises RunError when it is none."""
+        """Open a run by path, by name in the workspace, or as ``pretrained:NAME``; raises RunError when it is none."""
         if is_pretrained(path):
             return cls(pretrained_folder(path), pretrained=True)
         for candidate in (path, workspace() / path):
             if (candidate / "experiment.yaml").is_file():
-                return cls(candidate)
+                return cls(candidate, pretrained=candidate.resolve() in find_pretrained().values())
         near = did_you_mean(path.name, run_names())
         if not near and str(path) in find_pretrained():
             near = f"; did you mean {PREFIX}{path}?"

@@ -72,7 +72,8 @@ class SavedRun:
         Parameters
         ----------
         path
-            The folder or the name, or one of :func:`find_pretrained` behind ``pretrained:``; a run that is open already comes back as it is.
+            The folder or the name, with ``pretrained:`` before one of :func:`find_pretrained`; a run that is open
+            already comes back as it is.
         data_dir
             Where the data sets lie.
 

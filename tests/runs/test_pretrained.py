@@ -135,7 +135,7 @@ def shipped(small_experiment, quiet, monkeypatch):
     assert {path.name for path in folder.iterdir()} == {Path(file).parts[0] for file in before}
 
 
-def test_what_is_made_of_them_is_kept_in_the_workspace(run, shipped):
+def test_what_is_made_of_them_is_kept_in_the_workspace(run, shipped, monkeypatch):
     for command in (
         ("evaluate", "pretrained:tiny", "--limit", 5),
         ("report", "pretrained:tiny", "--limit", 5, "--samples", 1),
@@ -163,6 +163,8 @@ def test_what_is_made_of_them_is_kept_in_the_workspace(run, shipped):
     assert unpacked.noisy_circuit is not None
     assert (unpacked.card, unpacked.evaluations) == (opened.card, opened.evaluations)
     assert len(opened.evaluations) == 1
+    monkeypatch.setattr("qlam_qiskit.runs.run_folder.find_pretrained", lambda: {"tiny": shipped})
+    assert SavedRun.open(shipped).folder.reference == "pretrained:tiny"
 
 
 @pytest.mark.parametrize(
