@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qlam_qiskit.runs import RunFolder, SavedRun, export_run, find_pretrained
+from qlam_qiskit.runs import RunFolder, SavedRun, accuracies, export_run, find_pretrained
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "pretrained.md"
@@ -70,14 +70,14 @@ def _shipped(name: str) -> RunFolder:
 
 
 def _table() -> Iterator[str]:
-    yield "| `pretrained:` | task | steps | parameters | without noise | download |"
-    yield "|---|---|---|---|---|---|"
+    yield "| `pretrained:` | task | steps | parameters | without noise | with noise | size |"
+    yield "|---|---|---|---|---|---|---|"
     for name, path in find_pretrained().items():
-        description, result = _shipped(name).description(), _shipped(name).result() or {}
-        clean = result.get("clean_test_accuracy", result["test_accuracy"])
+        description, (clean, noisy) = _shipped(name).description(), accuracies(_shipped(name))
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        figures = f"{description['parameters']:,} | {clean:.2%} | {size / 1000:.0f} kB"
-        yield f"| `{name}` | {description['task']} | {description['steps']} | {figures} |"
+        figures = ", ".join(f"{_percent(accuracy)} on `{backend}`" for backend, accuracy in noisy.items())
+        task = f"{description['task']} | {description['steps']} | {description['parameters']:,}"
+        yield f"| `{name}` | {task} | {_percent(clean)} | {figures} | {size / 1000:.0f} kB |"
 
 
 def _section(run: SavedRun) -> Iterator[str]:
@@ -86,13 +86,13 @@ def _section(run: SavedRun) -> Iterator[str]:
         raise SystemExit(f"{run.path}: has no card.yaml, or training has not finished")
     yield from (card.about, "")
     yield from ("| test accuracy | samples | on | shots |", "|---|---|---|---|")
-    told = result.get("test_noise") or "no noise"
+    trained = f"as trained ({result.get('test_noise') or 'no noise'}), saved statistics"
     commands = [("evaluate", f"pretrained:{run.path.name}")]
-    yield f"| {result['test_accuracy']:.2%} | {result['test_samples']:,} | as trained ({told}), saved statistics | |"
+    yield f"| {_percent(result['test_accuracy'])} | {result['test_samples']:,} | {trained} | |"
     for row in run.evaluations:
         shots = f"{row['shots']:,}" if row["shots"] else "exact"
         mitigated = ", readout mitigated" if row.get("mitigated") else ""
-        yield f"| {row['accuracy']:.2%} | {row['samples']:,} | `{row['backend']}`{mitigated} | {shots} |"
+        yield f"| {_percent(row['accuracy'])} | {row['samples']:,} | `{row['backend']}`{mitigated} | {shots} |"
         commands.append(_command(run.path.name, row, result["test_samples"]))
     yield from ("", "```sh", *(shlex.join(("qlam", *words)) for words in commands), "```", "")
     yield f"- **Data.** {card.data}"
@@ -108,6 +108,10 @@ def _command(name: str, row: Mapping[str, Any], all_samples: int) -> tuple[str, 
     if row["samples"] < all_samples:
         words += ["--limit", str(row["samples"])]
     return (*words, "--mitigate") if row.get("mitigated") else tuple(words)
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.2f} %"
 
 
 if __name__ == "__main__":

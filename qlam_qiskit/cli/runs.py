@@ -13,7 +13,7 @@ from qlam_qiskit.cli import completion, options
 from qlam_qiskit.cli.options import as_json
 
 if TYPE_CHECKING:
-    from qlam_qiskit.runs import Overview, RunFolder
+    from qlam_qiskit.runs import Overview
 
 
 @click.group()
@@ -65,12 +65,15 @@ def list_command(pretrained: bool, as_json: bool) -> None:
 
 def _list_pretrained(as_json: bool) -> None:
     from qlam_qiskit.cli.tables import print_table
-    from qlam_qiskit.runs import Overview, RunFolder, find_pretrained
+    from qlam_qiskit.runs import Overview, RunFolder, accuracies, find_pretrained
 
     # Opened by their paths, so that evaluations of the user's own are not among the figures.
     folders = [RunFolder(path) for path in find_pretrained().values()]
-    found = [{**_as_dict(Overview.of(folder)), **_figures(folder)} for folder in folders]
-    rows = [{**row, "name": f"pretrained:{row['name']}"} for row in found]
+    found = [(_as_dict(Overview.of(folder)), *accuracies(folder)) for folder in folders]
+    rows = [
+        {**row, "name": f"pretrained:{row['name']}", "noiseless": noiseless, "noisy": noisy}
+        for row, noiseless, noisy in found
+    ]
     if as_json:
         click.echo(json.dumps({"runs": rows}))
         return
@@ -83,15 +86,6 @@ def _list_pretrained(as_json: bool) -> None:
         noisy = ", ".join(f"{accuracy:.1%} {backend}" for backend, accuracy in row["noisy"].items())
         lines.append((row["name"], row["task"], f"{row['parameters']:,}", f"{row['noiseless']:.2%}", noisy))
     print_table((name, "task", *numbers, "with noise"), lines)
-
-
-def _figures(folder: RunFolder) -> dict[str, Any]:
-    """Return a run's test accuracy without noise, and on each noisy backend that of the most samples."""
-    result = folder.result() or {}
-    clean = result.get("clean_test_accuracy")
-    evaluations = sorted(folder.evaluations(), key=lambda row: row["samples"])
-    noisy = {row["backend"]: row["accuracy"] for row in evaluations if row["backend"] != "exact"}
-    return {"noiseless": result.get("test_accuracy") if clean is None else clean, "noisy": noisy}
 
 
 @runs.command("show")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.runs.objective import quality as quality
     from qlam_qiskit.runs.objective import scores as scores
     from qlam_qiskit.runs.overview import Overview as Overview
+    from qlam_qiskit.runs.overview import accuracies as accuracies
     from qlam_qiskit.runs.overview import find_runs as find_runs
     from qlam_qiskit.runs.predictions import Estimates as Estimates
     from qlam_qiskit.runs.predictions import Predictions as Predictions
@@ -57,7 +58,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "memory_need": "check_model_memory",
         "model_card": "ModelCard",
         "objective": "epoch_figures losses mean_loss quality scores",
-        "overview": "Overview find_runs",
+        "overview": "Overview accuracies find_runs",
         "predictions": "Estimates Predictions outputs",
         "pretrained": "check_new_name find_pretrained",
         "records": "ComparisonRecord FinalRecord read_json",
