@@ -1,14 +1,19 @@
-"""Writes the pages of the reference that follow from the code: a hook of ``mkdocs build``.
+"""Writes the pages that follow from code and notebooks: a hook of ``mkdocs build``.
 
 ``reference/settings.md`` comes from the pydantic models, ``reference/commands.md`` from click, and
-``reference/python.md`` lists the public names, whose docstrings mkdocstrings then puts in.
+``reference/python.md`` lists the public names, whose docstrings mkdocstrings then puts in. Each notebook of
+``notebooks/`` becomes a page, with the outputs that are kept in it.
 """
 
 from __future__ import annotations
 
+import base64
 import inspect
+import json
+import re
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,7 +27,37 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages."""
     for name, make in (("settings", settings_page), ("commands", commands_page), ("python", python_page)):
         files.append(File.generated(config, f"reference/{name}.md", content=make()))
+    for notebook in [file for file in files if file.src_uri.endswith(".ipynb")]:
+        page, pictures = notebook_page(Path(notebook.abs_src_path))
+        for uri, content in {f"{Path(notebook.src_uri).stem}.md": page, **pictures}.items():
+            files.append(File.generated(config, f"notebooks/{uri}", content=content))
     return files
+
+
+def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
+    """Write a notebook as Markdown; returns the page, and its pictures by name."""
+    parts, pictures = [], {}
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(re.sub(r"\]\(([\w-]+)\.ipynb\)", r"](\1.md)", source))
+            continue
+        parts.append(f"```python\n{source}\n```")
+        for output in cell["outputs"]:
+            data = output.get("data", {})
+            said = "".join(data.get("text/plain", output.get("text", "")))
+            if "image/png" in data:
+                name = f"{path.stem}-{len(pictures) + 1}.png"
+                pictures[name] = base64.b64decode("".join(data["image/png"]))
+                width = output["metadata"].get("image/png", {}).get("width")
+                shown = f'{{ width="{width}" }}' if width else ""
+                parts.append(f"![{said.strip('<> ')}]({name}){shown}")
+            elif "text/html" in data:
+                parts.append("".join(data["text/html"]))
+            else:
+                parts.append(f"```text\n{said.rstrip()}\n```")
+    parts.append(f"[Download this notebook]({path.name})")
+    return "\n\n".join(parts) + "\n", pictures
 
 
 def python_page() -> str:

@@ -182,7 +182,8 @@ def search(
     QlamError
         When the experiment or the space is not valid, the study is of another, or no trial can be trained.
     """
-    require("optuna", "search", "a search")
+    for module in ("optuna", "matplotlib"):  # which draws the study's page
+        require(module, "search", "a search")
     from qlam_qiskit.searching import Task
     from qlam_qiskit.searching import search as _search
 

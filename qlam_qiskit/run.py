@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qlam_qiskit.backends import BackendSpec, load_registry
-from qlam_qiskit.errors import ConfigurationError
+from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.evaluation import Prepared, Sent, described, evaluate, evaluate_submission, prepare, summary
+from qlam_qiskit.extras import require
+from qlam_qiskit.jobs import Ledger, described_submission, show
 from qlam_qiskit.runs import Part, SavedRun
 from qlam_qiskit.words import html_table
+
+if TYPE_CHECKING:
+    from qlam_qiskit.report import Picture
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,6 +33,14 @@ class Submission(Sent):
 
     def __repr__(self) -> str:
         return f"<Submission {self.id} on {self.backend.name}>"
+
+    def _repr_html_(self) -> str:
+        try:
+            with Ledger() as ledger:
+                (recorded,) = show(ledger, self.id)
+        except QlamError as error:
+            return html_table([("submission", self.id), ("damaged", str(error))])
+        return html_table(described_submission(recorded))
 
 
 @dataclass(frozen=True, repr=False)
@@ -199,6 +212,51 @@ class Run(SavedRun):
         """
         prepared = prepare(self, load_registry(backends).spec(backend), part=part, limit=limit, shots=shots, seed=seed)
         return Plan(prepared.run, prepared.backend, prepared.plan, prepared.part, prepared.samples)
+
+    def plot(
+        self,
+        figure: str,
+        *,
+        sample: int = 0,
+        limit: int | None = None,
+        noise: Sequence[str] = (),
+        backends: Path | None = None,
+        progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    ) -> Picture:
+        """Draw a figure of the run's report, which a notebook shows.
+
+        Parameters
+        ----------
+        figure
+            "training", "backends", "confusion" or "fit", "mistakes", "circuit", "rates", "forgetting", "memory",
+            "attention" or "readouts".
+        sample
+            Of the test set, from 0: what "memory", "attention" and "readouts" are of.
+        limit
+            How many test samples, the first ones, are predicted for the others; by default all.
+        noise
+            Fake devices, under whose errors the memory is followed too; by default those that it was trained for or
+            evaluated on.
+        backends
+            The registry's file.
+        progress
+            Hears how many of how many things of a kind are done.
+
+        Returns
+        -------
+        Picture
+            ``.figure`` is matplotlib's.
+
+        Raises
+        ------
+        QlamError
+            When the figure does not apply to this run, or matplotlib is not installed.
+        """
+        for module in ("matplotlib", "pylatexenc"):
+            require(module, "plot", "a figure")
+        from qlam_qiskit.report import draw
+
+        return draw(self, figure, sample=sample, limit=limit, noise=noise, backends=backends, progress=progress)
 
     def score(
         self,

@@ -114,6 +114,19 @@ def test_a_command_names_the_extra_that_it_needs(small_experiment, run):
         assert done.stderr == needed
 
 
+def test_half_of_an_extra_is_named_before_any_work(small_experiment, run, monkeypatch):
+    assert run("train", small_experiment)[0] == 0
+    needed = "needs pylatexenc, which is not installed: pip install 'qlam-qiskit[plot]'\n"
+    for command in (["report", "small"], ["plot", "small"], ["circuits", "draw", "line", "--out", "line.png"]):
+        code = BLOCKER.replace('"matplotlib", ', "") + "from qlam_qiskit.cli import main\nmain()"
+        code = code.replace('"sklearn", "qiskit_aer", ', "")
+        done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: a figure {needed}")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ConfigurationError, match=r"a search needs matplotlib.*'qlam-qiskit\[search\]'"):
+        qq.search(small_experiment, trials=1, progress=False)
+
+
 def test_a_model_of_a_circuit_object_trains_in_a_torch_loop():
     torch.manual_seed(0)
     made = qq.QLAM(circuit=exchange(), steps=5, classes=2, backend="exact")

@@ -135,6 +135,7 @@ def test_a_run_a_plan_and_a_submission_say_what_they_are(finished):
     assert "<th>verdict</th><td>fits</td>" in plan._repr_html_()
     submission = plan.submit()
     assert repr(submission) == f"<Submission {submission.id} on device>"
+    assert "<th>jobs</th><td>1 job: " in submission._repr_html_()
     part = finished.data.test
     assert repr(part) == f"<Split of {len(part)} samples: values {part.values.shape}, labels {part.labels.shape}>"
     assert repr(finished.circuit) == "<MemoryCircuit line: 3 qubits, 6 inputs, 5 weights>"

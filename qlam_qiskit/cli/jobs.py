@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,15 +13,12 @@ from qlam_qiskit.cli import completion, options
 from qlam_qiskit.cli.group import Group
 from qlam_qiskit.cli.tables import print_table
 from qlam_qiskit.redaction import one_line
-from qlam_qiskit.words import counted, seconds, span
+from qlam_qiskit.words import span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from qlam_qiskit.jobs import DamagedRowError, Event, Submission
-
-
-_MOST_NOTES = 5
+    from qlam_qiskit.jobs import DamagedRowError, Submission
 
 
 @click.group(cls=Group)
@@ -58,7 +55,7 @@ def show_command(context: click.Context, submission: str, as_json: bool) -> None
 
     Example: qlam jobs show 20261123-2119
     """
-    from qlam_qiskit.jobs import Ledger, show
+    from qlam_qiskit.jobs import Ledger, described_submission, show
 
     damaged: list[DamagedRowError] = []
     with Ledger() as ledger:
@@ -70,7 +67,7 @@ def show_command(context: click.Context, submission: str, as_json: bool) -> None
         entries = [event.to_json() for event in events]
         click.echo(json.dumps({**found.to_json(), "problems": lines, "details": shown, "events": entries}))
     else:
-        for label, value in _described(found, events):
+        for label, value in described_submission(found, events):
             click.echo(f"{label:<10} {one_line(value)}")
     _leave(context, lines)
 
@@ -170,6 +167,8 @@ def _print(submissions: Sequence[Submission], as_json: bool, problems: Sequence[
         return
     from rich.table import Column
 
+    from qlam_qiskit.jobs import charged_for, duplicates_of, metadata_of, state_of
+
     # An id is there to be copied: the other columns give way.
     identifier = Column("submission", no_wrap=True, min_width=max(len(submission.id) for submission in submissions))
     columns = (
@@ -183,99 +182,30 @@ def _print(submissions: Sequence[Submission], as_json: bool, problems: Sequence[
     )
     rows = []
     for submission in submissions:
-        samples = _metadata(submission).get("samples")
+        samples = metadata_of(submission).get("samples")
         rows.append(
             (
                 submission.id,
                 _run(submission),
                 submission.details.get("device"),
                 f"{samples:,}" if isinstance(samples, int) else "",
-                _state(submission),
-                _qpu(submission),
+                state_of(submission),
+                charged_for(submission),
                 span(time.time() - submission.created),
             )
         )
     print_table(columns, rows)
     for submission in submissions:
-        for line in _duplicates(submission):
+        for line in duplicates_of(submission):
             click.echo(line)
 
 
-def _duplicates(submission: Submission) -> Iterator[str]:
-    """Yield a line for every other job at the service that was sent for one of these."""
-    for other in submission.duplicates:
-        charged = "an unknown QPU time" if other.qpu_seconds is None else f"{seconds(other.qpu_seconds)} of QPU time"
-        yield f"duplicate of job {one_line(other.job)}: {other.remote_id}, {other.state}, {charged}, not used"
-
-
-def _metadata(submission: Submission) -> dict[str, Any]:
-    metadata = submission.details.get("metadata")
-    return metadata if isinstance(metadata, dict) else {}
-
-
-def _described(submission: Submission, events: Sequence[Event]) -> Iterator[tuple[str, str]]:
-    """Yield what a person wants to know of one submission, line by line."""
-    details, metadata = submission.details, _metadata(submission)
-    yield "submission", submission.id
-    yield "backend", f"{submission.backend} ({details.get('device')})"
-    if metadata.get("run"):
-        yield "run", str(metadata["run"])
-    if isinstance(metadata.get("samples"), int):
-        shots = f", {counted(metadata['shots'], 'shot')} each" if isinstance(metadata.get("shots"), int) else ""
-        yield "samples", f"{metadata['samples']:,} of the {metadata.get('part', 'test')} set{shots}"
-    yield "created", f"{_time(submission.created)} ({span(time.time() - submission.created)} ago)"
-    yield "jobs", f"{counted(len(submission.jobs), 'job')}: {_state(submission)}"
-    plan = details.get("plan")
-    planned = plan.get("qpu_seconds") if isinstance(plan, dict) else None
-    known = isinstance(planned, int | float) and 0 < planned < float("inf")
-    yield "QPU time", _qpu(submission) + (f" (planned: {seconds(planned)})" if known else "")
-    yield from (("", line) for line in _duplicates(submission))
-    yield from _history(events)
-    notes = [(job.number, job.state, job.message) for job in submission.jobs if job.message]
-    for number, state, message in notes[:_MOST_NOTES]:
-        yield f"job {number}", f"{state}: {message}"
-    if len(notes) > _MOST_NOTES:
-        yield (
-            "",
-            f"and {counted(len(notes) - _MOST_NOTES, 'more note')}; --json shows all, and everything that happened",
-        )
-
-
-def _history(events: Sequence[Event]) -> Iterator[tuple[str, str]]:
-    """Yield when jobs came to each state: a line for a state, however many jobs there are."""
-    moves = [event for event in events if event.source != event.target]
-    for number, target in enumerate(dict.fromkeys(event.target for event in moves)):
-        times = [event.at for event in moves if event.target == target]
-        until = "" if _time(times[0]) == _time(times[-1]) else f" to {_time(times[-1])}"
-        yield ("" if number else "history"), f"{_time(times[0])}{until}: {len(times)} {target}"
-
-
-def _state(submission: Submission) -> str:
-    states = [str(job.state) for job in submission.jobs]
-    tally = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
-    return ", ".join([*tally, *([f"{len(submission.damaged)} damaged"] if submission.damaged else [])])
-
-
 def _run(submission: Submission) -> str:
-    run = _metadata(submission).get("run")
+    from qlam_qiskit.jobs import metadata_of
+
+    run = metadata_of(submission).get("run")
     return "" if run is None else Path(str(run)).name
-
-
-def _qpu(submission: Submission) -> str:
-    """Say the QPU time that was charged, and for duplicates on top of it; what runs here costs none."""
-    charged = [job.qpu_seconds for job in submission.jobs if job.qpu_seconds is not None]
-    text = seconds(sum(charged)) if charged else "-"
-    if not submission.duplicates:
-        return text
-    more = " or more" if any(other.qpu_seconds is None for other in submission.duplicates) else ""
-    return f"{text} + {seconds(submission.duplicate_qpu_seconds)}{more}"
 
 
 def _tell(line: str) -> None:
     click.echo(line, err=True)
-
-
-def _time(seconds: float) -> str:
-    from datetime import datetime
-
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")

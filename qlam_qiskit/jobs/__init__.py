@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from qlam_qiskit.jobs.saved_results import results as results
     from qlam_qiskit.jobs.submission import Submission as Submission
     from qlam_qiskit.jobs.submission import show as show
+    from qlam_qiskit.jobs.submission_words import charged_for as charged_for
+    from qlam_qiskit.jobs.submission_words import described_submission as described_submission
+    from qlam_qiskit.jobs.submission_words import duplicates_of as duplicates_of
+    from qlam_qiskit.jobs.submission_words import metadata_of as metadata_of
+    from qlam_qiskit.jobs.submission_words import state_of as state_of
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
@@ -49,5 +54,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "records": "Event JobRecord",
         "saved_results": "counts expectations logical_results probabilities results",
         "submission": "Submission show",
+        "submission_words": "charged_for described_submission duplicates_of metadata_of state_of",
     },
 )

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from qlam_qiskit.report.findings import Findings as Findings
     from qlam_qiskit.report.gallery import FIGURES as FIGURES
     from qlam_qiskit.report.gallery import Absent as Absent
+    from qlam_qiskit.report.gallery import Picture as Picture
     from qlam_qiskit.report.gallery import pictures as pictures
     from qlam_qiskit.report.gallery import usual as usual
     from qlam_qiskit.report.page import Written as Written
     from qlam_qiskit.report.page import build_report as build_report
+    from qlam_qiskit.report.page import draw as draw
     from qlam_qiskit.report.page import write_figures as write_figures
     from qlam_qiskit.report.style import GRID as GRID
     from qlam_qiskit.report.style import INK as INK
@@ -31,8 +33,8 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "figures": "draw_circuit",
         "findings": "Findings",
-        "gallery": "Absent FIGURES pictures usual",
-        "page": "Written build_report write_figures",
+        "gallery": "Absent FIGURES Picture pictures usual",
+        "page": "Written build_report draw write_figures",
         "style": "GRID INK MUTED SERIES WIDTH as_file as_inline_svg drawing stylesheet",
     },
 )

@@ -91,14 +91,15 @@ class Attention:
 class Findings:
     """The parts of a report on one run.
 
-    The first ``limit`` test samples are predicted, and ``samples`` of them looked at closely. ``noise`` names fake
+    The first ``limit`` test samples are predicted, and ``samples`` of them looked at closely: so many, or those of
+    these numbers. ``noise`` names fake
     devices, or entries of the backend registry with one, to compute purities for; by default those that the run was
     evaluated on. ``progress`` hears how many of how many things of a kind are done.
     """
 
     run: SavedRun
     limit: int | None = None
-    samples: int = 6
+    samples: int | Sequence[int] = 6
     noise: Sequence[str] = ()
     backends: Path | None = None
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
@@ -178,7 +179,11 @@ class Findings:
     @cached_property
     def examples(self) -> list[Sample]:
         """The samples that are looked at closely."""
-        return [self._sample(index) for index in self.predictions.examples(self.samples)]
+        found, asked = self.predictions, self.samples
+        indices = found.examples(asked) if isinstance(asked, int) else asked
+        if beyond := [index for index in indices if index >= len(found)]:
+            raise QlamError(f"no test sample {beyond[0]}: there are {len(found):,}, numbered from 0")
+        return [self._sample(index) for index in indices]
 
     @property
     def memory_is_open(self) -> bool:

@@ -19,10 +19,14 @@ from qlam_qiskit.report.figures import (
 from qlam_qiskit.report.findings import Attention, Findings, LeftOut, Sample
 from qlam_qiskit.report.memory_figures import draw_attention, draw_memory, draw_readouts
 from qlam_qiskit.report.open_figures import draw_forgetting, draw_open_memory, draw_rates
+from qlam_qiskit.report.style import as_file
 from qlam_qiskit.suggestions import did_you_mean
 
+_DOTS = 96  # for an inch of a figure in a notebook, each of two by two pixels
+_COURSES = 3  # samples whose answers are drawn step by step: the best predicted, one between, the worst
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Picture:
     """A figure: the name that asks for it, the test sample that it is of (None of figures of the run), and itself."""
 
@@ -34,6 +38,13 @@ class Picture:
     def title(self) -> str:
         """The figure's own name, such as "training" or "memory-3073"."""
         return self.name if self.sample is None else f"{self.name}-{self.sample}"
+
+    def __repr__(self) -> str:
+        return f"<Picture {self.title}>"
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        width = round(self.figure.get_figwidth() * _DOTS)
+        return as_file(self.figure, "png", dpi=2 * _DOTS), {"width": width}
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,8 @@ def _fit(findings: Findings) -> Iterator[Picture]:
     found = findings.predictions
     if not findings.predicts_numbers:
         raise LeftOut("classes are predicted, not numbers: figure confusion shows them")
-    yield Picture("fit", None, draw_fit(found.labels, found.predicted, found.names))
+    courses = found.examples(_COURSES) if findings.run.data.every_step else ()
+    yield Picture("fit", None, draw_fit(found.labels, found.predicted, found.names, courses))
 
 
 def _mistakes(findings: Findings) -> Iterator[Picture]:
@@ -145,3 +157,4 @@ _DRAWN: dict[str, Callable[[Findings], Iterator[Picture]]] = {
     "readouts": _readouts,
 }
 FIGURES = tuple(_DRAWN)
+OF_A_SAMPLE = ("memory", "attention", "readouts")

@@ -12,10 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from qlam_qiskit import __version__
+from qlam_qiskit.configuration import whole
 from qlam_qiskit.errors import QlamError
 from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.report.findings import MOST_REGISTERS, Findings
-from qlam_qiskit.report.gallery import Absent, Picture, chosen, pictures, usual
+from qlam_qiskit.report.gallery import OF_A_SAMPLE, Absent, Picture, chosen, pictures, usual
 from qlam_qiskit.report.memory_figures import MOST_PANELS
 from qlam_qiskit.report.style import as_file, as_inline_svg
 from qlam_qiskit.report.summary import Headline
@@ -80,6 +81,22 @@ def write_figures(
         else:
             left_out[found.name] = found.reason
     return Written(tuple(files), tuple(titles), left_out)
+
+
+def draw(
+    run: SavedRun | Path | str, name: str, *, sample: int = 0, limit: int | None = None, **options: Any
+) -> Picture:
+    """Draw one figure of a run; what follows one sample does so for the test sample of this number.
+
+    ``options`` are those of :func:`build_report`. Raises QlamError when the figure does not apply.
+    """
+    sample = whole("sample", sample, 0)
+    limit = sample + 1 if limit is None and name in OF_A_SAMPLE else limit
+    findings = Findings.of(SavedRun.open(run), limit=limit, samples=[sample], **options)
+    (found,) = pictures(findings, chosen([name]))
+    if isinstance(found, Absent):
+        raise QlamError(f"{found.name}: {found.reason}")
+    return found
 
 
 def _page(findings: Findings, drawn: dict, left_out: dict[str, str]) -> str:

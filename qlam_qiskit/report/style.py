@@ -74,12 +74,12 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def as_file(figure: Figure, kind: str) -> bytes:
-    """Write a figure as "png" (300 dots per inch), "svg" or "pdf", on white; the same figure gives the same bytes."""
+def as_file(figure: Figure, kind: str, *, dpi: int = 300) -> bytes:
+    """Write a figure as "png" (of ``dpi``), "svg" or "pdf", on white; the same figure gives the same bytes."""
     metadata = {"svg": _NO_METADATA, "pdf": {"Creator": None, "Producer": None, "CreationDate": None}}.get(kind)
     stream = BytesIO()
     with drawing(), mpl.rc_context({"svg.fonttype": "path"}):
-        figure.savefig(stream, format=kind, dpi=300, facecolor=PAPER, metadata=metadata)
+        figure.savefig(stream, format=kind, dpi=dpi, facecolor=PAPER, metadata=metadata)
     return stream.getvalue()
 
 
