@@ -75,6 +75,7 @@ def python_page() -> str:
             "Experiment",
             "find_experiments",
             "load_experiment",
+            "find_pretrained",
         ],
         "Data and backends": ["load_data", "SequenceData", "load_registry"],
         "With stock Qiskit": ["AdjointEstimator", "AdjointEstimatorGradient", "MemoryNetwork", "MemoryConnector"],

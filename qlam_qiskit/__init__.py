@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.run import Submission as Submission
     from qlam_qiskit.runs import Experiment as Experiment
     from qlam_qiskit.runs import find_experiments as find_experiments
+    from qlam_qiskit.runs import find_pretrained as find_pretrained
     from qlam_qiskit.runs import load_experiment as load_experiment
     from qlam_qiskit.templates import find_templates as find_templates
     from qlam_qiskit.templates import load_template as load_template
@@ -47,6 +48,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "run": "Plan Run Submission",
         "runs.experiment": "Experiment",
         "runs.experiments": "find_experiments load_experiment",
+        "runs.pretrained": "find_pretrained",
         "templates": "find_templates load_template",
     },
 )

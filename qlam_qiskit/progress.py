@@ -43,7 +43,7 @@ class TrainingBar:
             BarColumn(bar_width=None),
             TextColumn("{task.fields[figures]}"),
             TextColumn("{task.fields[left]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TimeRemainingColumn(),
             console=self._console,
             disable=quiet or not self._console.is_terminal,
             transient=True,

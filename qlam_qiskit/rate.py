@@ -41,3 +41,11 @@ def rate_from_angle(angle: np.ndarray | float) -> np.ndarray | float:
 def angle_from_rate(gamma: float) -> float:
     """Return the angle (radians) of gamma."""
     return 2 * math.asin(math.sqrt(gamma))
+
+
+def angles_and_slopes(trained: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the angles (radians) of numbers g that are trained, and their derivatives by g; float64."""
+    # 2 asin(sqrt(gamma)) = 2 atan(exp(g / 2)), written so that neither it nor its slope overflows.
+    tangent = np.tanh(np.asarray(trained, np.float64) / 4)
+    square = tangent * tangent
+    return np.pi / 2 + 2 * np.arctan(tangent), (1 - square) / (2 * (1 + square))

@@ -72,6 +72,19 @@ def hide(text: str) -> str:
     return text
 
 
+def hide_within(value: Any) -> Any:
+    """Do what :func:`hide` does to every text in nested lists, tuples and dictionaries."""
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, bytes):
+        return hide(value.decode(errors="replace")).encode()
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        return type(value)(hide_within(inner) for inner in value)
+    if isinstance(value, dict):
+        return {hide_within(key): hide_within(inner) for key, inner in value.items()}
+    return value
+
+
 def redact(text: object) -> str:
     """Turn anything into one line of at most 400 characters with every known or likely credential replaced."""
     line = one_line(hide(str(text)))
@@ -97,27 +110,15 @@ def scrub(error: BaseException) -> None:
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
-        current.args = tuple(_hidden(value) for value in current.args)
+        current.args = tuple(hide_within(value) for value in current.args)
         for name, value in list(vars(current).items()):
             if name in ("request", "response", "http_response"):  # of requests: their headers hold the token
                 setattr(current, name, None)
             elif isinstance(value, (str, bytes)):
-                setattr(current, name, _hidden(value))
+                setattr(current, name, hide_within(value))
         waiting += [current.__cause__, current.__context__]
         waiting += [value for value in current.args if isinstance(value, BaseException)]
         waiting += getattr(current, "exceptions", ())
-
-
-def _hidden(value: Any) -> Any:
-    if isinstance(value, str):
-        return hide(value)
-    if isinstance(value, bytes):
-        return hide(value.decode(errors="replace")).encode()
-    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
-        return type(value)(_hidden(inner) for inner in value)
-    if isinstance(value, dict):
-        return {key: _hidden(inner) for key, inner in value.items()}
-    return value
 
 
 def _secrets() -> set[str]:

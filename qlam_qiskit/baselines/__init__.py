@@ -9,6 +9,8 @@ from qlam_qiskit.lazy import lazy_names
 if TYPE_CHECKING:
     from qlam_qiskit.baselines.classifier import Baseline as Baseline
     from qlam_qiskit.baselines.settings import BaselineSettings as BaselineSettings
+    from qlam_qiskit.baselines.settings import DelaySettings as DelaySettings
+    from qlam_qiskit.baselines.settings import EchoStateSettings as EchoStateSettings
     from qlam_qiskit.baselines.settings import LinearRecurrentSettings as LinearRecurrentSettings
     from qlam_qiskit.baselines.settings import RecurrentSettings as RecurrentSettings
     from qlam_qiskit.baselines.settings import ReservoirSettings as ReservoirSettings
@@ -23,8 +25,8 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "classifier": "Baseline",
         "settings": (
-            "BaselineSettings LinearRecurrentSettings RecurrentSettings ReservoirSettings SelectiveSettings "
-            "StateSpaceSettings TransformerSettings"
+            "BaselineSettings DelaySettings EchoStateSettings LinearRecurrentSettings RecurrentSettings "
+            "ReservoirSettings SelectiveSettings StateSpaceSettings TransformerSettings"
         ),
         "sizing": "count_parameters fit_size",
     },

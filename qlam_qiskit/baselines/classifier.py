@@ -6,10 +6,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from qlam_qiskit.baselines.fixed import DelayMemory, EchoStateMemory
 from qlam_qiskit.baselines.recurrent import RecurrentMemory
 from qlam_qiskit.baselines.selective import SelectiveMemory
 from qlam_qiskit.baselines.settings import (
     BaselineSettings,
+    DelaySettings,
+    EchoStateSettings,
     RecurrentSettings,
     SelectiveSettings,
     TransformerSettings,
@@ -56,11 +59,13 @@ class Baseline(nn.Module):
         self.answers, self.classes, self.every_step = steps if every_step else answers, classes, every_step
         self.readout_steps = tuple(range(steps)) if every_step else readout_steps(steps, times)
         self.pooling = "last" if every_step else settings.readout.pooling
-        self.embedding = make_embedding(settings.embedding, token_size)
-        self.memory = _make_memory(settings, steps)
+        is_fixed = isinstance(settings, DelaySettings | EchoStateSettings)
+        self.embedding = nn.Identity() if is_fixed else make_embedding(settings.embedding, token_size)
+        self.memory = _make_memory(settings, steps, token_size)
         both = getattr(settings, "directions", "forward") == "both"
-        self.backward_memory = _make_memory(settings, steps) if both else None
-        self.head = nn.Linear(times * settings.width * (2 if both else 1), answers * classes)
+        self.backward_memory = _make_memory(settings, steps, token_size) if both else None
+        size = self.memory.size if is_fixed else settings.width
+        self.head = nn.Linear(times * size * (2 if both else 1), answers * classes)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return outputs (B, M, C)."""
@@ -101,8 +106,15 @@ class Baseline(nn.Module):
         return self.head(self.features(readouts)).reshape(-1, self.answers, self.classes)
 
 
-def _make_memory(settings: BaselineSettings, steps: int) -> nn.Module:
-    """Build what takes embeddings (B, T, width of the embedding) to outputs (B, T, width), or those of given steps."""
+def _make_memory(settings: BaselineSettings, steps: int, token_size: int) -> nn.Module:
+    """Build what takes embeddings (B, T, width of the embedding) to outputs (B, T, width), or those of given steps.
+
+    Memories that stay as they are drawn take tokens (B, T, c) instead.
+    """
+    if isinstance(settings, DelaySettings):
+        return DelayMemory(settings, token_size)
+    if isinstance(settings, EchoStateSettings):
+        return EchoStateMemory(settings, token_size)
     if isinstance(settings, RecurrentSettings):
         return RecurrentMemory(settings)
     if isinstance(settings, TransformerSettings):

@@ -146,11 +146,54 @@ class SelectiveSettings(_Stepped):
 
 
 class ReservoirSettings(ModelSettings):
-    """A QLAM whose embedding, encoder, queries and memory stay as they were drawn: only the head is trained."""
+    """A QLAM whose embedding, encoder, queries and memory stay as they were drawn: only the head is trained.
+
+    With ``fit: ridge`` it is solved in closed form instead, as is usual for reservoirs that predict numbers.
+    """
 
     kind: Literal["reservoir"]
+    fit: Literal["gradient", "ridge"] = "gradient"
 
 
+class _Fixed(Settings):
+    """Nothing is trained but the head, which ridge regression solves; the penalty is chosen on validation samples."""
+
+    readout: BaselineReadout = BaselineReadout()
+
+
+class DelaySettings(_Fixed):
+    """A linear regression on the last ``width`` tokens."""
+
+    kind: Literal["delays"]
+    width: int = Field(20, ge=1, le=16_384)
+
+
+class EchoStateSettings(_Fixed):
+    """An echo state network of ``width`` random units (Jaeger 2001).
+
+    Attributes
+    ----------
+    spectral_radius
+        The largest absolute value of the eigenvalues of its random weights.
+    leak
+        How much of a unit is new at every step.
+    input_scale
+        Inputs' weights and biases lie between minus this and this.
+    """
+
+    kind: Literal["echo_state"]
+    width: int = Field(100, ge=1, le=16_384)
+    spectral_radius: float = Field(0.9, gt=0, le=100)
+    leak: float = Field(1.0, gt=0, le=1)
+    input_scale: float = Field(0.5, gt=0, le=1e6)
+
+
+FixedSettings: TypeAlias = DelaySettings | EchoStateSettings
 BaselineSettings: TypeAlias = (
-    RecurrentSettings | TransformerSettings | StateSpaceSettings | LinearRecurrentSettings | SelectiveSettings
+    RecurrentSettings
+    | TransformerSettings
+    | StateSpaceSettings
+    | LinearRecurrentSettings
+    | SelectiveSettings
+    | FixedSettings
 )

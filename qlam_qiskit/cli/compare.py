@@ -33,7 +33,7 @@ _MOST_SEEDS = 1000
     type=click.FloatRange(0),
     default=0.0,
     show_default=True,
-    help="With --check, percentage points by which test accuracies may differ.",
+    help="With --check, percentage points (or NRMSE) by which test results may differ.",
 )
 @workers
 @dask
@@ -87,21 +87,22 @@ def compare_command(
 
 
 def _print_table(comparison: Comparison, table: list[dict[str, Any]]) -> None:
-    """Draw a comparison's table for a terminal: accuracies of one task below each other."""
+    """Draw a comparison's table for a terminal: results of one task below each other."""
     from rich.console import Console
     from rich.table import Column, Table
 
-    from qlam_qiskit.compare import format_percent, sentence
+    from qlam_qiskit.compare import metric_of, sentence, task_name
 
+    metric = metric_of(comparison)
     console = Console(highlight=False, markup=False)
     for entry in table:
-        numbers = (Column(title, justify="right") for title in ("test accuracy, %", "parameters", "seeds", "s a run"))
-        title = f"{entry['task']} {entry['case']}".strip()
+        numbers = (Column(title, justify="right") for title in (metric.title, "parameters", "seeds", "s a run"))
+        title = task_name(comparison, entry)
         drawn = Table(title, *numbers, box=None, pad_edge=False)
         for row in entry["rows"]:
             drawn.add_row(
                 comparison.models[row["model"]].label,
-                format_percent(row["test_accuracy"], row["deviation"]),
+                metric.written(row[metric.test], row["deviation"]),
                 f"{row['parameters']:,}",
                 str(len(row["seeds"])),
                 f"{row['train_seconds']:.0f}",

@@ -55,10 +55,11 @@ def _backends(context: click.Context) -> Iterable[str]:
 
 
 def _runs(context: click.Context) -> Iterable[str]:
+    from qlam_qiskit.runs import find_pretrained
     from qlam_qiskit.workspace import run_names, workspace
 
     names = run_names()
-    return [*names, *(str(workspace() / name) for name in names)]
+    return [*names, *(str(workspace() / name) for name in names), *(f"pretrained:{name}" for name in find_pretrained())]
 
 
 def _submissions(context: click.Context) -> Iterable[str]:

@@ -20,27 +20,32 @@ if TYPE_CHECKING:
 def runs() -> None:
     """List, show, export and remove runs.
 
-    RUN is a run's folder or its name in ./runs (or QLAM_HOME).
+    RUN is a run's folder or its name in ./runs (or QLAM_HOME), or pretrained:NAME, one that comes with the package.
 
     Example: qlam runs list
     """
 
 
 @runs.command("list")
+@click.option("--pretrained", is_flag=True, help="Show those that come with the package instead.")
 @as_json
-def list_command(as_json: bool) -> None:
+def list_command(pretrained: bool, as_json: bool) -> None:
     """Show the runs of this workspace, the latest first.
 
-    Example: qlam runs list
+    Example: qlam runs list --pretrained
     """
     from qlam_qiskit.runs import find_runs
 
+    if pretrained:
+        _list_pretrained(as_json)
+        return
     found = find_runs()
     if as_json:
         click.echo(json.dumps({"runs": [_as_dict(run) for run in found]}))
         return
     if not found:
-        click.echo("no runs yet; qlam train digits makes one", err=True)
+        said = "no runs yet; qlam train digits makes one, and --pretrained shows those that came with the package"
+        click.echo(said, err=True)
         return
     from rich.console import Console
     from rich.table import Column, Table
@@ -56,6 +61,31 @@ def list_command(as_json: bool) -> None:
         parameters = "" if run.parameters is None else f"{run.parameters:,}"
         table.add_row(Text(run.name), Text(task), run.reached, parameters, str(run.evaluations or ""), span(run.age))
     Console(highlight=False).print(table)
+
+
+def _list_pretrained(as_json: bool) -> None:
+    from qlam_qiskit.cli.tables import print_table
+    from qlam_qiskit.runs import Overview, RunFolder, accuracies, find_pretrained
+
+    # Opened by their paths, so that evaluations of the user's own are not among the figures.
+    folders = [RunFolder(path) for path in find_pretrained().values()]
+    found = [(_as_dict(Overview.of(folder)), *accuracies(folder)) for folder in folders]
+    rows = [
+        {**row, "name": f"pretrained:{row['name']}", "noiseless": noiseless, "noisy": noisy}
+        for row, noiseless, noisy in found
+    ]
+    if as_json:
+        click.echo(json.dumps({"runs": rows}))
+        return
+    from rich.table import Column
+
+    name = Column("run", no_wrap=True, min_width=max((len(row["name"]) for row in rows), default=0))
+    numbers = (Column(title, justify="right") for title in ("parameters", "no noise"))
+    lines = []
+    for row in rows:
+        noisy = ", ".join(f"{accuracy:.1%} {backend}" for backend, accuracy in row["noisy"].items())
+        lines.append((row["name"], row["task"], f"{row['parameters']:,}", f"{row['noiseless']:.2%}", noisy))
+    print_table((name, "task", *numbers, "with noise"), lines)
 
 
 @runs.command("show")
@@ -74,11 +104,12 @@ def show_command(run: Path, as_json: bool) -> None:
         description, result = opened.folder.description(), opened.result
         values = {**_as_dict(Overview.of(opened.folder)), "description": description, "result": result}
         experiment = opened.experiment.model_dump(exclude_none=True)
-        click.echo(json.dumps({**values, "experiment": experiment, "evaluations": opened.evaluations}))
+        card = opened.card.model_dump() if opened.card else None
+        click.echo(json.dumps({**values, "experiment": experiment, "evaluations": opened.evaluations, "card": card}))
         return
-    for name, value in opened.described():
+    again = opened.card.again if opened.card else f"{repeating_command(opened)}, in {opened.path}"
+    for name, value in [*opened.described(), ("again", again)]:
         click.echo(f"{name:<12}{value}")
-    click.echo(f"{'again':<12}{repeating_command(opened)}, in {opened.path}")
 
 
 @runs.command("export")

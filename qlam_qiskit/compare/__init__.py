@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from qlam_qiskit.compare.checking import check_records as check_records
     from qlam_qiskit.compare.finding import find_comparisons as find_comparisons
     from qlam_qiskit.compare.finding import load_comparison as load_comparison
+    from qlam_qiskit.compare.metric import metric_of as metric_of
     from qlam_qiskit.compare.running import Choice as Choice
     from qlam_qiskit.compare.running import compare as compare
     from qlam_qiskit.compare.settings import Comparison as Comparison
-    from qlam_qiskit.compare.tables import format_percent as format_percent
     from qlam_qiskit.compare.tables import make_table as make_table
     from qlam_qiskit.compare.tables import sentence as sentence
+    from qlam_qiskit.compare.tables import task_name as task_name
     from qlam_qiskit.compare.tables import to_markdown as to_markdown
 
 __getattr__, __dir__, __all__ = lazy_names(
@@ -23,8 +24,9 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "checking": "check_records",
         "finding": "find_comparisons load_comparison",
+        "metric": "metric_of",
         "running": "Choice compare",
         "settings": "Comparison",
-        "tables": "format_percent make_table sentence to_markdown",
+        "tables": "make_table sentence task_name to_markdown",
     },
 )

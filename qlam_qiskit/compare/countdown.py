@@ -40,7 +40,12 @@ class Countdown:
         self.contenders = 0
         if seeds is None:
             self.contenders = min(self._models, 1 + comparison.contenders) * (len(comparison.seeds) - 1)
-        trials = len(search.multipliers) * self._models if searched and search.epochs else 0
+        trials = 0
+        if searched and search.epochs:
+            further = (
+                value for name in models for values in comparison.models[name].alternatives.values() for value in values
+            )
+            trials = len(search.multipliers) * self._models + len(list(further))
         firsts = self._models * len(seeds or comparison.seeds[:1])
         counts = {"trial": trials, "finalist": self.finalists, "first": firsts, "further": self.contenders}
         self._left = {kind: count * cases for kind, count in counts.items()}

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qlam_qiskit.compare.metric import metric_of
 from qlam_qiskit.compare.settings import Comparison
-from qlam_qiskit.compare.tables import format_figure, format_percent, sentence
+from qlam_qiskit.compare.tables import behind, format_figure, sentence
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class Column:
     def title(self) -> str:
         """The task's name, or what varies between the tasks of one comparison."""
         vary = self.comparison.vary
-        return self.entry["task"] if vary is None else self.entry["case"].replace(vary.key, f"{vary.key} ")
+        if vary is None or vary.names_tasks:
+            return self.entry["task"]
+        return self.entry["case"].replace(vary.key, f"{vary.key} ")
 
 
 def overview(columns: Sequence[Column]) -> str:
@@ -43,22 +46,28 @@ def overview(columns: Sequence[Column]) -> str:
 
 
 def measured(columns: Sequence[Column]) -> str:
-    """Write test accuracies, the best of each task in bold."""
+    """Write test results, the best of each task in bold, and which models are ahead of the reference."""
+    metric = metric_of(columns[0].comparison)
     labels = {
         row["model"]: column.comparison.models[row["model"]].label for column in columns for row in column.entry["rows"]
     }
     reference = columns[0].comparison.reference
-    best = [max(row["test_accuracy"] for row in column.entry["rows"]) for column in columns]
+    best = [max((row[metric.test] for row in column.entry["rows"]), key=metric.score) for column in columns]
     lines = []
     for model, label in sorted(labels.items(), key=lambda item: item[0] != reference):
         cells = []
         for column, highest in zip(columns, best, strict=True):
             row = next((row for row in column.entry["rows"] if row["model"] == model), None)
-            text = "" if row is None else format_percent(row["test_accuracy"], row["deviation"])
-            cells.append(f"**{text}**" if row is not None and row["test_accuracy"] == highest else text)
+            text = "" if row is None else metric.written(row[metric.test], row["deviation"])
+            cells.append(f"**{text}**" if row is not None and row[metric.test] == highest else text)
         lines.append([label, *cells])
+    if reference in labels:
+        ahead = (", ".join(behind(column.comparison, column.entry)) for column in columns)
+        ran = [any(row["model"] == reference for row in column.entry["rows"]) for column in columns]
+        ahead = [names or ("none" if here else "") for names, here in zip(ahead, ran, strict=True)]
+        lines.append([f"*ahead of {labels[reference]}*", *ahead])
     lines.append(["*parameters*", *(_range(column.entry["rows"]) for column in columns)])
-    return _table(["test accuracy, %", *(column.title for column in columns)], lines)
+    return _table([metric.title, *(column.title for column in columns)], lines)
 
 
 def _reported(columns: Sequence[Column]) -> str:

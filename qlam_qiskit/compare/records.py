@@ -50,6 +50,7 @@ class Records:
             "model": job.model,
             "seed": job.experiment.seed,
             "multiplier": job.multiplier,
+            "variant": job.variant,
             "fingerprint": job.fingerprint,
             "experiment": job.experiment.model_dump(exclude_none=True),
             **values,

@@ -5,20 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from qlam_qiskit.cluster import Cluster
 from qlam_qiskit.compare.countdown import Countdown
+from qlam_qiskit.compare.metric import metric_of
 from qlam_qiskit.compare.planning import Job, Plan
 from qlam_qiskit.compare.records import Records
+from qlam_qiskit.compare.search import Search
 from qlam_qiskit.compare.settings import Comparison
 from qlam_qiskit.compare.tables import write_tables
 from qlam_qiskit.compare.team import Follow, Team
 from qlam_qiskit.compare.training import Bench
 from qlam_qiskit.errors import BusyError, ConfigurationError, Interrupted, QlamError
 from qlam_qiskit.plain_yaml import dump_yaml
-from qlam_qiskit.searching import best_first
 from qlam_qiskit.workspace import workspace, write_file
 
 _POLL_SECONDS = 0.5
@@ -103,16 +105,18 @@ class _Runner:
     countdown: Countdown = field(init=False)
 
     def __post_init__(self) -> None:
+        self.metric = metric_of(self.comparison)
         self.failed: dict[str, str] = {}  # jobs, or models that no rate trains, and why
 
     def run(self, plan: Plan) -> None:
         """Run one case."""
         models = list(self.choice.models or self.comparison.models)
-        if len(self.comparison.search.multipliers) > 1:
-            self._each([job for model in models for job in plan.trials(model)])
-            finalists = [job for model in models for job in self._finalists(plan, model)]
-            self.countdown.correct("finalist", self.countdown.finalists, len(finalists))
-            self._each(finalists)
+        searches = [Search(plan, self.records, model) for model in models]
+        for steps in zip_longest(*(search.steps() for search in searches), fillvalue=()):
+            self._each([job for trials in steps for job in trials])
+        finalists = [job for search in searches for job in search.finalists()]
+        self.countdown.correct("finalist", self.countdown.finalists, len(finalists))
+        self._each(finalists)
         self._finals(plan, models, self.choice.seeds or self.comparison.seeds[:1])
         if self.choice.seeds is None and len(self.comparison.seeds) > 1:
             deciding = [model for model in self._deciding(plan) if model in models]
@@ -121,9 +125,14 @@ class _Runner:
             self._finals(plan, deciding, further)
 
     def _finals(self, plan: Plan, models: Sequence[str], seeds: Sequence[int]) -> None:
-        rates = {model: self._rate(plan, model) for model in models}
-        self.failed |= {model: "no rate of the search trains it" for model, rate in rates.items() if rate is None}
-        jobs = [plan.final(model, rate, seed) for seed in seeds for model, rate in rates.items() if rate is not None]
+        found = {model: Search(plan, self.records, model).found() for model in models}
+        self.failed |= {model: "no rate of the search trains it" for model, one in found.items() if one is None}
+        jobs = [
+            plan.final(model, one.multiplier, seed, one.variant)
+            for seed in seeds
+            for model, one in found.items()
+            if one is not None
+        ]
         self._each(jobs)
 
     def _each(self, jobs: Sequence[Job]) -> None:
@@ -177,55 +186,28 @@ class _Runner:
             self.records.write(job, outcome)
             write_tables(self.comparison, self.name, self.records)
             self.team.say(
-                f"{job.name}: {outcome['test_accuracy']:.2%} of test samples, {outcome['parameters']:,} parameters, "
-                f"{outcome['train_seconds']:.0f} s"
+                f"{job.name}: {self.metric.said(outcome[self.metric.test], 'test samples')}, "
+                f"{outcome['parameters']:,} parameters, {outcome['train_seconds']:.0f} s"
             )
             return
         if failure is not None:  # a rate so high that the loss is not finite
-            outcome = {"validation_accuracy": None, "failure": failure}
+            outcome = {self.metric.validation: None, "failure": failure}
         self.records.write(job, outcome)
-        accuracy = outcome["validation_accuracy"]
-        self.team.say(f"{job.name}: " + ("failed" if accuracy is None else f"{accuracy:.2%} of validation samples"))
-
-    def _rate(self, plan: Plan, model: str) -> float | None:
-        """Return the multiplier of best validation accuracy, of equals the smallest.
-
-        It is None when none trains the model, or when its search is not finished.
-        """
-        multipliers = self.comparison.search.multipliers
-        if len(multipliers) == 1:
-            return multipliers[0]
-        finalists = self._finalists(plan, model)
-        return next(iter(self._ranked(finalists or plan.trials(model))), None)
-
-    def _finalists(self, plan: Plan, model: str) -> list[Job]:
-        """Return the finalists of a model's search; none where its trials decide or are not finished."""
-        search, ranked = self.comparison.search, self._ranked(plan.trials(model))
-        if not search.epochs:
-            return [plan.finalist(model, multiplier) for multiplier in search.multipliers]
-        if not search.confirm or not ranked:
-            return []
-        next_smaller = sorted(multiplier for multiplier in ranked if multiplier < ranked[0])[-1:]
-        return [plan.finalist(model, multiplier) for multiplier in (ranked[0], *next_smaller)]
-
-    def _ranked(self, jobs: Sequence[Job]) -> list[float]:
-        """Return the multipliers of jobs that could be trained, the best first; none until all of them have ended."""
-        records = {job.multiplier: self.records.find(job) for job in jobs}
-        if None in records.values():
-            return []
-        return best_first({multiplier: record["validation_accuracy"] for multiplier, record in records.items()})
+        value = outcome[self.metric.validation]
+        said = "failed" if value is None else self.metric.said(value, "validation samples")
+        self.team.say(f"{job.name}: {said}")
 
     def _deciding(self, plan: Plan) -> list[str]:
         """Name the models that get further seeds; baselines only once the first seed of all of them is finished."""
         reference = self.comparison.reference
-        baselines = [model for model in self.comparison.models if model != reference]
         scores, missing = {}, []
-        for model in baselines:
-            rate = self._rate(plan, model)
-            job = None if rate is None else plan.final(model, rate, self.comparison.seeds[0])
+        for model in self.comparison.baselines:
+            found, job = Search(plan, self.records, model).found(), None
+            if found is not None:
+                job = plan.final(model, found.multiplier, self.comparison.seeds[0], found.variant)
             record = None if job is None else self.records.find(job)
             if record is not None:
-                scores[model] = record["validation_accuracy"]
+                scores[model] = self.metric.score(record[self.metric.validation])
             elif model not in self.failed and (job is None or job.name not in self.failed):
                 missing.append(model)
         if missing:

@@ -54,11 +54,12 @@ def sign_test(first: np.ndarray, second: np.ndarray) -> SignTest:
     """Test whether two models are right equally often on the same samples.
 
     Takes which answers are right, bool (N, M). With several answers, a sample counts for the model that has more of
-    them right, so that answers of one sample are not taken for independent.
+    them right, so that answers of one sample are not taken for independent. In place of right answers, any numbers that
+    are the higher the better.
     """
     from scipy.stats import binomtest
 
-    difference = first.sum(1, dtype=int) - second.sum(1, dtype=int)
+    difference = first.sum(1) - second.sum(1)
     more, fewer = int((difference > 0).sum()), int((difference < 0).sum())
     p = binomtest(more, more + fewer).pvalue if more + fewer else 1.0
     return SignTest(more, fewer, float(p))

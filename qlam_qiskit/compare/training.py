@@ -16,8 +16,8 @@ from qlam_qiskit.compare.process import training_process
 from qlam_qiskit.compare.records import environment, pack
 from qlam_qiskit.data import Split, load_data
 from qlam_qiskit.network import BackendExecutions
-from qlam_qiskit.runs import SavedRun, outputs
-from qlam_qiskit.searching import train_trial
+from qlam_qiskit.runs import SavedRun, losses, outputs
+from qlam_qiskit.searching import ACCURACY, NRMSE, train_trial
 from qlam_qiskit.training import Reporter, RunFolder, train_on
 from qlam_qiskit.workspace import make_private_folder, write_file
 
@@ -68,7 +68,8 @@ def run_job(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[[]
 
 def _run_trial(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[[], bool]) -> dict[str, Any]:
     options = {"data_dir": bench.data_dir, "backends": bench.registry(), "should_stop": should_stop}
-    return train_trial(job.experiment, job.training_name, bench.folder(job), reporter, **options)
+    metric = NRMSE if job.counts_errors else ACCURACY
+    return train_trial(job.experiment, job.training_name, bench.folder(job), reporter, metric=metric, **options)
 
 
 def _run_final(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable[[], bool]) -> dict[str, Any]:
@@ -76,16 +77,35 @@ def _run_final(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable
     folder, result = train_on(job.experiment, job.training_name, reporter, bench.folder(job), **options)
     data = load_data(job.experiment.data, bench.data_dir)
     model = SavedRun(folder, bench.data_dir, data).model(bench.executions())
-    correct = _correct(model, data.test, job.experiment.training.batch_size)
-    kept = ("task", "test_loss", "validation_accuracy", "best_epoch", "parameters", "train_seconds")
+    kept = ("task", "test_loss", "best_epoch", "parameters", "train_seconds")
     return {
         **{key: result[key] for key in kept},
         "train_samples": len(data.train),
         "test_samples": len(data.test),
-        "test_accuracy": float(correct.mean()),
+        **(_errors if job.counts_errors else _answers)(model, data.test, job.experiment.training.batch_size, result),
         "metrics": folder.metrics(),
         "environment": environment(folder.description()["versions"]),
+    }
+
+
+def _answers(model: torch.nn.Module, split: Split, batch_size: int, result: dict[str, Any]) -> dict[str, Any]:
+    """Return what a record says of classes: how many answers are right, and which."""
+    correct = _correct(model, split, batch_size)
+    return {
+        "validation_accuracy": result["validation_accuracy"],
+        "test_accuracy": float(correct.mean()),
         "correct": pack(correct),
+    }
+
+
+def _errors(model: torch.nn.Module, split: Split, batch_size: int, result: dict[str, Any]) -> dict[str, Any]:
+    """Return what a record says of numbers: the NRMSE, and each test sample's mean squared error, standardized."""
+    found = torch.cat([part for _, part in outputs(model, split, batch_size)])
+    errors = losses(found, torch.from_numpy(split.labels)).double().numpy()
+    return {
+        "validation_nrmse": result["validation_nrmse"],
+        "test_nrmse": result["test_nrmse"],
+        "errors": [float(f"{error:.6g}") for error in errors],
     }
 
 

@@ -15,6 +15,8 @@ from qlam_qiskit.machine_memory import check_memory
 if TYPE_CHECKING:
     import pyarrow
 
+_VALUE_BYTES = 8  # of a number, or of a word's place among the words
+
 
 class ArrowTable(Table):
     """Columns of Arrow's, from a Parquet file or a saved data set."""
@@ -25,15 +27,24 @@ class ArrowTable(Table):
 
     @classmethod
     def of_parquet(cls, path: Path) -> ArrowTable:
-        """Read a Parquet file; what it unpacks to is compared with memory first."""
+        """Read a Parquet file; what it unpacks to is compared with memory first.
+
+        A value that is repeated is stored once there, so that a small file may hold any number of rows. Words are left
+        so: each is in memory once.
+        """
         parquet = needed("pyarrow.parquet", "Parquet files", "pyarrow")
         import pyarrow
 
         try:
-            file = parquet.ParquetFile(path)
-            groups = (file.metadata.row_group(k).total_byte_size for k in range(file.metadata.num_row_groups))
-            check_memory(2 * sum(groups), f"{path}: what it unpacks to", DataError)
-            return cls(path, file.read())
+            with parquet.ParquetFile(path) as file:
+                leaves = [file.schema.column(k) for k in range(len(file.schema))]
+                groups = [file.metadata.row_group(k) for k in range(file.metadata.num_row_groups)]
+            values = sum(group.column(k).num_values for group in groups for k in range(group.num_columns))
+            packed = sum(group.total_byte_size for group in groups)
+            check_memory(2 * max(packed, _VALUE_BYTES * values), f"{path}: what it unpacks to", DataError)
+            words = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+            with parquet.ParquetFile(path, read_dictionary=words) as file:
+                return cls(path, file.read().unify_dictionaries())
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"{path}: no sound Parquet file: {' '.join(str(error).split())[:200]}") from None
 
@@ -59,42 +70,58 @@ class ArrowTable(Table):
     def _numbers(self, name: str) -> np.ndarray:
         from pyarrow import types
 
-        kind = self._table.schema.field(name).type
+        column = self._table[name]
+        if types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        kind = column.type
         if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)):
             raise DataError(f"{self.path}: column {name} holds {kind}, not numbers")
-        found = self._table[name].cast("float64", safe=False).to_numpy()
+        found = column.cast("float64", safe=False).to_numpy()
         self._check_finite(name, found)
         return found
 
     def _words(self, name: str) -> np.ndarray:
-        values = self._table[name].to_pylist()
-        return np.array([self._word(value, row, name) for row, value in enumerate(values)], dtype=object)
-
-    def _word(self, value: Any, row: int, name: str) -> str:
-        if value is None:
-            raise DataError(f"{self.place(row, name)}: is empty")
-        names = self.classes(name)
-        if names is None:
-            return str(value)
-        if not 0 <= value < len(names):
-            raise DataError(f"{self.place(row, name)}: {value} is none of the {len(names)} classes")
-        return names[value]
+        column = self._table[name].combine_chunks()
+        return self._texts(column, name, np.arange(len(column)))
 
     def _word_lists(self, name: str) -> Lists:
-        rows = self._table[name].to_pylist()
-        if None in rows:
-            raise DataError(f"{self.place(rows.index(None), name)}: is empty")
-        words = [self._word(value, row, name) for row, values in enumerate(rows) for value in values]
-        return Lists(np.array(words, dtype=object).reshape(-1, 1), np.array([len(values) for values in rows], np.int64))
+        column, lengths = self._whole_lists(name)
+        texts = self._texts(column.flatten(), name, np.repeat(np.arange(len(column)), lengths))
+        return Lists(texts.reshape(-1, 1), lengths)
 
-    def _lists(self, name: str) -> Lists:
-        """Take lists of numbers, or of tokens that are lists of equally many numbers, apart."""
+    def _whole_lists(self, name: str) -> tuple[pyarrow.Array, np.ndarray]:
+        """Return a column of lists, none of them missing, and their lengths."""
         import pyarrow.compute
 
         column = self._table[name].combine_chunks()
         if column.null_count:
             raise DataError(f"{self.place(column.is_null().to_pylist().index(True), name)}: is empty")
-        lengths = pyarrow.compute.list_value_length(column).to_numpy().astype(np.int64)
+        return column, pyarrow.compute.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
+
+    def _texts(self, values: pyarrow.Array, name: str, rows: np.ndarray) -> np.ndarray:
+        """Return values as words, str: what stands in several places is one object."""
+        from pyarrow import types
+
+        if values.null_count:
+            row = rows[int(np.argmax(values.is_null().to_numpy(zero_copy_only=False)))]
+            raise DataError(f"{self.place(int(row), name)}: is empty")
+        if not types.is_dictionary(values.type):
+            values = values.dictionary_encode()
+        places = values.indices.to_numpy()
+        words = [str(word) for word in values.dictionary.to_pylist()]
+        if (names := self.classes(name)) is not None:
+            for number, word in enumerate(values.dictionary.to_pylist()):
+                if not 0 <= word < len(names):
+                    row = int(rows[int(np.argmax(places == number))])
+                    raise DataError(f"{self.place(row, name)}: {word} is none of the {len(names)} classes")
+                words[number] = names[word]
+        return np.array([*words, None], dtype=object)[places]
+
+    def _lists(self, name: str) -> Lists:
+        """Take lists of numbers, or of tokens that are lists of equally many numbers, apart."""
+        import pyarrow.compute
+
+        column, lengths = self._whole_lists(name)
         values, size = column.flatten(), 1
         if _is_list(values.type):
             sizes = np.unique(pyarrow.compute.list_value_length(values).to_numpy())

@@ -127,13 +127,14 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _progress(name: str) -> Iterator[_Bar]:
-    """Show a download's progress on stderr while it runs."""
+    """Show a download's progress on stderr, where that is a terminal, while it runs."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from qlam_qiskit.progress import console_of_bars
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console_of_bars()) as progress:
+    console = console_of_bars()
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         yield _Bar(progress, progress.add_task(name, total=None))
 
 

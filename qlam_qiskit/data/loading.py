@@ -15,6 +15,7 @@ from qlam_qiskit.data.download import fetch_dataset
 from qlam_qiskit.data.npz import load_npz
 from qlam_qiskit.data.own_files import load_own
 from qlam_qiskit.data.sequences import SequenceData, Split
+from qlam_qiskit.data.series import generated_series
 from qlam_qiskit.data.settings import DataSettings
 from qlam_qiskit.data.storage import count_samples, locate, read_split
 from qlam_qiskit.data.synthetic import associative_recall, copying_memory
@@ -74,6 +75,8 @@ def load_data(
         data = copying_memory(settings)
     elif settings.dataset == "recall":
         data = associative_recall(settings)
+    elif settings.dataset == "series":
+        data = generated_series(settings)
     elif settings.dataset == "npz":
         data = load_npz((data_dir or Path()) / settings.path)
     elif settings.dataset == "file":
@@ -105,6 +108,7 @@ def list_datasets(data_dir: Path | None = None) -> tuple[DatasetInfo, ...]:
         *(_describe(image_set, data_dir) for image_set in IMAGE_SETS.values()),
         DatasetInfo("copying", "symbols to name after a delay", None, None, True, "generated"),
         DatasetInfo("recall", "the value that a key came with", None, None, True, "generated"),
+        DatasetInfo("series", "NARMA-10, Mackey-Glass, Henon, Lorenz", None, None, True, "generated"),
         DatasetInfo("npz", "your own arrays", None, None, True, "the file that data.path names"),
         DatasetInfo("file", "your own CSV, Parquet, npz, .ts or datasets", None, None, True, "what data.path names"),
     )

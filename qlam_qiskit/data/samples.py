@@ -13,6 +13,7 @@ from qlam_qiskit.machine_memory import check_memory
 from qlam_qiskit.words import counted
 
 MOST_CLASSES = 65_536
+LONGEST_NAME = 200  # characters of a class
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,8 @@ def divide(samples: Samples, fraction: float, seed: int, *, regression: bool) ->
     """Divide samples into a training and a test part, of classes in the same proportions where that is possible."""
     labels = np.zeros(len(samples), np.int64)
     if not regression and isinstance(samples.answers[0], str):
-        labels = np.unique(np.array(samples.answers, dtype=str), return_inverse=True)[1].astype(np.int64)
+        number = {name: k for k, name in enumerate(sorted(set(samples.answers)))}
+        labels = np.array([number[name] for name in samples.answers], np.int64)
     indices = np.arange(len(samples), dtype=np.float32).reshape(-1, 1, 1)
     train, test = validation_split(Split(labels, indices), fraction, seed)
     chosen = [part.values.ravel().astype(np.int64) for part in (train, test)]
@@ -130,9 +132,14 @@ def _padded(
 
 def _classes(train: Samples, test: Samples, goal: Goal, steps: int) -> tuple[tuple[str, ...], list[np.ndarray]]:
     """Count the classes of both parts through; returns their names in order, and labels with -1 for padding."""
-    flat = [np.concatenate([np.atleast_1d(answer) for answer in part.answers]).astype(str) for part in (train, test)]
+    # As objects: an array of str gives each word the room of the longest.
+    flat = [
+        np.concatenate([np.atleast_1d(np.asarray(answer, object)) for answer in part.answers]) for part in (train, test)
+    ]
     found = set(flat[0]) | set(flat[1])
     names = goal.names or tuple(sorted(found, key=_order))
+    if (longest := max(map(len, found))) > LONGEST_NAME:
+        raise DataError(f"{train.source}: a label has {longest:,} characters, more than {LONGEST_NAME:,}")
     if len(found) < 2:
         raise DataError(f"{train.source}: all labels are {str(next(iter(found)))!r}; at least two classes are needed")
     if len(names) > MOST_CLASSES:

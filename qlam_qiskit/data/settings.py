@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from qlam_qiskit.configuration import Settings
 
-DatasetName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "copying", "recall", "npz", "file"]
+DatasetName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "copying", "recall", "series", "npz", "file"]
+System = Literal["narma10", "mackey_glass", "henon", "lorenz"]
 View = Literal["pixels", "rows", "patches"]
 ColumnName = Annotated[str, Field(min_length=1, max_length=1024)]
 
@@ -25,6 +26,15 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "cifar10": _IMAGES,
     "copying": {"symbols": 5, "alphabet": 8, "delay": 20, **_SAMPLES},
     "recall": {"pairs": 4, "keys": 8, "values": 8, "delay": 0, **_SAMPLES},
+    "series": {
+        "system": "narma10",
+        "steps": 200,
+        "horizon": 1,
+        "washout": 20,
+        "train_samples": 100,
+        "test_samples": 50,
+        "seed": 0,
+    },
     "npz": {"path": None},
     "file": {
         "path": None,
@@ -75,6 +85,9 @@ class DataSettings(Settings):
         Copying: how many symbols to remember, out of how many, and the blank steps before they are asked for.
     pairs, keys, values, delay
         Recall: how many key-value pairs, of how many keys and values, and the blank steps before the query.
+    system, steps, horizon, washout
+        Series: "narma10", "mackey_glass" (tau = 17), "henon" or "lorenz" (its x); the number ``horizon`` steps ahead
+        is to be told after each of ``steps`` steps but the first ``washout``.
     train_samples, test_samples, seed
         Size of a synthetic task, and what it is generated from.
     """
@@ -101,6 +114,10 @@ class DataSettings(Settings):
     pairs: int | None = Field(None, ge=1, le=4096)
     keys: int | None = Field(None, ge=1, le=4096)
     values: int | None = Field(None, ge=2, le=4096)
+    system: System | None = None
+    steps: int | None = Field(None, ge=1, le=1_000_000)
+    horizon: int | None = Field(None, ge=1, le=100_000)
+    washout: int | None = Field(None, ge=0, le=1_000_000)
     train_samples: int | None = Field(None, ge=1, le=MOST_SAMPLES)
     test_samples: int | None = Field(None, ge=1, le=MOST_SAMPLES)
     seed: int | None = Field(None, ge=0, lt=2**64)
@@ -126,6 +143,8 @@ class DataSettings(Settings):
             raise ValueError(f"patch is an option of view patches, not of view {self.view}")
         if self.dataset in ("npz", "file") and self.path is None:
             raise ValueError(f"data set {self.dataset} needs path, the file that holds it")
+        if self.dataset == "series" and self.washout >= self.steps:
+            raise ValueError(f"washout {self.washout} leaves nothing of {self.steps} steps to be told")
         if self.dataset == "recall" and self.pairs > self.keys:
             raise ValueError(f"{self.pairs} pairs need as many different keys, but keys is {self.keys}")
         return self

@@ -116,14 +116,12 @@ class _TableReader:
 
     def _of_steps(self, columns: dict[str, np.ndarray | Lists]) -> Samples:
         """Gather the rows of each sample, in their order; samples come in the order of their first rows."""
-        names = columns[self.settings.sample].astype(str)
+        number: dict[str, int] = {}
+        sample_of = np.array([number.setdefault(name, len(number)) for name in columns[self.settings.sample]], np.int64)
         numbers = np.stack([self._plain(columns, name) for name in self.tokens], axis=1)
         self._check_filled(numbers, self.tokens)
-        _, first, sample_of = np.unique(names, return_index=True, return_inverse=True)
-        rank = np.empty(len(first), np.int64)
-        rank[np.argsort(first)] = np.arange(len(first))
-        order = np.argsort(rank[sample_of], kind="stable")
-        ends = np.cumsum(np.bincount(rank[sample_of]))[:-1]
+        order = np.argsort(sample_of, kind="stable")
+        ends = np.cumsum(np.bincount(sample_of))[:-1]
         tokens = np.split(numbers[order], ends)
         if self.settings.task == "classification":
             answers = columns[self.labels[0]][order]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -87,7 +88,7 @@ class Arguments:
         times = _reading_times(readout_steps, samples, steps)
         shape = (samples, times.shape[1], registers, *queries.shape[3:])
         try:
-            queries = np.broadcast_to(queries, shape)
+            queries = queries if queries.shape == shape else np.broadcast_to(queries, shape)
         except ValueError:
             raise CircuitError(
                 f"queries of shape {queries.shape} do not fit {shape} (samples, readouts, registers, ...)"
@@ -104,6 +105,19 @@ def _reading_times(readout_steps: Sequence[int] | np.ndarray | None, samples: in
     """Check when samples are read; returns (1 or B, R)."""
     if readout_steps is None:
         return np.array([[steps - 1]])
+    if isinstance(readout_steps, tuple) and all(type(step) is int for step in readout_steps):
+        return _common_times(readout_steps, steps)
+    return _checked_times(readout_steps, samples, steps)
+
+
+@lru_cache(maxsize=64)
+def _common_times(readout_steps: tuple[int, ...], steps: int) -> np.ndarray:
+    times = _checked_times(readout_steps, 1, steps)
+    times.flags.writeable = False
+    return times
+
+
+def _checked_times(readout_steps: Sequence[int] | np.ndarray, samples: int, steps: int) -> np.ndarray:
     times = np.atleast_2d(np.array(readout_steps, np.int64))
     own = np.ndim(readout_steps) == 2
     if times.ndim != 2 or (own and len(times) != samples):

@@ -53,6 +53,21 @@ def map_blocks(run: Callable[[int, int], Any], cut: Cut, threads: int) -> list[l
     return [results[register * cut.blocks : (register + 1) * cut.blocks] for register in range(cut.registers)]
 
 
+def map_runs(run: Callable[[int, int, int], None], cut: Cut, threads: int) -> None:
+    """Run all blocks as (register, first, end): those of a register together on one thread, else several at a time."""
+    length = cut.blocks if threads == 1 else 1
+    tasks = [
+        (register, first, min(first + length, cut.blocks))
+        for register in range(cut.registers)
+        for first in range(0, cut.blocks, length)
+    ]
+    if threads == 1 or len(tasks) == 1:
+        for task in tasks:
+            run(*task)
+    else:
+        list(_pool(threads).map(lambda task: run(*task), tasks))
+
+
 def processors() -> int:
     """Count the processors that this process may use; not every system can say."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -64,5 +64,5 @@ class Measured:
             "loss": mean_loss(logits, self.labels).item(),
             "task": self.run.data.task,
             **self.origin,
-            "run": str(self.run.path),
+            "run": self.run.folder.reference,
         }

@@ -243,7 +243,7 @@ def send(
     """
     check_allowed(prepared, anyway, confirm)
     metadata = {
-        "run": str(prepared.run.path),
+        "run": prepared.run.folder.reference,
         "weights": prepared.run.folder.weights_digest(),
         "part": prepared.part,
         "samples": prepared.samples,
@@ -265,9 +265,8 @@ def collect(run: SavedRun | Path | str, submission: str, ledger: Ledger, *, miti
     # A refitted run has the circuits of the run that it is of, and may score what that one sent.
     refitted_of = run.folder.description().get("refit", {}).get("weights")
     if metadata.get("weights") not in {run.folder.weights_digest(), refitted_of} - {None}:
-        raise QlamError(
-            f"submission {record.id} is of {metadata.get('run', 'no run')}, not of the weights in {run.path}"
-        )
+        sent, here = metadata.get("run", "no run"), run.folder.reference
+        raise QlamError(f"submission {record.id} is of {sent}, not of the weights in {here}")
     model = run.qlam()
     part = metadata.get("part", "test")
     split = run.part(part, metadata["samples"])

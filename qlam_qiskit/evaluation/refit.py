@@ -22,7 +22,17 @@ import torch
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.evaluation.evaluate import measure, measure_submission
 from qlam_qiskit.evaluation.measured import Measured
-from qlam_qiskit.runs import Checkpoint, RunFolder, SavedRun, load_checkpoint, outputs, quality, save_checkpoint
+from qlam_qiskit.runs import (
+    Checkpoint,
+    RunFolder,
+    SavedRun,
+    check_new_name,
+    load_checkpoint,
+    outputs,
+    quality,
+    save_checkpoint,
+)
+from qlam_qiskit.workspace import make_private_folder, workspace
 
 # Strengths of the L2 penalty, on standardized readouts and the sum over samples.
 _PENALTIES = np.logspace(-2, 4, 13)
@@ -73,7 +83,7 @@ def refit(
     figures = _cross_validated(features, targets, measured)
     head = fit_head(features, targets)
     record = {
-        "of": str(run.path),
+        "of": run.folder.reference,
         "samples": len(measured.split),
         "backend": measured.backend,
         "shots": measured.shots,
@@ -124,6 +134,7 @@ def _check_place(out: Path | None) -> None:
     """Refuse before anything is paid for, not after."""
     if out is None:
         return
+    check_new_name(out)
     if out.exists():
         raise ConfigurationError(f"{out}: already exists; choose another --out")
     try:
@@ -147,11 +158,12 @@ def _write(measured: Measured, head: Head, record: dict[str, Any], out: Path | N
         "head.bias": torch.from_numpy(head.bias).float(),
     }
     record = {**record, "weights": source.weights_digest()}
-    path = out or _free_place(source.path, measured.backend)
+    path = out or _free_place(source, measured.backend)
     building = RunFolder(Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")))
     try:
-        building.path.chmod(source.path.stat().st_mode & 0o777)
-        for name in ("experiment.yaml", "metrics.jsonl", source.circuit.name):
+        if not source.pretrained:
+            building.path.chmod(source.path.stat().st_mode & 0o777)
+        for name in ("experiment.yaml", "metrics.jsonl", source.circuit.name, source.noisy_circuit.name):
             if (source.path / name).exists():  # a run from before circuits were kept has none
                 shutil.copy(source.path / name, building.path)
         building.write_json("run.json", {**source.description(), "refit": record})
@@ -165,8 +177,13 @@ def _write(measured: Measured, head: Head, record: dict[str, Any], out: Path | N
     return path
 
 
-def _free_place(run: Path, backend: str) -> Path:
-    """Return RUN-refit-BACKEND or, where that is taken, the same with a number."""
+def _free_place(source: RunFolder, backend: str) -> Path:
+    """Return RUN-refit-BACKEND, with a number where that is taken; that of a pretrained run lies in the workspace."""
+    run = source.path
+    if source.pretrained:
+        run = workspace() / source.path.name
+        with source.written():
+            make_private_folder(workspace())
     name = f"{run.resolve().name}-refit-{backend}"
     places = (run.with_name(name if number == 1 else f"{name}-{number}") for number in count(1))
     return next(place for place in places if not place.exists())

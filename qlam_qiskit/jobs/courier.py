@@ -11,11 +11,11 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from qlam_qiskit.jobs import files
-from qlam_qiskit.jobs.connections.base import Connection, RemoteJob, RemoteState
+from qlam_qiskit.jobs.connections.base import Connection
 from qlam_qiskit.jobs.errors import DamagedRowError, JobError, LeaseLostError
-from qlam_qiskit.jobs.faults import Meaning, Trouble
+from qlam_qiskit.jobs.faults import Meaning
 from qlam_qiskit.jobs.finder import Finder
+from qlam_qiskit.jobs.follower import OF_ONE_JOB, Follower
 from qlam_qiskit.jobs.job_state import CLOSED, JobState
 from qlam_qiskit.jobs.judge import Judge
 from qlam_qiskit.jobs.ledger import Ledger
@@ -27,10 +27,6 @@ from qlam_qiskit.jobs.sender import Sender
 _UNDER_WAY = (JobState.SENT, JobState.FINISHED, JobState.CANCELLING)
 # A refused job is among them: what refused it may not have been what accepted it.
 _AT_THE_SERVICE = (JobState.UNKNOWN, JobState.SAVED, JobState.REFUSED, *_UNDER_WAY)
-# Why a job failed of which the service said nothing: it may be there after all.
-_ABSENCES = (_NOT_KNOWN, _NOT_KEPT) = ("the service no longer knows it", "its result is no longer kept")
-# Troubles that say nothing of other jobs.
-_OF_ONE_JOB = (Meaning.REFUSED, Meaning.MISSING, Meaning.DAMAGED)
 
 
 class Courier:
@@ -54,12 +50,12 @@ class Courier:
         self.policy = policy
         self.clock = clock
         self.problems: list[str] = []
-        self._out_of_reach: set[str] = set()  # finished jobs whose results an outage keeps from us
         self._report = report
         self._requests = Requests(ledger, connection, policy, clock, report)
         self._finder = Finder(self._requests, submission.id)
-        self._judge = Judge(ledger.home, submission)
-        self._sender = Sender(self._requests, submission.id, self._save, self._complain)
+        judge = Judge(ledger.home, submission)
+        self._follower = Follower(self._requests, self._finder, judge, self.patience, self._complain)
+        self._sender = Sender(self._requests, submission.id, self._follower.save, self._complain)
 
     def jobs(self) -> list[JobRecord]:
         """Return the jobs as they stand on disk; those whose rows are damaged are left out and complained of."""
@@ -94,9 +90,9 @@ class Courier:
                 yield None, self._look_at_the_list
             for job in self.jobs():
                 if job.state in _UNDER_WAY:
-                    yield job, functools.partial(self._with_lease, job, self._advance)
-                elif job.state is JobState.SAVED and not self._has_result(job):
-                    yield job, functools.partial(self._with_lease, job, self._fetch_again)
+                    yield job, functools.partial(self._with_lease, job, self._follower.advance)
+                elif job.state is JobState.SAVED and not self._follower.has_result(job):
+                    yield job, functools.partial(self._with_lease, job, self._follower.fetch_again)
 
         self._all_that_can_be_done(steps())
 
@@ -156,7 +152,7 @@ class Courier:
                 yield None, self._look_at_the_list
             for job in self.jobs():
                 if job.state not in CLOSED:
-                    yield job, functools.partial(self._with_lease, job, self._cancel)
+                    yield job, functools.partial(self._with_lease, job, self._follower.cancel)
 
         self._all_that_can_be_done(steps())
 
@@ -170,7 +166,7 @@ class Courier:
                 self._complain(stop.trouble.message)
                 return
         for job in closed:
-            self._with_lease(job, self._plan_again)
+            self._with_lease(job, self._follower.plan_again)
 
     def mention_ended(self) -> None:
         """Count every job that ended without a result among the problems, also one that ended long ago."""
@@ -183,7 +179,7 @@ class Courier:
         """Find the jobs that were being sent by a process that died."""
         for job in self.jobs():
             if job.state is JobState.SENDING:
-                self._with_lease(job, self._settle_one)
+                self._with_lease(job, self._follower.settle)
 
     def _look_at_the_list(self) -> None:
         """Ask the service for all jobs of the submission, if there may be any that we have not on record."""
@@ -193,7 +189,7 @@ class Courier:
         listed = self._finder.listed()
         for job in jobs:
             if any(job.tag in other.tags and other.id != job.remote_id for other in listed):
-                self._with_lease(job, functools.partial(self._compare, listed=listed))
+                self._with_lease(job, functools.partial(self._follower.compare, listed=listed))
 
     def _all_that_can_be_done(self, steps: Iterator[tuple[JobRecord | None, Callable[[], None]]]) -> None:
         """Do steps, each of one job or of none, also when one cannot be done; two outages in a row end it all."""
@@ -202,169 +198,13 @@ class Courier:
             try:
                 step()
             except GivenUpError as stop:
-                of_one_job = job is not None and stop.trouble.meaning in _OF_ONE_JOB
+                of_one_job = job is not None and stop.trouble.meaning in OF_ONE_JOB
                 self._complain(f"job {job.id}: {stop.trouble.message}" if of_one_job else stop.trouble.message)
                 if not of_one_job and (outage or stop.trouble.meaning is Meaning.UNAUTHORIZED):
                     return
                 outage = not of_one_job
             else:
                 outage = False
-
-    # Steps on one job that we hold. Another process may have moved it since we looked, so each step begins with the
-    # state that the claim returned.
-
-    def _compare(self, job: JobRecord, listed: list[RemoteJob]) -> None:
-        if job.state in (JobState.UNKNOWN, JobState.REFUSED):
-            self._finder.adopt(job, listed)
-        elif job.state is not JobState.SENDING:
-            self._finder.sort_out(job, listed)
-
-    def _settle_one(self, job: JobRecord) -> None:
-        if job.state is not JobState.SENDING:
-            return
-        if self.connection.remembers:
-            message = "the process that sent it ended before it had an answer"
-            self.ledger.move(job, JobState.UNKNOWN, message=message, doubtful=job.updated)
-        elif self._has_result(job):
-            self.ledger.move(job, JobState.SENT, remote_id=f"local-{job.tag}")
-        else:
-            self.ledger.move(job, JobState.PLANNED, message="it was cut short; it runs again")
-
-    def _plan_again(self, job: JobRecord) -> None:
-        if job.state not in (JobState.REFUSED, JobState.FAILED):
-            return
-        if job.state is JobState.FAILED and job.remote_id is not None and self.connection.remembers:
-            if (job.message or "").startswith(_ABSENCES) and self._is_there_after_all(job):
-                self._advance(self.ledger.move(job, JobState.SENT, message="the service has its result after all"))
-                return
-            charged = job.qpu_seconds if job.qpu_seconds is not None else self._finder.charged(job, job.remote_id)
-            self.ledger.add_duplicate(job, job.remote_id, RemoteState.FAILED, charged)
-        self.ledger.move(job, JobState.PLANNED, message="to be sent again")
-
-    def _is_there_after_all(self, job: JobRecord) -> bool:
-        """Save the result of a failed job if the service has it now, which costs nothing."""
-        try:
-            status = self._requests.attempt(lambda: self.connection.status(job.remote_id))
-            if status.state is not RemoteState.DONE:
-                return False
-            self._save(job, job.remote_id)
-        except GivenUpError:
-            return False
-        return True
-
-    def _advance(self, job: JobRecord) -> None:
-        if job.state is JobState.CANCELLING:
-            job = self._finish_cancelling(job)
-        if job.state is JobState.SENT:
-            job = self._look(job)
-        if job.state is JobState.FINISHED:
-            self._bring_home(job)
-
-    def _look(self, job: JobRecord) -> JobRecord:
-        if self._has_result(job):
-            return self.ledger.move(job, JobState.FINISHED)
-        try:
-            status = self._requests.attempt(lambda: self.connection.status(job.remote_id))
-        except GivenUpError as stop:
-            if stop.trouble.meaning is not Meaning.MISSING:
-                raise
-            if self._is_recent(job):
-                return job
-            remedy = "`qlam jobs resume --failed` sends it again"
-            return self._fail(job, f"{_NOT_KNOWN} ({stop.trouble.message}); {remedy}")
-        if status.state is RemoteState.DONE:
-            return self.ledger.move(job, JobState.FINISHED)
-        if status.state is RemoteState.FAILED:
-            return self._fail(job, status.words)
-        if status.state is RemoteState.CANCELLED:
-            return self.ledger.move(job, JobState.CANCELLED, message="cancelled at the service")
-        if status.words != job.message:
-            self.ledger.note(job, status.words)
-        return job
-
-    def _bring_home(self, job: JobRecord) -> None:
-        if not self._has_result(job):
-            try:
-                self._save(job, job.remote_id)
-            except GivenUpError as stop:
-                self._stay_away(job, stop.trouble)
-                return
-        self.ledger.move(job, JobState.SAVED, qpu_seconds=self._finder.charged(job, job.remote_id))
-
-    def _stay_away(self, job: JobRecord, trouble: Trouble) -> None:
-        """Record why a finished job's result could not be had."""
-        if trouble.meaning is Meaning.MISSING:
-            remedy = "`qlam jobs resume --failed` sends it again"
-            self._fail(job, f"{_NOT_KEPT} ({trouble.message}); {remedy}")
-            return
-        if trouble.meaning not in _OF_ONE_JOB:
-            self._out_of_reach.add(job.id)
-        remedy = f"the service still has it: run `qlam jobs fetch {job.submission}` later"
-        self.ledger.note(job, f"{trouble.message}; {remedy}")
-        self._complain(f"job {job.id} has no result yet: {trouble.message}; {remedy}")
-
-    def _save(self, job: JobRecord, remote_id: str) -> None:
-        expected = self._judge.expected(job)
-        request = self._requests.attempt if self.connection.remembers else self._requests.only
-        result = request(
-            lambda: self._judge.arrived(job, expected, self.connection.result(remote_id)),
-            seconds=self.policy.result_seconds,
-        )
-        about = {"job": job.id, "tag": job.tag, "remote_id": remote_id, "fetched": self.clock.now()}
-        files.write_result(self.ledger.home, job.submission, job.number, result, about)
-
-    def _fetch_again(self, job: JobRecord) -> None:
-        fault = self._judge.fault(job) if job.state is JobState.SAVED else None
-        if fault is None:
-            return
-        aside = files.put_aside(self.ledger.home, job.submission, job.number)
-        kept = "" if aside is None else f" (kept as {aside.name})"
-        self._report(f"job {job.id} is asked for again: {fault}{kept}")
-        self._advance(self.ledger.move(job, JobState.FINISHED, message=fault))
-
-    def _cancel(self, job: JobRecord) -> None:
-        if job.state is JobState.SENT:
-            job = self.ledger.move(job, JobState.CANCELLING)
-        if job.state in (JobState.CANCELLING, JobState.FINISHED):
-            self._advance(job)
-            job = self.ledger.job(job.id)
-        if job.state is JobState.PLANNED or (job.state is JobState.FINISHED and job.id not in self._out_of_reach):
-            self.ledger.move(job, JobState.CANCELLED)
-        elif job.state is JobState.UNKNOWN and self.patience() <= 0:
-            message = "it never turned up at the service and is given up"
-            self.ledger.move(job, JobState.CANCELLED, message=message)
-
-    def _finish_cancelling(self, job: JobRecord) -> JobRecord:
-        attempt, refusal = self._requests.attempt, None
-        try:
-            if attempt(lambda: self.connection.cancel(job.remote_id)):
-                return self.ledger.move(job, JobState.CANCELLED)
-        except GivenUpError as stop:
-            if stop.trouble.meaning not in _OF_ONE_JOB:
-                raise
-            refusal = stop
-        try:
-            state = attempt(lambda: self.connection.status(job.remote_id)).state
-        except GivenUpError as stop:
-            if stop.trouble.meaning is not Meaning.MISSING or self._is_recent(job):
-                raise
-            return self.ledger.move(job, JobState.CANCELLED, message=_NOT_KNOWN)
-        if state is RemoteState.CANCELLED:
-            return self.ledger.move(job, JobState.CANCELLED)
-        if state is RemoteState.PENDING and refusal is not None:
-            raise refusal
-        return self.ledger.move(job, JobState.SENT, message="it had ended before it could be cancelled")
-
-    def _is_recent(self, job: JobRecord) -> bool:
-        """Whether a job was moved so short a time ago that the service may not know it yet."""
-        return self.ledger.now() - job.updated < self.policy.lookup_seconds
-
-    def _fail(self, job: JobRecord, message: str) -> JobRecord:
-        self._complain(f"job {job.id} failed: {message}")
-        return self.ledger.move(job, JobState.FAILED, message=message)
-
-    def _has_result(self, job: JobRecord) -> bool:
-        return self._judge.fault(job) is None
 
     def _with_lease(self, job: JobRecord, step: Callable[[JobRecord], Any]) -> None:
         """Do one step on a job that no other process works on; a JobError concerns this job only."""

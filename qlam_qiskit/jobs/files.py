@@ -34,6 +34,7 @@ from qlam_qiskit.jobs.archive import (
 from qlam_qiskit.jobs.errors import JobError
 from qlam_qiskit.jobs.expected import ExpectedPub, expect
 from qlam_qiskit.planning import Pub
+from qlam_qiskit.redaction import hide, hide_within
 from qlam_qiskit.workspace import close_to_others, open_regular
 
 _PREPARING = ".preparing-"
@@ -144,18 +145,21 @@ def has_result(home: Path, submission: str, number: int, tag: str) -> bool:
 def keep_aside(home: Path, submission: str, number: int, result: Any, why: str) -> Path | None:
     """Keep a result that is not believed under another name; returns where, or None when it cannot be kept.
 
-    The same answer that comes twice is kept once, and no more than a few of a job.
+    The same answer that comes twice is kept once, and no more than a few of a job. Credentials that a service repeats
+    in it are not kept.
     """
     folder = job_folder(home, submission, number)
     try:
         if isinstance(result, PrimitiveResult):
             manifest, arrays = _as_archive(result, {"why": why})
+            if any(array.dtype.kind not in "biufc" for array in arrays.values()):
+                return None
             digest = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values()))
             path = folder / f"{_ASIDE}{digest.hexdigest()[:8]}.npz"
             if not path.exists() and len(list(folder.glob(f"{_ASIDE}*"))) < _MOST_ASIDE:
                 write_archive(path, manifest, arrays)
         else:
-            data = str(result).encode()
+            data = hide(str(result)).encode()
             path = folder / f"{_ASIDE}{hashlib.sha256(data).hexdigest()[:8]}.txt"
             if not path.exists() and len(list(folder.glob(f"{_ASIDE}*"))) < _MOST_ASIDE:
                 write_and_flush(path, data)
@@ -226,6 +230,7 @@ def _make_pub(entry: dict[str, Any], circuits: list[QuantumCircuit], arrays: dic
 
 
 def _as_archive(result: PrimitiveResult, about: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Divide a result into JSON, from which credentials that a service repeats are taken out, and arrays."""
     arrays, pubs = {}, []
     for index, pub in enumerate(result):
         bits = {}
@@ -233,7 +238,7 @@ def _as_archive(result: PrimitiveResult, about: dict[str, Any]) -> tuple[dict[st
             bits[name] = value.num_bits if isinstance(value, BitArray) else None
             arrays[f"{index}.{name}"] = value.array if isinstance(value, BitArray) else np.asarray(value)
         pubs.append({"shape": list(pub.data.shape), "bits": bits, "metadata": pub.metadata})
-    return {"pubs": pubs, "metadata": result.metadata, **about}, arrays
+    return hide_within({"pubs": pubs, "metadata": result.metadata, **about}), arrays
 
 
 def _from_archive(manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> PrimitiveResult:

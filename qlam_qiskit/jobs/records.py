@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from qlam_qiskit.jobs.job_state import JobState
+from qlam_qiskit.redaction import hide
 
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 _LAST_SECOND = 32_503_680_000  # of the year 2999, seconds since 1970
@@ -113,8 +114,8 @@ class Event:
 
 
 def is_remote_id(text: str) -> bool:
-    """Whether a job's id from the service can be kept, and can stand in an address."""
-    return re.fullmatch(_REMOTE_ID, text) is not None
+    """Whether an id from the service can be kept, and can stand in an address: it is none of our credentials."""
+    return re.fullmatch(_REMOTE_ID, text) is not None and hide(text) == text
 
 
 def submission_tag(submission: str) -> str:

@@ -23,7 +23,8 @@ from torch import nn
 
 from qlam_qiskit.errors import ConfigurationError
 
-FEWEST_SAMPLES = 32
+# Below it accuracy falls fast: docs/hardware-models.md has what smaller batches cost.
+FEWEST_SAMPLES = 16
 # Far below the variance that any readout has, shots alone give it more; it keeps a dead readout finite.
 _EPSILON = 1e-5
 

@@ -18,48 +18,75 @@ from qiskit_machine_learning.connectors import TorchConnector
 
 from qlam_qiskit.errors import CircuitError
 from qlam_qiskit.network.memory import MemoryNetwork
+from qlam_qiskit.rate import angles_and_slopes
 
 
 class _VectorJacobian(torch.autograd.Function):
+    """Readouts of angles, the connector's weights and queries; ``theta`` and ``slopes`` belong to the weights."""
+
     @staticmethod
     def forward(
         ctx: Any,
         angles: torch.Tensor,
         weights: torch.Tensor,
         queries: torch.Tensor,
+        theta: np.ndarray,
+        slopes: np.ndarray | float,
+        connector: MemoryConnector,
         network: MemoryNetwork,
         times: np.ndarray | None,
     ) -> torch.Tensor:
-        ctx.network, ctx.times = network, times
+        ctx.network, ctx.times, ctx.connector, ctx.slopes = network, times, connector, slopes
+        ctx.weights, ctx.version = weights, weights._version
         # The tape shares the tensors' memory: torch refuses to differentiate if they were changed in place meanwhile.
-        ctx.save_for_backward(angles, weights, queries)
-        arrays = (part.detach().cpu().numpy() for part in (angles, weights, queries))
-        values, ctx.tape = network.run(*arrays, times)
+        # Weights may be: the tape holds theta.
+        ctx.save_for_backward(angles, queries)
+        values, ctx.tape = network.run(_array(angles), theta, _array(queries), times)
         return torch.from_numpy(np.ascontiguousarray(values)).to(angles)
 
     @staticmethod
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        *_, queries = arguments = ctx.saved_tensors
+        angles, queries = ctx.saved_tensors
+        arguments = angles, ctx.weights, queries
         if torch.is_grad_enabled() and any(part.requires_grad for part in (cotangent, *arguments)):
-            return (*_graph_of_gradients(ctx.network, arguments, cotangent, ctx.times), None, None)
-        gradients = ctx.network.pull_back(ctx.tape, cotangent.detach().cpu().numpy())
-        tensors = [
-            torch.from_numpy(np.ascontiguousarray(part)).to(cotangent)
-            for part in (gradients.inputs, gradients.weights, gradients.queries)
+            return (*_graph_of_gradients(ctx, arguments, cotangent), *_NOTHING)
+        gradients = ctx.network.pull_back(ctx.tape, _array(cotangent))
+        of_weights = gradients.weights * ctx.slopes
+        found = [
+            torch.from_numpy(np.ascontiguousarray(part)).to(like) if needed else None
+            for part, like, needed in zip(
+                (gradients.inputs, of_weights.reshape(ctx.weights.shape), gradients.queries),
+                (cotangent, ctx.weights, cotangent),
+                ctx.needs_input_grad[:3],
+                strict=True,
+            )
         ]
-        tensors[2] = tensors[2].sum_to_size(queries.shape)
-        return (*tensors, None, None)
+        if found[2] is not None:
+            found[2] = found[2].sum_to_size(queries.shape)
+        return (*found, *_NOTHING)
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy()
+
+
+_NOTHING = (None,) * 5  # the gradients of what is no argument of the circuit
 
 
 def _graph_of_gradients(
-    network: MemoryNetwork, arguments: tuple[torch.Tensor, ...], cotangent: torch.Tensor, times: np.ndarray | None
+    ctx: Any, arguments: tuple[torch.Tensor, ...], cotangent: torch.Tensor
 ) -> list[torch.Tensor | None]:
     """Multiply with the Jacobian in operations that torch records, for those arguments that need it."""
     wanted = [part for part in arguments if part.requires_grad]
     if not wanted or len(cotangent) == 0:
         return [torch.zeros_like(part) if part.requires_grad else None for part in arguments]
+    angles, weights, queries = arguments
+    if weights._version != ctx.version:
+        raise RuntimeError("the weights were changed in place since the memory ran: they are needed as they were")
     with torch.autocast(cotangent.device.type, enabled=False):
-        values = network.execution.differentiable(*arguments, *([] if times is None else [times]))
+        theta = ctx.connector.angles_of(weights, angles.dtype).to(angles.device)
+        times = [] if ctx.times is None else [ctx.times]
+        values = ctx.network.execution.differentiable(angles, theta, queries, *times)
         found = iter(torch.autograd.grad(values, wanted, cotangent, create_graph=True, materialize_grads=True))
     return [next(found) if part.requires_grad else None for part in arguments]
 
@@ -121,13 +148,28 @@ class MemoryConnector(TorchConnector):
         torch.Tensor
             (H, W), in radians.
         """
-        trained = self.neural_network.split_weights(self._weights).to(dtype or self._weights.dtype)
+        return self.angles_of(self._weights, dtype or self._weights.dtype)
+
+    def angles_of(self, weights: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Return what :meth:`angles` does, of other weights (H * W,)."""
+        trained = self.neural_network.split_weights(weights).to(dtype)
         angles = trained * self.weight_scale
         if self._is_rate is None:
             return angles
         # 2 asin(sqrt(gamma)) = 2 atan(exp(g / 2)), written so that neither it nor its slope overflows.
         of_rates = torch.pi / 2 + 2 * torch.atan(torch.tanh(trained.double() / 4))
         return torch.where(self._is_rate, of_rates.to(angles), angles)
+
+    def _angles_and_slopes(self, dtype: torch.dtype) -> tuple[np.ndarray, np.ndarray | float]:
+        """Return theta (H, W) as :meth:`angles` does, and d(theta)/d(theta'), which may be the same for all."""
+        trained = _array(self.neural_network.split_weights(self._weights.detach().to(dtype)))
+        angles = trained * trained.dtype.type(self.weight_scale)
+        if self._is_rate is None:
+            return angles, self.weight_scale
+        of_rates, slopes = angles_and_slopes(trained)
+        is_rate = _array(self._is_rate)
+        found = np.where(is_rate, of_rates, angles).astype(trained.dtype)
+        return found, np.where(is_rate, slopes, self.weight_scale)
 
     def forward(
         self,
@@ -181,10 +223,13 @@ class MemoryConnector(TorchConnector):
             network = self.in_training
         if self._weights.dtype == torch.float64:
             network = network.in_double()
-        parts = (angles, self.angles(computed), queries)
-        angles, weights, queries = (part.to(angles.device, computed) for part in parts)
+        angles, queries = (part.to(angles.device, computed) for part in (angles, queries))
         if torch._C._are_functorch_transforms_active():  # of torch.func, as vmap and jacrev
-            network.check_shapes(angles, weights, queries)
+            theta = self.angles(computed).to(angles.device)
+            network.check_shapes(angles, theta, queries)
             own = [] if times is None else [times]
-            return network.execution.differentiable(angles, weights, queries, *own).to(dtype)
-        return _VectorJacobian.apply(angles, weights, queries, network, times).to(dtype)
+            return network.execution.differentiable(angles, theta, queries, *own).to(dtype)
+        # One node of torch's graph, not one for each operation of the formula: those take longer than a short sequence.
+        theta, slopes = self._angles_and_slopes(computed)
+        arguments = (angles, self._weights, queries, theta, slopes, self, network, times)
+        return _VectorJacobian.apply(*arguments).to(dtype)

@@ -24,6 +24,7 @@ _MOST_CELLS = 30  # classes whose confusions are written as numbers
 _STRONGEST = 0.58  # shade of a cell on which its number can still be read: 4.5 to 1, in the light and the dark
 _MOST_FITS = 3  # panels of predicted numbers
 _MOST_POINTS = 5000
+_COURSE = 1.5  # inches of height
 _SHORT_LINE = 16  # characters that fit over an image, four of them in a row
 
 
@@ -99,12 +100,18 @@ def draw_confusion(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
         return figure
 
 
-def draw_fit(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Figure:
-    """Draw predicted numbers against true ones, (N, M, C): a panel for each of the first C."""
+def draw_fit(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str], courses: Sequence[int] = ()) -> Figure:
+    """Draw predicted numbers against true ones, (N, M, C): a panel for each of the first C.
+
+    Below stand the answers to the samples ``courses``, step by step, of the first of the C numbers.
+    """
     count = min(labels.shape[-1], _MOST_FITS)
     with drawing():
-        figure = Figure((WIDTH, WIDTH / max(count, 1.6)), layout="constrained")
-        for k, axis in enumerate(figure.subplots(1, count, squeeze=False).ravel()):
+        height = WIDTH / max(count, 1.6)
+        figure = Figure((WIDTH, height + _COURSE * len(courses)), layout="constrained")
+        grid = figure.add_gridspec(1 + len(courses), count, height_ratios=[height, *[_COURSE] * len(courses)])
+        for k in range(count):
+            axis = figure.add_subplot(grid[0, k])
             true, found = labels[..., k].ravel(), predicted[..., k].ravel()
             given = np.flatnonzero(~np.isnan(true))[:_MOST_POINTS]
             ends = [float(np.min([true[given], found[given]])), float(np.max([true[given], found[given]]))]
@@ -115,7 +122,21 @@ def draw_fit(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]) ->
             axis.set_title(names[k])
             axis.set_xlabel("true")
             axis.set_ylabel("predicted")
+        for row, sample in enumerate(courses, 1):
+            axis = figure.add_subplot(grid[row, :])
+            axis.set_title(f"{names[0]}, test sample {sample}")
+            _draw_course(axis, labels[sample, :, 0], predicted[sample, :, 0])
         return figure
+
+
+def _draw_course(axis: Axes, true: np.ndarray, found: np.ndarray) -> None:
+    """Draw true and predicted numbers (M,) step by step, from the first to be told on."""
+    steps = np.arange(1, len(true) + 1)
+    found = np.where(np.isnan(true), np.nan, found)
+    axis.plot(steps, true, color=MUTED, linewidth=1.6, label="true")
+    axis.plot(steps, found, color=SERIES[0], linewidth=0.9, label="predicted")
+    axis.set_xlabel("step")
+    axis.legend(loc="upper right", ncols=2)
 
 
 def draw_mistakes(samples: Sequence[Sample]) -> Figure:

@@ -23,6 +23,7 @@ from qlam_qiskit.report.style import as_file
 from qlam_qiskit.suggestions import did_you_mean
 
 _DOTS = 96  # for an inch of a figure in a notebook, each of two by two pixels
+_COURSES = 3  # samples whose answers are drawn step by step: the best predicted, one between, the worst
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,7 +100,8 @@ def _fit(findings: Findings) -> Iterator[Picture]:
     found = findings.predictions
     if not findings.predicts_numbers:
         raise LeftOut("classes are predicted, not numbers: figure confusion shows them")
-    yield Picture("fit", None, draw_fit(found.labels, found.predicted, found.names))
+    courses = found.examples(_COURSES) if findings.run.data.every_step else ()
+    yield Picture("fit", None, draw_fit(found.labels, found.predicted, found.names, courses))
 
 
 def _mistakes(findings: Findings) -> Iterator[Picture]:

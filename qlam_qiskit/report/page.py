@@ -40,7 +40,7 @@ def build_report(run: SavedRun | Path | str, *, out: Path | None = None, **optio
     run or its data are not there, or the file cannot be written.
     """
     findings = Findings.of(SavedRun.open(run), **options)
-    out = out or findings.run.path / "report.html"
+    out = out or findings.run.folder.addition("report.html")
     if not out.parent.is_dir():
         raise QlamError(f"{out}: cannot be written: there is no folder {out.parent}")
     drawn: dict[str, dict[int | None, Markup]] = defaultdict(dict)
@@ -69,7 +69,7 @@ def write_figures(
     """
     asked = chosen(names)
     findings = Findings.of(SavedRun.open(run), **options)
-    out = out or findings.run.path / "figures"
+    out = out or findings.run.folder.addition("figures")
     files, titles, left_out = [], [], {}
     for found in pictures(findings, asked or usual(findings)):
         if isinstance(found, Picture):

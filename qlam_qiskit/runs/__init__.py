@@ -25,16 +25,20 @@ if TYPE_CHECKING:
     from qlam_qiskit.runs.export import remove_run as remove_run
     from qlam_qiskit.runs.export import repeating_command as repeating_command
     from qlam_qiskit.runs.memory_need import check_model_memory as check_model_memory
+    from qlam_qiskit.runs.model_card import ModelCard as ModelCard
     from qlam_qiskit.runs.objective import epoch_figures as epoch_figures
     from qlam_qiskit.runs.objective import losses as losses
     from qlam_qiskit.runs.objective import mean_loss as mean_loss
     from qlam_qiskit.runs.objective import quality as quality
     from qlam_qiskit.runs.objective import scores as scores
     from qlam_qiskit.runs.overview import Overview as Overview
+    from qlam_qiskit.runs.overview import accuracies as accuracies
     from qlam_qiskit.runs.overview import find_runs as find_runs
     from qlam_qiskit.runs.predictions import Estimates as Estimates
     from qlam_qiskit.runs.predictions import Predictions as Predictions
     from qlam_qiskit.runs.predictions import outputs as outputs
+    from qlam_qiskit.runs.pretrained import check_new_name as check_new_name
+    from qlam_qiskit.runs.pretrained import find_pretrained as find_pretrained
     from qlam_qiskit.runs.records import ComparisonRecord as ComparisonRecord
     from qlam_qiskit.runs.records import FinalRecord as FinalRecord
     from qlam_qiskit.runs.records import read_json as read_json
@@ -52,9 +56,11 @@ __getattr__, __dir__, __all__ = lazy_names(
         "experiments": "find_experiments load_experiment",
         "export": "export_run remove_run repeating_command",
         "memory_need": "check_model_memory",
+        "model_card": "ModelCard",
         "objective": "epoch_figures losses mean_loss quality scores",
-        "overview": "Overview find_runs",
+        "overview": "Overview accuracies find_runs",
         "predictions": "Estimates Predictions outputs",
+        "pretrained": "check_new_name find_pretrained",
         "records": "ComparisonRecord FinalRecord read_json",
         "run_folder": "RunFolder",
         "saved_run": "Part SavedRun",

@@ -7,6 +7,8 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from qlam_qiskit.baselines import (
+    DelaySettings,
+    EchoStateSettings,
     LinearRecurrentSettings,
     RecurrentSettings,
     ReservoirSettings,
@@ -59,7 +61,9 @@ _ByKind = Annotated[
     | TransformerSettings
     | StateSpaceSettings
     | LinearRecurrentSettings
-    | SelectiveSettings,
+    | SelectiveSettings
+    | DelaySettings
+    | EchoStateSettings,
     Field(discriminator="kind"),
 ]
 AnyModelSettings: TypeAlias = Annotated[_ByKind, BeforeValidator(_qlam_by_default)]

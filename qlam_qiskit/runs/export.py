@@ -16,7 +16,8 @@ from qlam_qiskit.runs.saved_run import SavedRun
 from qlam_qiskit.words import quality
 from qlam_qiskit.workspace import write_atomically
 
-_FILES = ("experiment.yaml", "run.json", "result.json", "metrics.jsonl", "evaluations.jsonl", "report.html")
+_TRAINED = ("experiment.yaml", "run.json", "result.json", "metrics.jsonl", "noisy_circuits.qpy")
+_ADDED = ("evaluations.jsonl", "report.html")
 
 
 def export_run(run: SavedRun, out: Path) -> list[str]:
@@ -43,9 +44,12 @@ def export_run(run: SavedRun, out: Path) -> list[str]:
     if out.exists():
         raise ConfigurationError(f"{out}: already exists; choose another --out")
     run.folder.weights_digest()  # says what is wrong with them
-    found = [run.path / file for file in _FILES if (run.path / file).is_file()]
-    found += [folder.best, *sorted(path for path in (run.path / "figures").glob("*") if path.is_file())]
-    contents = {str(path.relative_to(run.path)): path.read_bytes() for path in found}
+    found = [run.path / file for file in (*_TRAINED, folder.card.name)] + [folder.best]
+    added = [folder.additions / file for file in _ADDED] + sorted((folder.additions / "figures").glob("*"))
+    contents = {str(path.relative_to(run.path)): path.read_bytes() for path in found if path.is_file()}
+    contents |= {str(path.relative_to(folder.additions)): path.read_bytes() for path in added if path.is_file()}
+    if folder.pretrained:
+        contents["evaluations.jsonl"] = "".join(f"{json.dumps(row)}\n" for row in folder.evaluations()).encode()
     if isinstance(run.experiment.model, ModelSettings):
         circuit = run.circuit  # checked here, and built where an older run's folder lacks it
         if not folder.circuit.exists():
@@ -93,7 +97,7 @@ def remove_run(run: SavedRun) -> list[Path]:
         raise RunError(f"{path}: not a run folder (it has no checkpoints)")
     with folder.locked(), folder.written():
         folder.sweep()
-        for file in (*_FILES, folder.circuit.name):
+        for file in (*_TRAINED, *_ADDED, "tracking.json", folder.circuit.name):
             (path / file).unlink(missing_ok=True)
         for inner in ("checkpoints", "figures"):
             if (path / inner).is_dir():

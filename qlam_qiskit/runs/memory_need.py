@@ -6,6 +6,8 @@ from math import comb
 
 from qlam_qiskit.baselines import (
     BaselineSettings,
+    DelaySettings,
+    EchoStateSettings,
     LinearRecurrentSettings,
     RecurrentSettings,
     ReservoirSettings,
@@ -60,6 +62,10 @@ def _qlam(settings: ModelSettings, steps: int, token_size: int, answers: int) ->
 
 
 def _baseline(settings: BaselineSettings, steps: int, token_size: int, answers: int) -> tuple[int, int]:
+    if isinstance(settings, DelaySettings | EchoStateSettings):
+        kept = settings.width * (token_size if isinstance(settings, DelaySettings) else 1)
+        drawn = settings.width**2 if isinstance(settings, EchoStateSettings) else 0
+        return drawn + settings.readout.times * kept * answers, steps * kept
     width, embedding_width = settings.width, settings.embedding.width
     embedding, embedded = _embedding(settings.embedding, steps, token_size)
     first, kept = embedding_width * width, width

@@ -87,6 +87,16 @@ class Overview:
         return max(0.0, time.time() - self.changed)
 
 
+def accuracies(folder: RunFolder) -> tuple[float | None, dict[str, float]]:
+    """Return a run's accuracy in the test set without noise, and on each noisy backend that of the most samples."""
+    result = folder.result() or {}
+    clean = result.get("clean_test_accuracy")
+    tested = [row for row in folder.evaluations() if row.get("part", "test") == "test" and "accuracy" in row]
+    most = sorted(tested, key=lambda row: row["samples"])
+    noisy = {row["backend"]: row["accuracy"] for row in most if row["backend"] != "exact"}
+    return result.get("test_accuracy") if clean is None else clean, noisy
+
+
 def find_runs(home: Path | None = None) -> list[Overview]:
     """List the runs in the workspace, the latest first."""
     home = home or workspace()

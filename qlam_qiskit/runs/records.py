@@ -154,6 +154,9 @@ class TrackedAs(Record):
     __pydantic_extra__: dict[str, str | None]
 
 
+_OF_CLASSES = ("test_accuracy", "validation_accuracy", "correct")  # of a run of a comparison
+
+
 class Environment(Record):
     """Where a run of a comparison was trained."""
 
@@ -170,23 +173,43 @@ class ComparisonRecord(Record):
     model: str
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     multiplier: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    variant: dict[str, Any] = {}
     experiment: dict[str, Any]
-    validation_accuracy: Fraction | None
+    validation_accuracy: Fraction | None = None
+    validation_nrmse: Error | None = None
+
+    @model_validator(mode="after")
+    def _check_validation(self) -> ComparisonRecord:
+        if not {"validation_accuracy", "validation_nrmse"} & self.model_fields_set:
+            raise ValueError("validation_accuracy: missing")
+        return self
 
 
 class FinalRecord(ComparisonRecord):
-    """A run of a comparison that was tested."""
+    """A run of a comparison that was tested: right answers were counted, or errors of numbers, one for each sample."""
 
     task: str
     parameters: Annotated[int, Field(ge=0, lt=2**63)]
     train_samples: Count
     test_samples: Count
-    test_accuracy: Fraction
-    validation_accuracy: Fraction
+    test_accuracy: Fraction | None = None
+    test_nrmse: Error | None = None
     train_seconds: Seconds
-    correct: PackedAnswers
+    correct: PackedAnswers | None = None
+    errors: list[Error] | None = None
     metrics: list[EpochMetrics] = []
     environment: Environment = Environment(processor="unknown")
+
+    @model_validator(mode="after")
+    def _check_test(self) -> FinalRecord:
+        of_numbers = "test_nrmse" in self.model_fields_set
+        names = ("test_nrmse", "validation_nrmse", "errors") if of_numbers else _OF_CLASSES
+        for name in names:
+            if getattr(self, name) is None:
+                raise ValueError(f"{name}: missing")
+        if of_numbers and len(self.errors) != self.test_samples:
+            raise ValueError(f"errors: {len(self.errors)} are not one for each of {self.test_samples} test samples")
+        return self
 
 
 def read_json(path: Path, kind: type[Record]) -> dict[str, Any]:
@@ -236,11 +259,15 @@ def _read(path: Path) -> bytes:
     return content
 
 
+def _said(kind: type[Record], error: ValidationError) -> str:
+    return one_line(kind, error).removeprefix("file: ")  # where it is the record as a whole
+
+
 def _checked(values: Any, kind: type[Record], source: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RunError(f"{source}: {kind.no_record}")
     try:
         kind.model_validate(values)
     except ValidationError as error:
-        raise RunError(f"{source}: damaged: {one_line(kind, error)}") from None
+        raise RunError(f"{source}: damaged: {_said(kind, error)}") from None
     return values

@@ -8,6 +8,7 @@ metrics.jsonl       one line for each finished epoch
 checkpoints/        last.safetensors and best.safetensors; while it trains, previous.safetensors
 result.json         the test set's accuracy, written when training has finished
 evaluations.jsonl   one line for each later evaluation
+card.yaml           a model card, if someone has written one
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from qlam_qiskit.configuration import check, read_yaml
 from qlam_qiskit.errors import BusyError, ConfigurationError, RunError
 from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.runs.experiment import Experiment
+from qlam_qiskit.runs.pretrained import PREFIX, check_new_name, find_pretrained, is_pretrained, pretrained_folder
 from qlam_qiskit.runs.records import (
     EpochMetrics,
     EvaluationRecord,
@@ -43,10 +45,28 @@ _LOCK = ".lock"
 
 
 class RunFolder:
-    """The files of one run."""
+    """The files of one run; one that is ``pretrained``, which came with the package, is never written to."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, pretrained: bool = False) -> None:
         self.path = path
+        self.pretrained = pretrained
+
+    @property
+    def reference(self) -> str:
+        """By what the run is opened again: its path, or its name among those that came with the package."""
+        return f"{PREFIX}{self.path.name}" if self.pretrained else str(self.path)
+
+    @property
+    def additions(self) -> Path:
+        """Where evaluations, pages and figures are kept: here, or of a pretrained run in the workspace."""
+        return workspace() / "pretrained" / self.path.name if self.pretrained else self.path
+
+    def addition(self, name: str) -> Path:
+        """Return the path of a file that is made of the run, in a folder that there is; raises RunError."""
+        if self.pretrained:
+            with self.written():
+                make_private_folder(self.additions)
+        return self.additions / name
 
     @property
     def last(self) -> Path:
@@ -73,6 +93,11 @@ class RunFolder:
         """The memory's circuit with a device's errors, where the model is trained for one."""
         return self.path / "noisy_circuits.qpy"
 
+    @property
+    def card(self) -> Path:
+        """The model card, if there is one."""
+        return self.path / "card.yaml"
+
     def weights_digest(self) -> str:
         """Hash the checkpoint that is evaluated, so that results can be matched to it wherever the folder lies."""
         try:
@@ -89,6 +114,7 @@ class RunFolder:
         Raises ConfigurationError when the folder is in use or cannot be made.
         """
         for path in [out] if out else _numbered(workspace() / name):
+            check_new_name(path)
             folder = cls(path)
             with folder.written():
                 try:
@@ -130,6 +156,8 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from training here meanwhile; raises BusyError when one is. It ends with its process."""
+        if self.pretrained:
+            raise ConfigurationError(f"{self.reference}: comes with the package, and stays as it is")
         lock = FileLock(self.path / _LOCK, timeout=0)
         try:
             lock.acquire()
@@ -160,7 +188,7 @@ class RunFolder:
         except (ConnectionError, TimeoutError):
             raise  # of a backend
         except OSError as error:
-            raise RunError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+            raise RunError(f"{self.additions}: cannot be written: {error.strerror or error}") from None
 
     def unlock_file(self) -> None:
         """Remove the lock's file, for whoever holds the lock and removes the folder."""
@@ -183,11 +211,15 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """Open a run by its path, or by its name in the workspace; raises RunError when it is none."""
+        """Open a run by path, by name in the workspace, or as ``pretrained:NAME``; raises RunError when it is none."""
+        if is_pretrained(path):
+            return cls(pretrained_folder(path), pretrained=True)
         for candidate in (path, workspace() / path):
             if (candidate / "experiment.yaml").is_file():
-                return cls(candidate)
+                return cls(candidate, pretrained=candidate.resolve() in find_pretrained().values())
         near = did_you_mean(path.name, run_names())
+        if not near and str(path) in find_pretrained():
+            near = f"; did you mean {PREFIX}{path}?"
         if path.exists():
             raise RunError(f"{path}: not a run folder (it has no experiment.yaml){near}")
         raise RunError(f"{path}: no such run, neither a folder nor a name in {workspace()}{near}")
@@ -239,7 +271,8 @@ class RunFolder:
 
     def evaluations(self) -> list[dict[str, Any]]:
         """Read the evaluations of the run, the oldest first."""
-        return list(read_lines(self.path / "evaluations.jsonl", EvaluationRecord))
+        folders = dict.fromkeys((self.path, self.additions))
+        return [row for folder in folders for row in read_lines(folder / "evaluations.jsonl", EvaluationRecord)]
 
     def keep_metrics(self, epochs: int) -> None:
         """Drop the metrics of epochs that will be trained again."""
@@ -248,7 +281,7 @@ class RunFolder:
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
         """Add one line to a JSON-lines file."""
-        append_record(self.path / name, dict(row))
+        append_record(self.addition(name), dict(row))
 
 
 def _numbered(path: Path) -> Iterator[Path]:

@@ -20,6 +20,7 @@ from qlam_qiskit.runs.building import build_model, check_description
 from qlam_qiskit.runs.checkpoint import load_checkpoint, load_weights
 from qlam_qiskit.runs.circuit_file import read_circuit
 from qlam_qiskit.runs.experiment import Experiment
+from qlam_qiskit.runs.model_card import ModelCard
 from qlam_qiskit.runs.overview import Overview
 from qlam_qiskit.runs.predictions import Estimates, Predictions, predict
 from qlam_qiskit.runs.run_folder import RunFolder
@@ -56,22 +57,23 @@ class SavedRun:
 
     def __repr__(self) -> str:
         seen = Overview.of(self.folder)
-        return f"<{type(self).__name__} {self.path}: {seen.problem or f'{seen.task}, {seen.reached}'}>"
+        return f"<{type(self).__name__} {self.folder.reference}: {seen.problem or f'{seen.task}, {seen.reached}'}>"
 
     def _repr_html_(self) -> str:
         try:
             return html_table(self.described())
         except QlamError as error:
-            return html_table([("run", str(self.path)), ("damaged", str(error))])
+            return html_table([("run", self.folder.reference), ("damaged", str(error))])
 
     @classmethod
     def open(cls: type[_Run], path: Path | str | SavedRun, data_dir: Path | str | None = None) -> _Run:
-        """Open a run by its folder, or by its name in the workspace.
+        """Open a run by its folder, by its name in the workspace, or as ``pretrained:NAME``.
 
         Parameters
         ----------
         path
-            The folder or the name; a run that is open already comes back as it is.
+            The folder or the name, with ``pretrained:`` before one of :func:`find_pretrained`; a run that is open
+            already comes back as it is.
         data_dir
             Where the data sets lie.
 
@@ -115,6 +117,14 @@ class SavedRun:
     def evaluations(self) -> list[dict[str, Any]]:
         """What later evaluations found, the oldest first."""
         return self.folder.evaluations()
+
+    @cached_property
+    def card(self) -> ModelCard | None:
+        """What someone says of the run, what it is for and what not; None where nobody has.
+
+        Raises RunError when the card is damaged.
+        """
+        return ModelCard.read(self.folder.card) if self.folder.card.exists() else None
 
     @cached_property
     def circuit(self) -> MemoryCircuit:
@@ -274,7 +284,7 @@ class SavedRun:
         if isinstance(model, ModelSettings):
             kind = f"{kind}, {model.circuit.template} on {model.circuit.qubits} qubits"
         lines = [
-            ("run", str(self.path)),
+            ("run", self.folder.reference),
             ("task", f"{description.get('task')}"),
             ("model", f"{kind}, {description.get('parameters', 0):,} parameters"),
             ("backend", f"{description.get('backend')}, seed {self.experiment.seed}"),
@@ -293,7 +303,7 @@ class SavedRun:
             drawn = row.get("noise") or drawn
             samples = f"{row['samples']:,} {row.get('part', 'test')} samples"
             lines.append(("evaluated", f"{quality(row)} {samples} on {row['backend']} ({drawn})"))
-        return lines
+        return [*lines, *(self.card.lines() if self.card else ())]
 
     @cached_property
     def _exact(self) -> QLAM | Baseline:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from qlam_qiskit.searching.space import Dimension as Dimension
     from qlam_qiskit.searching.space import DimensionSettings as DimensionSettings
     from qlam_qiskit.searching.space import Space as Space
+    from qlam_qiskit.searching.training import ACCURACY as ACCURACY
+    from qlam_qiskit.searching.training import NRMSE as NRMSE
     from qlam_qiskit.searching.training import best_first as best_first
     from qlam_qiskit.searching.training import format_metric as format_metric
     from qlam_qiskit.searching.training import train_trial as train_trial
@@ -24,6 +26,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "results": "Best Findings",
         "running": "Task search",
         "space": "Dimension DimensionSettings Space",
-        "training": "best_first format_metric train_trial",
+        "training": "ACCURACY NRMSE best_first format_metric train_trial",
     },
 )

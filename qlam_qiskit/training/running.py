@@ -30,6 +30,7 @@ from qlam_qiskit.runs import (
 from qlam_qiskit.training.compiling import compile_loops
 from qlam_qiskit.training.distributed import ALONE, Ranks
 from qlam_qiskit.training.scoring import clean_accuracy, quality_of_split
+from qlam_qiskit.training.solving import HeadSolver, is_solved
 from qlam_qiskit.training.trainer import Reporter, Trainer
 from qlam_qiskit.versions import installed_versions
 from qlam_qiskit.workspace import make_private_folder
@@ -83,7 +84,7 @@ def train(
             if not folder.circuit.exists():
                 ranks.from_first(lambda: has_begun(folder, model, data, named))
             return folder, result
-        trainer = Trainer(
+        trainer = (HeadSolver if is_solved(experiment.model) else Trainer)(
             model, training, validation, experiment.training, experiment.seed, folder, executions.generators, ranks
         )
         with folder.written():

@@ -38,7 +38,8 @@ def test_runs_are_listed_also_damaged_and_unfinished_ones(run, small):
 
 
 def test_an_empty_workspace_says_how_to_begin(run, small_experiment):
-    assert run("runs", "list") == (0, "", "no runs yet; qlam train digits makes one\n")
+    said = "no runs yet; qlam train digits makes one, and --pretrained shows those that came with the package\n"
+    assert run("runs", "list") == (0, "", said)
 
 
 def test_all_about_one(run, small):

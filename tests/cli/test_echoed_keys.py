@@ -61,6 +61,8 @@ CASES += [
     for command, routes in SLOW.items()
     for route in (routes if ALL else dict.fromkeys((routes[0], routes[len(routes) // 2], routes[-1])))
 ]
+if not ALL:  # what cannot be decoded is kept aside
+    CASES.append((("jobs", "fetch", "ID"), "GET /jobs/{id}/results", (200,)))
 
 
 def qlam(*arguments):

@@ -67,6 +67,7 @@ def test_names_are_completed(tmp_path, monkeypatch):
     Path("own.yaml").write_text(dump_yaml({"default": "own", "backends": {"own": {"kind": "exact"}}}))
     assert _offered("train", "mi") == {"mine"}
     assert {"mine", "mine-2", "runs/mine"} <= _offered("evaluate", "")
+    assert {"pretrained:digits_device", "pretrained:smnist"} <= _offered("evaluate", "pre")
     assert _offered("report", "ev") == {"ev"}  # a file, for the shell to complete
     assert _offered("evaluate mine --backend", "aer_") == {"aer_shots"}
     assert _offered("evaluate mine --backends own.yaml --backend", "") == {"own"}

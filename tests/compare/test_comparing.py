@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from qlam_qiskit.compare import compare, load_comparison
+from qlam_qiskit.compare.planning import Plan
 from qlam_qiskit.compare.records import Records, unpack
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.plain_yaml import dump_yaml
@@ -111,6 +112,38 @@ def test_without_trials_every_rate_is_trained_in_full(small, run):
     assert record("gru-seed0")["validation_accuracy"] == max(value["validation_accuracy"] for value in values)
     assert load_comparison(str(OUT / "comparison.yaml")) == load_comparison("small.yaml")
     assert "after the whole training with the first seed" in (OUT / "table.md").read_text()
+
+
+def test_alternatives_are_tried_one_key_after_the_other_at_the_best_rate(small, run):
+    gru = {**small["models"]["gru"], "alternatives": {"readout.pooling": ["mean"], "layers": [2, 3]}}
+    change(
+        small,
+        models={**small["models"], "gru": gru},
+        training={**small["training"], "epochs": 6},
+        search={"multipliers": [0.3, 1.0], "epochs": 4, "train_limit": 60, "confirm": True},
+        budget={"parameters": 4000, "tolerance": 0.1},
+        seeds=[0, 1],
+    )
+    started = run(models=["gru"], seeds=[0])
+    search = {path.stem: json.loads(path.read_text()) for path in (OUT / "search").iterdir()}
+    accuracy = {name: values["validation_accuracy"] for name, values in search.items()}
+    rate = max(["gru-x0.3", "gru-x1"], key=accuracy.get)
+    pooled = f"{rate}-pooling-mean"
+    taken = pooled if accuracy[pooled] > accuracy[rate] else rate
+    deeper = [f"{taken}-layers-{layers}" for layers in (2, 3)]
+    best = max([taken, *deeper], key=accuracy.get)
+    smaller = [] if rate == "gru-x0.3" else [f"{best.replace('gru-x1', 'gru-x0.3')}-full"]
+    assert started == ["gru-x0.3", "gru-x1", pooled, *deeper, f"{best}-full", *smaller, "gru-seed0"]
+    variant = search[best]["variant"]
+    assert record("gru-seed0")["variant"] == variant
+    assert record("gru-seed0")["experiment"]["model"]["layers"] == variant.get("layers", 1)
+    assert ("readout.pooling" in variant) == (taken == pooled)
+    assert all(
+        abs(search[name]["parameters"] - 4000) <= 400 for name in accuracy
+    )  # each variant has a width of its own
+    assert "for GRU (readout.pooling mean, layers 2, layers 3)" in (OUT / "table.md").read_text()
+    assert run(models=["gru"]) == ["gru-seed1"]
+    assert run(models=["gru"]) == []
 
 
 def test_the_search_knows_nothing_of_the_test_set(small, run):
@@ -252,6 +285,25 @@ def test_cases_of_a_varied_key_are_told_apart(small, run):
         ({"modles": {}}, r"unknown key modles; valid keys: budget, contenders, data, description, models"),
         ({"vary": {"key": "delay", "values": [3]}}, "delay is not an option of data set npz"),
         ({"models": {"qlam": {"model": {}}}}, r"missing key models\.qlam\.label"),
+        (
+            {"models": {"qlam": {"label": "QLAM", "model": {}, "alternatives": {"registers": [1]}}}},
+            "registers is 1 already",
+        ),
+        (
+            {"models": {"qlam": {"label": "QLAM", "model": {}, "alternatives": {"registers": [0]}}}},
+            "registers cannot be 0: input",
+        ),
+        (
+            {"models": {"qlam": {"label": "QLAM", "model": {}, "alternatives": {"registres": [2]}}}},
+            "registres cannot be 2",
+        ),
+        (
+            {
+                "models": {"qlam": {"label": "QLAM", "model": {}, "alternatives": {"registers": [2]}}},
+                "search": {"multipliers": [1.0]},
+            },
+            r"models\.qlam\.alternatives are tried after rates",
+        ),
         ({"models": {"q-lam": {"label": "Q", "model": {}}}}, "models"),
     ],
 )
@@ -283,6 +335,19 @@ def test_shipped_comparisons_are_valid(name, tmp_path, monkeypatch):
     embeddings = {contestant.model.embedding for contestant in comparison.models.values()}
     assert len(embeddings) == 1
     assert len({contestant.model.readout.times for contestant in comparison.models.values()}) == 1
+
+
+def test_the_shipped_comparison_of_series_meets_on_one_embedding_and_budget(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    comparison = load_comparison("series")
+    assert [case.name for case in comparison.cases()] == ["narma10", "mackey_glass", "henon", "lorenz"]
+    assert comparison.counts_errors
+    assert comparison.baselines == ["gru", "s4d", "delays", "echo_state"]
+    plan = Plan(comparison, next(comparison.cases()), None)
+    counts = {model: plan.final(model, 1.0, 0).experiment for model in comparison.models}
+    assert counts["echo_state"].model.width == 1024
+    assert counts["delays"].model.width == 20
+    assert all(experiment.data.system == "narma10" for experiment in counts.values())
 
 
 def test_damaged_records_are_one_line(small, run):
@@ -335,7 +400,6 @@ def test_two_comparisons_at_once_share_the_runs(small, quiet):
 
 
 def test_who_waits_for_another_process_can_be_interrupted(small, run):
-    from qlam_qiskit.compare.planning import Plan
     from qlam_qiskit.compare.training import Bench
 
     comparison = load_comparison("small.yaml")

@@ -25,6 +25,7 @@ def test_the_overview_has_models_by_tasks_and_reported_figures_apart(results):
         ["QLAM", "**93.00 +- 2.65**", "70.00"],
         ["GRU", "90.33 +- 2.52", "**80.00**"],
         ["RNN", "40.00", ""],
+        ["*ahead of QLAM*", "none", "GRU"],
         ["*parameters*", "1,234 to 1,234", "1,234 to 1,234"],
         ["test accuracy, %", "digits", "digits"],
         ["---"] * 3,
@@ -33,6 +34,11 @@ def test_the_overview_has_models_by_tasks_and_reported_figures_apart(results):
     ]
     assert text.index("40.00") < text.index("Reported elsewhere, of other sizes and training, not run here:")
     assert "\n\n- digits: QLAM against GRU, the best baseline: +2.67 points over n = 3 seeds" in text
+
+
+def test_who_is_ahead_of_a_reference_that_has_not_run_is_not_said(results):
+    write_results(results / "another", COMPARISON, {("gru", 0): 80})
+    assert ["*ahead of QLAM*", "none", ""] in rows(summary(results))
 
 
 def test_a_task_of_several_cases_has_a_table_of_its_own(results):

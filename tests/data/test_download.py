@@ -46,10 +46,11 @@ def published_cifar(web, cifar_bytes, monkeypatch):
     return path
 
 
-def test_a_data_set_that_is_not_there_is_downloaded_into_the_cache(published_mnist, cache, tmp_path):
+def test_a_data_set_that_is_not_there_is_downloaded_into_the_cache(published_mnist, cache, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     data = load_data(DataSettings(dataset="mnist"), tmp_path / "empty")
     assert (len(data.train), len(data.test)) == (30, 20)
+    assert capsys.readouterr() == ("", "")  # bars are for terminals
     assert sorted(path.name for path in (cache / "mnist").iterdir()) == sorted(
         path.name for path in published_mnist.iterdir()
     )

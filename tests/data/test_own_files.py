@@ -1,5 +1,7 @@
 """A user's own CSV, Parquet, npz, .ts and saved data sets: the same task from each, or one line with row and column."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -253,6 +255,33 @@ def test_what_is_wrong_with_a_parquet_file_names_row_and_column(tmp_path):
     (tmp_path / "mine.parquet").write_bytes(b"PAR1 and nothing")
     with pytest.raises(DataError, match="no sound Parquet file"):
         _load(tmp_path / "mine.parquet", labels="label")
+
+
+def test_a_small_parquet_file_of_very_many_rows_or_long_words_takes_no_more_memory_than_it_may(tmp_path, monkeypatch):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    def repeated(value, kind, count):
+        return pyarrow.DictionaryArray.from_arrays(pyarrow.array(np.zeros(count, np.int32)), [value]).cast(kind)
+
+    numbers = repeated(1.5, pyarrow.float64(), 500_000)
+    parquet.write_table(pyarrow.table({"x": numbers, "label": numbers}), tmp_path / "rows.parquet")
+    words = pyarrow.array(["a" * 100] * 5000 + ["b" * 100] * 5000)
+    long = pyarrow.concat_arrays([repeated("c" * 2**20, pyarrow.string(), 500), pyarrow.array(["a"])])
+    parquet.write_table(pyarrow.table({"x": np.ones(10_000), "label": words}), tmp_path / "words.parquet")
+    parquet.write_table(pyarrow.table({"x": np.ones(501), "label": long}), tmp_path / "long.parquet")
+    monkeypatch.setattr("qlam_qiskit.machine_memory.machine_memory", lambda: 8_000_000)
+    with pytest.raises(DataError, match=r"rows\.parquet: what it unpacks to needs"):
+        _load(tmp_path / "rows.parquet", tokens=["x"], labels="label")
+    assert len(_load(tmp_path / "words.parquet", tokens=["x"], labels="label").train) == 8000
+    tracemalloc.start()
+    with pytest.raises(DataError, match="a label has 1,048,576 characters, more than 200"):
+        _load(tmp_path / "long.parquet", tokens=["x"], labels="label")
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000  # not 500 times a megabyte
+    tracemalloc.stop()
+    (tmp_path / "long.csv").write_text("x,label\n" + "1,a\n" * 2000 + f"1,{'c' * 10**6}\n")
+    with pytest.raises(DataError, match="a label has 1,000,000 characters"):
+        _load(tmp_path / "long.csv", tokens=["x"], labels="label")
 
 
 def test_padding_that_no_machine_holds_is_refused_before(tmp_path, monkeypatch):

@@ -28,7 +28,8 @@ _ROOT = Path(__file__).parents[2]
 
 def draw(seed: int, examples: int) -> Iterator[Case]:
     """Yield ``examples`` cases; case k of a seed is the same however many are drawn."""
-    material.run_files()  # made before hypothesis watches
+    for forgetful in (False, True):
+        material.run_files(forgetful=forgetful)  # made before hypothesis watches
     material.job_files()
     left, number = examples, 0
     while left > 0:

@@ -42,8 +42,8 @@ FORGETFUL = {
 
 
 @cache
-def run_files() -> dict[str, bytes]:
-    """Train a small model once; returns its run folder and data."""
+def run_files(*, forgetful: bool = False) -> dict[str, bytes]:
+    """Train a small model once, of a memory that forgets or of one that does not; returns its run folder and data."""
     from qlam_qiskit.runs.experiment import Experiment
     from qlam_qiskit.training import train
 
@@ -58,14 +58,22 @@ def run_files() -> dict[str, bytes]:
         os.chdir(folder)
         try:
             Path("small.npz").write_bytes(small_data())
-            run, _ = train(Experiment.model_validate(SMALL), "small", Quiet(), out=Path("run"))
+            settings = FORGETFUL if forgetful else SMALL
+            run, _ = train(Experiment.model_validate(settings), "small", Quiet(), out=Path("run"))
             run.append("evaluations.jsonl", EVALUATION)
+            run.write_json("tracking.json", {"wandb": "ab12", "tensorboard": None})
             files = {str(path): path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
         finally:
             os.chdir(before)
     return {**files, "small.npz": small_data()}
 
 
+SPACE = {
+    "training.circuit_rate": {"float": [0.001, 0.1], "log": True},
+    "training.clip": {"float": [0.25, 1.0], "step": 0.25},
+    "model": {"registers": {"int": [1, 3]}, "circuit": {"template": ["line", "damped_line"]}},
+    "scales": {"multiply": ["model.time_scale", "model.weight_scale"], "float": [0.25, 4], "points": 3},
+}
 EVALUATION = {
     "accuracy": 0.5, "samples": 9, "part": "test", "backend": "aer_shots", "shots": 100, "loss": 1.0, "task": "small",
     "seed": 0, "run": "run", "seconds": 1.0,

@@ -159,6 +159,17 @@ def _pages(results: str) -> None:
     details(Path(results))
 
 
+def _space(path: str) -> None:
+    """Read a search space, and try its values, as a search does before its first trial."""
+    from qlam_qiskit.runs.experiment import Experiment
+    from qlam_qiskit.searching.space import Space
+    from tests.fuzz.material import SMALL
+
+    space = Space.read(Path(path))
+    space.check(Experiment.model_validate(SMALL))
+    space.grid()
+
+
 def _job(home: str) -> None:
     from qlam_qiskit.jobs import files
 
@@ -167,7 +178,9 @@ def _job(home: str) -> None:
     files.read_result(Path(home), "s", 0)
 
 
-_READERS = {"@experiment": _experiment, "@data": _data, "@run": _run_folder, "@pages": _pages, "@job": _job}
+_READERS = {
+    "@experiment": _experiment, "@data": _data, "@run": _run_folder, "@pages": _pages, "@space": _space, "@job": _job,
+}  # fmt: skip
 
 
 @contextlib.contextmanager

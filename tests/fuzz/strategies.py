@@ -185,7 +185,7 @@ def _backends(draw: st.DrawFn) -> Case:
 
 @st.composite
 def _runs(draw: st.DrawFn) -> Case:
-    files = dict(material.run_files())
+    files = dict(material.run_files(forgetful=draw(st.booleans())))
     name = draw(st.sampled_from(sorted(files)))
     change = mutated_yaml if name.endswith(".yaml") else mutated_json if "json" in name else mutated_bytes
     files[name] = draw(change(files[name]))
@@ -250,6 +250,12 @@ def _comparisons(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def _spaces(draw: st.DrawFn) -> Case:
+    content = draw(mutated_yaml(dump_yaml(material.SPACE).encode()))
+    return Case("space", ("@space", "space.yaml"), {"space.yaml": content})
+
+
+@st.composite
 def _jobs(draw: st.DrawFn) -> Case:
     files = dict(material.job_files())
     name = draw(st.sampled_from(sorted(files)))
@@ -291,7 +297,7 @@ def _tasks(draw: st.DrawFn) -> Case:
 
 @st.composite
 def _circuits(draw: st.DrawFn) -> Case:
-    name = draw(st.sampled_from(["ring", "line", "ising", "brickwork", "reuploading", "odd.py"]) | _WORDS)
+    name = draw(st.sampled_from(["ring", "ising", "reuploading", "damped_ring", "damped_line", "odd.py"]) | _WORDS)
     number = st.sampled_from(["-1", "0", "1", "2", "3", "9" * 30, "x", "1.5"])
     command = draw(st.sampled_from(["plan", "export", "draw"]))
     options = draw(st.lists(st.tuples(st.sampled_from(["layers", "x", ""]), number | _YAML_VALUES), max_size=1))
@@ -314,5 +320,5 @@ def _encodable(text: str) -> str:
 
 _SHARES = [
     (14, _experiments), (28, _settings), (31, _models), (43, _backends), (57, _runs), (58, _reports), (70, _ledgers),
-    (78, _results), (82, _comparisons), (86, _jobs), (93, _data), (97, _tasks), (100, _circuits),
+    (76, _results), (80, _comparisons), (82, _spaces), (86, _jobs), (93, _data), (97, _tasks), (100, _circuits),
 ]  # fmt: skip

@@ -39,6 +39,7 @@ def main() -> None:
 
 def _warm_up() -> None:
     """Import and compile before any case is timed."""
+    run_case(Case("warm-up", ("evaluate", "run", "--limit", "2"), material.run_files(forgetful=True)), seconds=0)
     files = material.run_files()
     for arguments in (("evaluate", "run", "--limit", "2"), ("plot", "run", "training"), ("circuits", "plan", "ring")):
         run_case(Case("warm-up", arguments, files), seconds=0)

@@ -101,7 +101,7 @@ def test_settling_a_model_that_does_not_normalize_reads_nothing():
 def test_the_fewest_samples_are_enforced(readouts):
     model = make().eval()
     model.classify(readouts[:FEWEST_SAMPLES], own_statistics=True)
-    with pytest.raises(ConfigurationError, match=r"model\.readout\.normalize.*at least 32 of them, not 31"):
+    with pytest.raises(ConfigurationError, match=r"model\.readout\.normalize.*at least 16 of them, not 15"):
         model.classify(readouts[: FEWEST_SAMPLES - 1], own_statistics=True)
 
 

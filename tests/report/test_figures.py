@@ -11,6 +11,7 @@ from qlam_qiskit.report.figures import (
     draw_circuit,
     draw_confusion,
     draw_evaluations,
+    draw_fit,
     draw_mistakes,
     draw_strip,
     draw_training,
@@ -51,6 +52,21 @@ def test_curves_are_the_metrics():
     assert accuracy.lines[0].get_ydata().tolist() == [0.1, 0.5, 0.9]
     assert loss.lines[-1].get_xdata() == [2, 2]  # the epoch that was kept
     assert loss.get_legend() is None
+
+
+def test_numbers_at_every_step_are_drawn_as_courses_too():
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.normal(size=(2, 4, 9, 2))
+    labels[:, :3] = np.nan
+    figure = draw_fit(labels, predicted, ("x", "y"), (2, 0))
+    assert len(figure.axes) == 4
+    assert titles(figure) == ["x", "y", "x, test sample 2", "x, test sample 0"]
+    true, found = figure.axes[2].lines
+    assert true.get_xdata().tolist() == list(range(1, 10))
+    assert np.array_equal(true.get_ydata(), labels[2, :, 0], equal_nan=True)
+    assert found.get_ydata()[3:].tolist() == predicted[2, 3:, 0].tolist()
+    assert np.isnan(found.get_ydata()[:3]).all()
+    assert len(draw_fit(labels, predicted, ("x", "y")).axes) == 2
 
 
 def test_confusions_are_written_where_they_happened():

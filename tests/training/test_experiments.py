@@ -17,6 +17,7 @@ SHIPPED = (
     "psmnist",
     "recall",
     "scifar10",
+    "series",
     "sfashion",
     "sfashion_device",
     "smnist",

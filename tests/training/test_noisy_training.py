@@ -111,8 +111,8 @@ def test_a_damped_memory_is_evaluated_on_the_exact_noise_of_a_device(small_exper
     assert found["noisy"] > 0.9
     fewer = evaluate(folder.path, backend="drawn", shots=50)
     assert fewer["shots"] == 50
-    with pytest.raises(ConfigurationError, match="at least 32 of them, not 31"):
-        evaluate(folder.path, backend="noisy", limit=31)
+    with pytest.raises(ConfigurationError, match="at least 16 of them, not 15"):
+        evaluate(folder.path, backend="noisy", limit=15)
     status, shown, _ = run("backends", "show", "drawn")
     assert status == 0
     assert "FakeManilaV2" in shown
@@ -171,8 +171,8 @@ def test_a_normalizing_model_is_evaluated_on_every_backend(small_experiment, qui
     assert evaluate_submission(folder.path, device["submission"], mitigate=True)["loss"] != device["loss"]
     assert evaluate(folder.path, limit=1)["samples"] == 1
     for backend in ("aer", "device"):
-        with pytest.raises(ConfigurationError, match="at least 32 of them, not 31"):
-            evaluate(folder.path, backend=backend, limit=31)
+        with pytest.raises(ConfigurationError, match="at least 16 of them, not 15"):
+            evaluate(folder.path, backend=backend, limit=15)
     with Ledger() as ledger:
         assert len(show(ledger)) == 1
 

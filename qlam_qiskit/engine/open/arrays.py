@@ -38,16 +38,18 @@ class OpenSteps(NamedTuple):
 
 
 class OpenShared(NamedTuple):
-    """What all steps and samples share, computed from the weights before a run."""
+    """What all steps and samples of a register share, written there before its blocks are run."""
 
     offsets: Table  # (angle rows,) the part of each angle that inputs do not change
+    coefficients: Table  # of all maps, those that are trained first, and of emissions
     cosines: Rows  # rows of shared angles: cos and sin of each
     sines: Rows
-    coefficients: Table  # of all maps, those that are trained first, and of emissions
+    written_offsets: np.ndarray  # the memory of the tables
+    written_coefficients: np.ndarray
 
 
 class OpenSums(NamedTuple):
-    """Gradients of what all steps and samples share, summed over the block."""
+    """Gradients of what all steps and samples share, summed over the block and then zero again."""
 
     offsets: np.ndarray  # (angle rows,) float64
     shared: np.ndarray  # (shared angles,) float64
@@ -63,6 +65,16 @@ class OpenCircuit(NamedTuple):
     shared: OpenShared
     rows: AngleRows
     sums: OpenSums
+
+
+class Blocks(NamedTuple):
+    """Neighbouring blocks of one register, from ``first`` to before ``end``, of a batch of ``samples``."""
+
+    register: int
+    first: int
+    end: int
+    samples: int
+    qubits: int
 
 
 class OpenWork(NamedTuple):

@@ -163,31 +163,6 @@ class Chain:
         return present, present & (np.ptp(drawn, axis=0) > _ZERO)
 
 
-class ChainBatch:
-    """Chains of one structure, evaluated at once: of G chains and H registers, arrays begin with the G * H of both."""
-
-    def __init__(self, chains: Sequence[Chain], weights: Sequence[Parameter]) -> None:
-        self._first, self._count = chains[0], len(chains)
-        self._functions = AngleFunctions([angle for chain in chains for angle in chain.angles], weights)
-
-    def values(self, weights: np.ndarray) -> ChainValues:
-        """Evaluate all chains at weights (H, W)."""
-        return self._first.at_angles(self._angles(weights))
-
-    def pull_back(
-        self, weights: np.ndarray, values: ChainValues, matrix: np.ndarray, emissions: np.ndarray
-    ) -> np.ndarray:
-        """Turn the gradients of ``values`` into that of the weights, (H, W)."""
-        gradient = self._first.pull_back_to_angles(self._angles(weights), values, matrix, emissions)
-        by_chain = gradient.reshape(self._count, len(weights), len(self._first.angles)).swapaxes(0, 1)
-        return self._functions.pull_back(weights, by_chain.reshape(len(weights), len(self._functions)))
-
-    def _angles(self, weights: np.ndarray) -> np.ndarray:
-        size = len(self._first.angles)
-        by_chain = self._functions(weights).reshape(len(weights), self._count, size).swapaxes(0, 1)
-        return by_chain.reshape(self._count * len(weights), size)
-
-
 def _turn(states: np.ndarray, pairs: np.ndarray, angles: np.ndarray | float) -> None:
     """Turn rows of states (H, 4^m, ...) in place by angles (H,)."""
     first, second = pairs.T

@@ -68,6 +68,7 @@ def turn_and_damp(before, after, size, bases, first_base, step, letter, cosines,
     for begin in range(first_base, end, TILE):
         for part in range(parts):
             c, s = load(registers(cosines), part), load(registers(sines), part)
+            ca, sa, ce, se = a * c, a * s, e * c, e * s
             ones, ups = part_of(before, 0, part), part_of(before, 2 * step, part)
             sides, others = part_of(before, letter * step, part), part_of(before, (4 - letter) * step, part)
             new_ones, new_ups = part_of(after, 0, part), part_of(after, 2 * step, part)
@@ -77,8 +78,8 @@ def turn_and_damp(before, after, size, bases, first_base, step, letter, cosines,
                 one, up, side = load(ones, j), load(ups, j), load(sides, j)
                 store(new_ones, j, one)
                 store(new_others, j, b * load(others, j))
-                store(new_ups, j, e * (c * up - s * side) + d * one)
-                store(new_sides, j, a * (c * side + s * up))
+                store(new_ups, j, ce * up - se * side + d * one)
+                store(new_sides, j, ca * side + sa * up)
 
 
 @compiled
@@ -109,7 +110,9 @@ def undo_damped_turn(
     for begin in range(first_base, end, TILE):
         for part in range(parts):
             c, s = load(registers(cosines), part), load(registers(sines), part)
-            angle, of_a, of_b, of_e, of_d = c - c, c - c, c - c, c - c, c - c
+            ca, sa, ce, se = a * c, a * s, e * c, e * s
+            # Sums of lambda r over rows: up is the row of Z, side that of the letter it is turned towards.
+            up_up, up_side, side_up, side_side, of_b, of_d = c - c, c - c, c - c, c - c, c - c, c - c
             ones, ups = part_of(states, 0, part), part_of(states, 2 * step, part)
             sides, others = part_of(states, letter * step, part), part_of(states, (4 - letter) * step, part)
             lambdas = part_of(adjoint, 0, part)
@@ -117,25 +120,21 @@ def undo_damped_turn(
             for k in range(begin, min(begin + TILE, end)):
                 j = at(bases, k) * parts
                 i, m, n = j + up_row, j + side_row, j + other_row
-                w, up, side = load(lambdas, i), load(ups, j), load(sides, j)
+                w, u, v = load(lambdas, i), load(lambdas, m), load(lambdas, n)
                 of_d = of_d + w * load(ones, j)
                 store(lambdas, j, load(lambdas, j) + d * w)
-                v = load(lambdas, n)
                 of_b = of_b + v * load(others, j)
                 store(lambdas, n, b * v)
-                side, up = c * side + s * up, c * up - s * side
-                u = load(lambdas, m)
-                of_e = of_e + w * up
-                of_a = of_a + u * side
-                w, u = e * w, a * u
-                angle = angle + u * up - w * side
-                store(lambdas, i, c * w + s * u)
-                store(lambdas, m, c * u - s * w)
-            _add(gradients, 0, part, angle)
+                up, side = load(ups, j), load(sides, j)
+                up_up, up_side = up_up + w * up, up_side + w * side
+                side_up, side_side = side_up + u * up, side_side + u * side
+                store(lambdas, i, ce * w + sa * u)
+                store(lambdas, m, ca * u - se * w)
+            _add(gradients, 0, part, ca * side_up - sa * side_side - ce * up_side - se * up_up)
             if trained:
-                _add(sums, turned, part, of_a)
+                _add(sums, turned, part, c * side_side + s * side_up)
                 _add(sums, other, part, of_b)
-                _add(sums, first + 2, part, of_e)
+                _add(sums, first + 2, part, c * up_up - s * up_side)
                 _add(sums, first + 3, part, of_d)
 
 

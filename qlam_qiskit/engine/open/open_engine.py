@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import Any
 
@@ -26,13 +26,14 @@ from qlam_qiskit.engine.arguments import (
     slots_of,
     spans_of,
 )
-from qlam_qiskit.engine.blocks import Cut, cut_batch, map_blocks
+from qlam_qiskit.engine.blocks import Cut, cut_batch, map_runs
 from qlam_qiskit.engine.compiled import EntryPoint
 from qlam_qiskit.engine.exact import Gradients, pull_back_evaluated
-from qlam_qiskit.engine.open.arrays import OpenSums, OpenWork, Reading
+from qlam_qiskit.engine.open.arrays import Blocks, OpenWork, Reading
 from qlam_qiskit.engine.open.plan import compile_open_plan
-from qlam_qiskit.engine.open.sweep import open_backward_block, open_forward_block
-from qlam_qiskit.engine.open.tables import CompiledOpenSteps, SharedOfRegisters
+from qlam_qiskit.engine.open.shared import SharedNumbers
+from qlam_qiskit.engine.open.sweep import open_backward_blocks, open_forward_blocks
+from qlam_qiskit.engine.open.tables import CompiledOpenSteps
 from qlam_qiskit.engine.simd import Rows
 from qlam_qiskit.engine.tables import numbers
 from qlam_qiskit.errors import CircuitError
@@ -40,6 +41,7 @@ from qlam_qiskit.memory_circuit import MemoryCircuit
 
 MAX_QUBITS = 6  # of the memory
 MAX_REGISTER = 7  # with ancillas that could not be taken out
+_KEPT_READINGS = 16
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,7 @@ class OpenTape:
     query_angles: np.ndarray
     reading: Reading
     cut: Cut
-    shared: SharedOfRegisters
-    query_shared: SharedOfRegisters
+    shared: SharedNumbers
     kept: _Kept
     emissions: np.ndarray | None
 
@@ -91,19 +92,22 @@ class OpenEngine:
             )
         self._update = CompiledOpenSteps(update, self.dtype)
         self._query = CompiledOpenSteps(compile_open_plan(memory.query, memory.query_angles, ()), self.dtype)
+        self._query_shared = self._query.share(np.empty((1, 0))).values  # it has no weights
         self._numbers = numbers(self.dtype, part=1.0)
+        self._z_rows, self._start_rows = map(_strings_of_z, (memory.num_qubits, update.num_qubits))
         self._prepare()
 
     def _prepare(self) -> None:
         """Make room for compiled code and for buffers: to allocate takes longer than a short run."""
         self._code: dict[tuple[EntryPoint, int], Callable[..., None]] = {}
         self._buffers = threading.local()
-        self._spare: dict[tuple[int, int], list[Rows]] = {}
-        self._query_shared: dict[int, SharedOfRegisters] = {}
+        self._spare: dict[tuple[str, int], list[Rows]] = {}
+        self._cuts: dict[tuple[int, int], Cut] = {}
+        self._readings: dict[tuple[bytes, int, bool, bool], Reading] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what cannot be copied to another object or process."""
-        left_out = ("_code", "_buffers", "_spare", "_query_shared")
+        left_out = ("_code", "_buffers", "_spare", "_cuts", "_readings")
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -137,10 +141,10 @@ class OpenEngine:
         emitted = room((*queries.shape[:3], self.memory.num_emissions if emissions else 0), self.dtype)
         tape = self._tape(inputs, checked.weights, queries, reading, emitted if emissions else None)
 
-        def run(register: int, index: int) -> None:
-            self._call(open_forward_block, tape, register, index, probabilities, emitted)
+        def run(register: int, first: int, end: int) -> None:
+            self._call(open_forward_blocks, tape, register, first, end, probabilities, emitted)
 
-        map_blocks(run, tape.cut, self.threads)
+        map_runs(run, tape.cut, self.threads)
         return probabilities, tape
 
     def backward(
@@ -166,13 +170,14 @@ class OpenEngine:
         angles = tape.angles
         angle_gradient = angles if overwrite_inputs and angles.flags.writeable else np.empty(angles.shape, self.dtype)
         query_gradient = np.zeros(tape.query_angles.shape, self.dtype)
+        totals = np.empty((tape.cut.registers, tape.cut.blocks, self._update.num_sums))
 
-        def run(register: int, index: int) -> OpenSums:
-            arrays = (cotangent, received, angle_gradient, query_gradient)
-            return self._call(open_backward_block, tape, register, index, *arrays)
+        def run(register: int, first: int, end: int) -> None:
+            arrays = (cotangent, received, angle_gradient, query_gradient, totals)
+            self._call(open_backward_blocks, tape, register, first, end, *arrays)
 
-        sums = map_blocks(run, tape.cut, self.threads)
-        weights = self._update.pull_back(tape.weights, tape.shared, sums)
+        map_runs(run, tape.cut, self.threads)
+        weights = self._update.pull_back(tape.weights, tape.shared, totals)
         inputs, extra = pull_back_evaluated(self._update.evaluated, tape.inputs, tape.weights, angle_gradient)
         nothing = np.empty((tape.cut.registers, 0))
         queries, _ = pull_back_evaluated(self._query.evaluated, tape.queries, nothing, query_gradient)
@@ -190,31 +195,33 @@ class OpenEngine:
         return 1 << self.memory.num_qubits
 
     def _reading(self, times: np.ndarray, steps: int, mean: bool, emit: bool) -> Reading:
-        strings = np.arange(self.dimension)
-        z_rows = sum((strings >> qubit & 1) << 2 * qubit + 1 for qubit in range(self.memory.num_qubits))
-        register = np.arange(1 << self._update.plan.num_qubits)
-        start_rows = sum((register >> qubit & 1) << 2 * qubit + 1 for qubit in range(self._update.plan.num_qubits))
+        """Say what is read when; of times that all samples have in common, the last few answers are kept."""
+        key = times.tobytes(), steps, bool(mean), bool(emit)
+        if len(times) == 1 and (kept := self._readings.get(key)) is not None:
+            return kept
         # The states before the maps of a segment, and those before each segment, are together fewest like this. Of
         # large states the tape is kept shorter, nearer to the second level of cache.
         segment = ceil(sqrt(steps / max(1, self._update.steps.maps_in_step)) / (1 if self.dimension <= 8 else 4))
-        return Reading(
+        reading = Reading(
             slots=slots_of(times, steps),
             lengths=spans_of(times),
-            z_rows=z_rows,
-            start_rows=start_rows,
+            z_rows=self._z_rows,
+            start_rows=self._start_rows,
             segment=min(steps, max(4, segment)),
             mean=bool(mean),
             emit=bool(emit),
         )
+        if len(times) == 1:
+            if len(self._readings) >= _KEPT_READINGS:
+                self._readings = {}
+            self._readings[key] = reading
+        return reading
 
     def _tape(
         self, inputs: np.ndarray, weights: np.ndarray, queries: np.ndarray, reading: Reading, emitted: np.ndarray | None
     ) -> OpenTape:
         """Compute what samples and steps share, and make room for the states that are kept."""
-        register = self._update.plan.num_qubits
-        # A density matrix of n qubits takes as much room as a state of 2n - 1.
-        cut = cut_batch(len(inputs), inputs.shape[2], 2 * register - 1, self.threads)
-        cut = Cut(cut.samples, cut.registers, register, cut.lanes)
+        cut = self._cut(len(inputs), inputs.shape[2])
         angles, query_angles = inputs, queries
         if self._update.evaluated is not None:
             angles = self._update.evaluated(beside(inputs, weights)).astype(self.dtype)
@@ -222,7 +229,8 @@ class OpenEngine:
             query_angles = self._query.evaluated(queries).astype(self.dtype)
         segments = -(-inputs.shape[1] // reading.segment)
         means = reading.lengths.shape[1] if reading.mean else 0
-        kept = _Kept(self._spare, cut, segments << 2 * register, means << 2 * register, self.dtype)
+        size = cut.registers * cut.blocks << 2 * cut.qubits
+        kept = _Kept(self._spare, cut.lanes, segments * size, means * size, self.dtype)
         return OpenTape(
             inputs,
             weights,
@@ -231,33 +239,42 @@ class OpenEngine:
             query_angles,
             reading,
             cut,
-            self._update.share(weights, cut.lanes),
-            self._shared_by_queries(cut.lanes),
+            self._update.share(weights),
             kept,
             emitted,
         )
 
-    def _shared_by_queries(self, lanes: int) -> SharedOfRegisters:
-        """Return what steps and samples share of the query: it has no weights, so that once is enough."""
-        if lanes not in self._query_shared:
-            self._query_shared[lanes] = self._query.share(np.empty((1, 0)), lanes)
-        return self._query_shared[lanes]
+    def _cut(self, samples: int, registers: int) -> Cut:
+        """Cut a batch into blocks."""
+        if (samples, registers) not in self._cuts:
+            qubits = self._update.plan.num_qubits
+            # A density matrix of n qubits takes as much room as a state of 2n - 1.
+            cut = cut_batch(samples, registers, 2 * qubits - 1, self.threads)
+            self._cuts[samples, registers] = Cut(samples, registers, qubits, cut.lanes)
+        return self._cuts[samples, registers]
 
-    def _call(self, loop: EntryPoint, tape: OpenTape, register: int, index: int, *arrays: np.ndarray) -> OpenSums:
-        """Run a loop on one block; returns what it added up for the update circuit."""
-        block, lanes = tape.cut.block(register, index), tape.cut.lanes
-        update_buffers, query_buffers, work = self._buffers_of_thread(lanes, tape.reading.segment)
-        if block.lanes < lanes:  # idle lanes must not hold the NaN of some earlier batch
-            for rows in (update_buffers[0].inputs, query_buffers[0].inputs, work.values, work.emitted):
-                rows.array[:] = 0
-        update = self._update.circuit(tape.shared.registers[register], update_buffers)
-        query = self._query.circuit(tape.query_shared.registers[0], query_buffers)
-        kept = tape.kept.of_block(register, index)
-        fixed = (tape.angles, tape.query_angles, update, query, block, self._numbers, tape.reading, work, *kept)
-        if (loop, lanes) not in self._code:
-            self._code[loop, lanes] = loop.resolve(*fixed, *arrays)
-        self._code[loop, lanes](*fixed, *arrays)
-        return update.sums
+    def _call(self, loop: EntryPoint, tape: OpenTape, register: int, first: int, end: int, *arrays: np.ndarray) -> None:
+        """Run a loop on neighbouring blocks."""
+        cut = tape.cut
+        update, query, work = self._buffers_of_thread(cut.lanes, tape.reading.segment)
+        arguments = (
+            tape.angles,
+            tape.query_angles,
+            tape.shared.values,
+            self._query_shared,
+            update,
+            query,
+            Blocks(register, first, end, cut.samples, cut.qubits),
+            self._numbers,
+            tape.reading,
+            work,
+            tape.kept.states,
+            tape.kept.means,
+            *arrays,
+        )
+        if (loop, cut.lanes) not in self._code:
+            self._code[loop, cut.lanes] = loop.resolve(*arguments)
+        self._code[loop, cut.lanes](*arguments)
 
     def _buffers_of_thread(self, lanes: int, segment: int) -> tuple[Any, ...]:
         kept = self._buffers.__dict__
@@ -275,41 +292,45 @@ class OpenEngine:
                 emitted=self.memory.num_emissions,
             )
             kept["buffers"] = (
-                self._update.buffers(segment, lanes),
-                self._query.buffers(1, lanes),
+                self._update.circuit(segment, lanes),
+                self._query.circuit(1, lanes),
                 OpenWork(*(Rows(count, lanes, self.dtype) for count in counts)),
             )
             kept["shape"] = (lanes, segment)
         return kept["buffers"]
 
 
-@dataclass
 class _Kept:
     """The states that a forward pass leaves for backward, taken from the engine's spare ones and given back after.
 
-    To allocate hundreds of megabytes anew for every batch costs more than to compute with them.
+    To allocate hundreds of megabytes anew for every batch costs more than to compute with them. ``states`` are those
+    before each segment, ``means`` the mean states read, of all blocks.
     """
 
-    spare: dict[tuple[int, int], list[Rows]]
-    cut: Cut
-    states: int
-    means: int
-    dtype: type[np.floating]
-    rows: list[tuple[Rows, Rows]] = field(default_factory=list)
+    def __init__(
+        self, spare: dict[tuple[str, int], list[Rows]], lanes: int, states: int, means: int, dtype: type[np.floating]
+    ) -> None:
+        self._spare, self._lanes, self._dtype = spare, lanes, dtype
+        self.states, self.means = self._take("states", states), self._take("means", means)
 
-    def __post_init__(self) -> None:
-        for _ in range(self.cut.registers * self.cut.blocks):
-            self.rows.append((self._take(self.states), self._take(self.means)))
-
-    def _take(self, count: int) -> Rows:
-        waiting = self.spare.setdefault((count, self.cut.lanes), [])
-        return waiting.pop() if waiting else Rows(count, self.cut.lanes, self.dtype)
+    def _take(self, what: str, count: int) -> Rows:
+        """Take spare rows that are enough; those that are not are forgotten."""
+        waiting = self._spare.setdefault((what, self._lanes), [])
+        while True:
+            try:
+                rows = waiting.pop()
+            except IndexError:
+                return Rows(count, self._lanes, self._dtype)
+            if len(rows.array) >= count:
+                return rows
 
     def __del__(self) -> None:
-        for pair in self.rows:
-            for count, rows in zip((self.states, self.means), pair, strict=True):
-                self.spare[count, self.cut.lanes].append(rows)
+        for what in ("states", "means"):
+            if what in self.__dict__:  # not, where there was no room for it
+                self._spare[what, self._lanes].append(self.__dict__[what])
 
-    def of_block(self, register: int, index: int) -> tuple[Rows, Rows]:
-        """Return the states before each segment, and the mean states read, of one block."""
-        return self.rows[register * self.cut.blocks + index]
+
+def _strings_of_z(qubits: int) -> np.ndarray:
+    """Return the row of each Z string, by the mask of its qubits."""
+    strings = np.arange(1 << qubits)
+    return sum((strings >> qubit & 1) << 2 * qubit + 1 for qubit in range(qubits))

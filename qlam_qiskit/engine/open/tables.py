@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,26 +23,15 @@ from qlam_qiskit.engine.open.arrays import (
     OpenSteps,
     OpenSums,
 )
-from qlam_qiskit.engine.open.chain import Chain, ChainBatch, ChainValues, damps
+from qlam_qiskit.engine.open.chain import Chain, damps
 from qlam_qiskit.engine.open.passes import DampedTurn, Operation, TwoTurns, join_passes
 from qlam_qiskit.engine.open.pauli import turned_pairs
 from qlam_qiskit.engine.open.plan import OpenPlan
 from qlam_qiskit.engine.open.primitives import Turn
+from qlam_qiskit.engine.open.shared import PlacedChain, SharedFunctions, SharedNumbers
 from qlam_qiskit.engine.primitives import Angle
 from qlam_qiskit.engine.simd import Rows, Table
-from qlam_qiskit.engine.tables import RowBook, repeat
-
-
-@dataclass(frozen=True)
-class _Map:
-    """A chain's place among the coefficients: its elements (rows, columns) and those of its emissions."""
-
-    chain: Chain
-    elements: np.ndarray  # (2, elements)
-    trained: np.ndarray  # (elements,)
-    coefficients: np.ndarray  # (elements,)
-    emissions: np.ndarray  # (emissions of the chain, 4^k)
-    damps: bool  # whether it has the form x -> a x, y -> b y, z -> c z + d
+from qlam_qiskit.engine.tables import RowBook
 
 
 class _Place(NamedTuple):
@@ -51,14 +39,6 @@ class _Place(NamedTuple):
 
     operation: tuple[int, ...]
     emissions: list[tuple[int, int, int]]
-
-
-@dataclass(frozen=True)
-class SharedOfRegisters:
-    """What registers share with all their steps and samples, and what the way back to the weights needs."""
-
-    registers: list[OpenShared]
-    chains: list[ChainValues]  # of each batch of chains
 
 
 class CompiledOpenSteps:
@@ -71,7 +51,6 @@ class CompiledOpenSteps:
         self._shared: dict[tuple[str, frozenset[Parameter]], tuple[int, Angle]] = {}
         chains = [operation for operation in plan.operations if isinstance(operation, Chain)]
         numbered, self.num_trained, self.num_coefficients = _number(chains)
-        self._batches = _batches(numbered, plan.weights)
         layout = _Layout(plan.num_qubits)
         places = {mine.chain: layout.place(mine) for mine in numbered}
         programs = [
@@ -82,8 +61,9 @@ class CompiledOpenSteps:
         if self._book.nonlinear:
             self.evaluated = AngleFunctions(self._book.angles, (*plan.inputs, *plan.weights))
         starts, indices, factors, rests = self._book.affine_rows(identity=self.evaluated is not None)
-        self._offsets = AngleFunctions(rests, plan.weights)
-        self._shared_angles = AngleFunctions([angle for _, angle in self._shared.values()], plan.weights)
+        self.width, self.num_shared = len(rests), len(self._shared)
+        turns = [angle for _, angle in self._shared.values()]
+        self._functions = SharedFunctions(turns, rests, numbered, self.num_coefficients, plan.weights)
         self.steps = OpenSteps(
             operations=programs[0],
             length=len(programs[0]),
@@ -125,83 +105,47 @@ class CompiledOpenSteps:
             self._shared[key] = len(self._shared), angle
         return 1, self._shared[key][0]
 
-    @property
-    def width(self) -> int:
-        """Angle rows of one step."""
-        return len(self._offsets)
+    def share(self, weights: np.ndarray) -> SharedNumbers:
+        """Compute what all steps and samples share from weights (H, W)."""
+        return self._functions(weights)
 
-    def share(self, weights: np.ndarray, lanes: int) -> SharedOfRegisters:
-        """Compute what all steps and samples share from weights (H, W), for blocks of ``lanes`` samples."""
-        values = [batch.values(weights) for batch, _ in self._batches]
-        coefficients = np.empty((len(weights), self.num_coefficients))
-        for (_, maps), value in zip(self._batches, values, strict=True):
-            for place, mine in enumerate(maps):
-                own = slice(place * len(weights), (place + 1) * len(weights))
-                coefficients[:, mine.coefficients] = value.matrix[own, *mine.elements]
-                coefficients[:, mine.emissions] = value.emissions[own]
-        registers = []
-        for row, own in zip(weights, coefficients, strict=True):
-            angles = self._shared_angles(row)
-            registers.append(
-                OpenShared(
-                    offsets=Table(self._offsets(row), self.dtype),
-                    cosines=repeat(np.cos(angles), lanes, self.dtype),
-                    sines=repeat(np.sin(angles), lanes, self.dtype),
-                    coefficients=Table(own, self.dtype),
-                )
-            )
-        return SharedOfRegisters(registers, values)
-
-    def buffers(self, steps_at_once: int, lanes: int) -> tuple[AngleRows, Rows, Rows]:
-        """Allocate a block's angle rows, and the running sums of shared angles and of coefficients."""
+    def circuit(self, steps_at_once: int, lanes: int) -> OpenCircuit:
+        """Join the steps with buffers of one block: its angle rows, what it shares, and the sums of its gradients."""
         inputs = self.width if self.evaluated is not None else len(self.plan.inputs)
         sizes = (inputs, self.width, self.width, self.width)
-        angle_rows = AngleRows(*(Rows(steps_at_once * size, lanes, self.dtype) for size in sizes))
-        sums = (Rows(count, lanes, self.dtype) for count in (len(self._shared_angles), self.num_trained))
-        return angle_rows, *sums
-
-    def circuit(self, shared: OpenShared, buffers: tuple[AngleRows, Rows, Rows]) -> OpenCircuit:
-        """Join the steps and what they share with buffers of one block, and with zeroed sums of gradients."""
-        angle_rows, shared_rows, coefficient_rows = buffers
+        offsets, coefficients = (np.zeros(count, self.dtype) for count in (self.width, self.num_coefficients))
+        shared = OpenShared(
+            offsets=Table(offsets, self.dtype),
+            coefficients=Table(coefficients, self.dtype),
+            cosines=Rows(self.num_shared, lanes, self.dtype),
+            sines=Rows(self.num_shared, lanes, self.dtype),
+            written_offsets=offsets,
+            written_coefficients=coefficients,
+        )
         sums = OpenSums(
             offsets=np.zeros(self.width),
-            shared=np.zeros(len(self._shared_angles)),
+            shared=np.zeros(self.num_shared),
             coefficients=np.zeros(self.num_trained),
-            shared_rows=shared_rows,
-            coefficient_rows=coefficient_rows,
+            shared_rows=Rows(self.num_shared, lanes, self.dtype),
+            coefficient_rows=Rows(self.num_trained, lanes, self.dtype),
         )
-        return OpenCircuit(self.steps, shared, angle_rows, sums)
+        rows = AngleRows(*(Rows(steps_at_once * size, lanes, self.dtype) for size in sizes))
+        return OpenCircuit(self.steps, shared, rows, sums)
 
-    def pull_back(
-        self, weights: np.ndarray, shared: SharedOfRegisters, sums: Sequence[Sequence[OpenSums]]
-    ) -> np.ndarray:
-        """Turn the sums of all registers' blocks into the gradient of the weights: float64 (H, W)."""
-        offsets, angles, coefficients = (
-            np.array([np.sum([getattr(part, name) for part in blocks], axis=0) for blocks in sums])
-            for name in ("offsets", "shared", "coefficients")
-        )
-        gradient = self._offsets.pull_back(weights, offsets) + self._shared_angles.pull_back(weights, angles)
-        padded = np.zeros((len(weights), self.num_coefficients))
-        padded[:, : self.num_trained] = coefficients
-        for (batch, maps), values in zip(self._batches, shared.chains, strict=True):
-            matrix, emissions = np.zeros_like(values.matrix), np.zeros_like(values.emissions)
-            for place, mine in enumerate(maps):
-                own = slice(place * len(weights), (place + 1) * len(weights))
-                matrix[own, *mine.elements] = padded[:, mine.coefficients]
-                emissions[own] = padded[:, mine.emissions]
-            gradient += batch.pull_back(weights, values, matrix, emissions)
-        return gradient
+    @property
+    def num_sums(self) -> int:
+        """Numbers that a block adds up: gradients of trained coefficients, of shared angles and of offsets."""
+        return self.width + self.num_shared + self.num_trained
+
+    def pull_back(self, weights: np.ndarray, shared: SharedNumbers, totals: np.ndarray) -> np.ndarray:
+        """Turn the totals (H, blocks, sums) of all blocks into the gradient of the weights: float64 (H, W)."""
+        sums = totals.sum(axis=1)
+        coefficients = np.zeros((len(weights), self.num_coefficients))
+        coefficients[:, : self.num_trained] = sums[:, : self.num_trained]
+        return self._functions.pull_back(weights, shared, coefficients, sums[:, self.num_trained :])
 
 
-def _batches(maps: Sequence[_Map], weights: Sequence[Parameter]) -> list[tuple[ChainBatch, list[_Map]]]:
-    """Gather maps whose chains are evaluated at once."""
-    alike: dict[Hashable, list[_Map]] = {}
-    for mine in maps:
-        alike.setdefault(mine.chain.structure, []).append(mine)
-    return [(ChainBatch([mine.chain for mine in members], weights), members) for members in alike.values()]
-
-
-def _number(chains: Sequence[Chain]) -> tuple[list[_Map], int, int]:
+def _number(chains: Sequence[Chain]) -> tuple[list[PlacedChain], int, int]:
     """Give the coefficients of all chains their numbers, those that depend on weights first.
 
     Returns the maps, and how many coefficients are trained, and how many there are.
@@ -227,7 +171,7 @@ def _number(chains: Sequence[Chain]) -> tuple[list[_Map], int, int]:
         size = (len(chain.emissions), 4 ** len(chain.qubits))
         emissions = np.arange(next_trained, next_trained + size[0] * size[1]).reshape(size)
         next_trained += emissions.size
-        maps.append(_Map(chain, elements, is_trained, coefficients, emissions, damped))
+        maps.append(PlacedChain(chain, elements, is_trained, coefficients, emissions, damped))
     return maps, fixed, next_fixed
 
 
@@ -256,15 +200,15 @@ class _Layout:
         place = list(self._pairs).index(string)
         return place * size, (place + 1) * size
 
-    def place(self, mine: _Map) -> _Place:
+    def place(self, mine: PlacedChain) -> _Place:
         """Lay out a map and its emissions."""
         return _Place(self._damping(mine) if mine.damps else self._add(mine), self._emissions(mine))
 
-    def _damping(self, mine: _Map) -> tuple[int, ...]:
+    def _damping(self, mine: PlacedChain) -> tuple[int, ...]:
         """Describe a map of the form that damping has."""
         return DAMP, 4 ** mine.chain.qubits[0], int(mine.coefficients[0]), int(mine.trained[0])
 
-    def _add(self, mine: _Map) -> tuple[int, ...]:
+    def _add(self, mine: PlacedChain) -> tuple[int, ...]:
         """Lay out any other map; returns its operation."""
         local = rows_of(mine.chain.qubits)
         bases, place = self.bases(mine.chain.qubits), len(self._transposes)
@@ -286,7 +230,9 @@ class _Layout:
             self._groups[mask] = first, len(self._bases)
         return self._groups[mask]
 
-    def _add_outputs(self, mine: _Map, local: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> tuple[int, int]:
+    def _add_outputs(
+        self, mine: PlacedChain, local: np.ndarray, rows: np.ndarray, columns: np.ndarray
+    ) -> tuple[int, int]:
         begin = len(self._outputs)
         for index, row in enumerate(local):
             first = len(self._elements)
@@ -295,7 +241,7 @@ class _Layout:
             self._outputs.append((int(row), first, len(self._elements)))
         return begin, len(self._outputs)
 
-    def _emissions(self, mine: _Map) -> list[tuple[int, int, int]]:
+    def _emissions(self, mine: PlacedChain) -> list[tuple[int, int, int]]:
         """Lay out the emissions of a map; returns for each its number and the bounds of its elements."""
         local = rows_of(mine.chain.qubits)
         found = []

@@ -27,7 +27,7 @@ from qlam_qiskit.jobs.faults import (
 from qlam_qiskit.jobs.job_identity import mark_pubs
 from qlam_qiskit.jobs.records import JobRecord, is_remote_id, submission_tag
 from qlam_qiskit.planning import Pub, check_isa
-from qlam_qiskit.redaction import redact
+from qlam_qiskit.redaction import hide, redact
 
 if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult
@@ -67,7 +67,11 @@ class ServiceConnection:
         details = (self._opened.details() or {}) if self._opened is not None else {}
         if not details.get("accepting_jobs") or details.get("state") == "closed":
             self._opened = self._mode_class(backend=device)
-        return self._opened.session_id
+        session = self._opened.session_id
+        if not is_remote_id(str(session)):
+            self._opened = None
+            raise BackendError(f"the service names the {self._spec.mode} {ascii(hide(str(session)))[:40]}")
+        return session
 
     def close_session(self) -> None:
         """Close the batch or session that this connection sent in."""
@@ -108,7 +112,7 @@ class ServiceConnection:
             raise UncertainError(f"{type(error).__name__}: {error}") from None
         remote_id = sent.job_id()
         if not isinstance(remote_id, str) or not is_remote_id(remote_id):
-            raise UncertainError(f"the service names the job {ascii(remote_id)[:40]}")
+            raise UncertainError(f"the service names the job {ascii(hide(str(remote_id)))[:40]}")
         self._jobs[remote_id] = sent
         return remote_id
 

@@ -141,6 +141,20 @@ def _expressions():
     return _memory(circuit, ancillas=[1])
 
 
+def _gadgets_of_one_form_that_differ_in_what_is_zero():
+    circuit = QuantumCircuit(4)
+    circuit.ry(X[0], [0, 1])
+    for memory, ancilla, last in ((0, 2, -W[0]), (1, 3, W[2])):
+        circuit.rzx(W[1], memory, ancilla)
+        circuit.rx(W[0], memory)
+        circuit.rz(0.4, ancilla)
+        circuit.rx(last, memory)
+        circuit.rzx(0.7, memory, ancilla)
+        circuit.reset(ancilla)
+    circuit.rzz(W[3], 0, 1)
+    return _memory(circuit, ancillas=[2, 3])
+
+
 def _large_gates():
     circuit = QuantumCircuit(5)
     circuit.ry(X[0], 0)
@@ -166,6 +180,7 @@ def _large_gates():
         _nothing_that_counts,
         _nested,
         _expressions,
+        _gadgets_of_one_form_that_differ_in_what_is_zero,
         _large_gates,
     ],
 )

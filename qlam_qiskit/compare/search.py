@@ -1,0 +1,118 @@
+"""A model's search in a comparison: how far its records go, what is to be trained next, and what they decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qlam_qiskit.compare.metric import metric_of
+from qlam_qiskit.compare.planning import Job, Plan
+from qlam_qiskit.compare.records import Records
+from qlam_qiskit.searching import best_first
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search has decided: the factor of both rates, and the alternatives that are taken."""
+
+    multiplier: float
+    variant: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Search:
+    """The search of one model: rates, then its alternatives one key after the other, then the finalists.
+
+    Parameters
+    ----------
+    plan
+        The case.
+    records
+        What was trained.
+    model
+        Whose search it is.
+    """
+
+    def __init__(self, plan: Plan, records: Records, model: str) -> None:
+        self._plan, self._records, self._model = plan, records, model
+        self._settings = plan.comparison.search
+
+    def steps(self) -> Iterator[list[Job]]:
+        """Yield the trials step by step: those of one are to be run before the next is asked for."""
+        taken = 0
+        while taken < len(steps := self._walk().steps):
+            yield steps[taken]
+            taken += 1
+
+    def finalists(self) -> list[Job]:
+        """List the trainings in full that decide; none where trials do, or while these are not finished."""
+        if not self._is_searched:
+            return []
+        if not self._settings.epochs:
+            return [self._plan.finalist(self._model, multiplier) for multiplier in self._settings.multipliers]
+        walk = self._walk()
+        if not self._settings.confirm or not walk.ranked or not walk.ended:
+            return []
+        best = walk.ranked[0]
+        next_smaller = sorted(multiplier for multiplier in walk.ranked if multiplier < best)[-1:]
+        return [self._plan.finalist(self._model, multiplier, walk.variant) for multiplier in (best, *next_smaller)]
+
+    def found(self) -> Found | None:
+        """Return what does best on validation samples, of equals the smallest rate.
+
+        It is None when no rate trains the model, or when its search is not finished.
+        """
+        if not self._is_searched:
+            return Found(self._settings.multipliers[0])
+        walk, finalists = self._walk(), self.finalists()
+        ranked = self._ranked(finalists) if finalists else walk.ranked
+        return Found(ranked[0], walk.variant) if ranked and walk.ended else None
+
+    @property
+    def _is_searched(self) -> bool:
+        return len(self._settings.multipliers) > 1
+
+    def _walk(self) -> _Walk:
+        """Follow the trials as far as their records go."""
+        trials = self._plan.trials(self._model) if self._is_searched else []
+        walk = _Walk([trials], self._ranked(trials), ended=self._all_ended(trials))
+        if not walk.ranked:
+            return walk
+        best = max(score for score in self._scores(trials) if score is not None)
+        for key, values in self._plan.comparison.models[self._model].alternatives.items():
+            jobs = [self._plan.trial(self._model, walk.ranked[0], {**walk.variant, key: value}) for value in values]
+            walk.steps.append(jobs)
+            if not self._all_ended(jobs):
+                walk.ended = False
+                break
+            scores = dict(enumerate(self._scores(jobs)))
+            for place in best_first(scores)[:1]:
+                if scores[place] > best:
+                    best, walk.variant = scores[place], jobs[place].variant
+        return walk
+
+    def _all_ended(self, jobs: Sequence[Job]) -> bool:
+        return all(self._records.find(job) is not None for job in jobs)
+
+    def _ranked(self, jobs: Sequence[Job]) -> list[float]:
+        """Return the rates of jobs that could be trained, the best first; none until all of them have ended."""
+        if not self._all_ended(jobs):
+            return []
+        rates = [job.multiplier for job in jobs]
+        return best_first(dict(zip(rates, self._scores(jobs), strict=True)))
+
+    def _scores(self, jobs: Sequence[Job]) -> list[float | None]:
+        """Return how good trained jobs are on validation samples, the higher the better; None of one that failed."""
+        records = (self._records.find(job) for job in jobs)
+        metric = metric_of(self._plan.comparison)
+        return [metric.score(record.get(metric.validation)) for record in records if record is not None]
+
+
+@dataclass
+class _Walk:
+    """Trials by steps, the last perhaps not run, and what the others say: rates, the best first, and variant."""
+
+    steps: list[list[Job]]
+    ranked: list[float]
+    variant: Mapping[str, Any] = field(default_factory=dict)
+    ended: bool = True
