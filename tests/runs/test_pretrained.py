@@ -167,6 +167,13 @@ def test_what_is_made_of_them_is_kept_in_the_workspace(run, shipped, monkeypatch
     assert SavedRun.open(shipped).folder.reference == "pretrained:tiny"
 
 
+def test_an_outcome_that_cannot_be_kept_is_told_all_the_same(run, shipped, monkeypatch):
+    monkeypatch.setenv("QLAM_HOME", "small.npz")
+    status, out, err = run("evaluate", "pretrained:tiny", "--limit", 5)
+    assert (status, "of 5 test samples" in out) == (0, True)
+    assert err.splitlines()[-1].startswith("not kept: small.npz/pretrained/tiny: cannot be written: ")
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
