@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent / "notebooks"
 _SECONDS = 600  # for one cell, on a machine that does much else
 _STRICT = "import warnings\nwarnings.simplefilter('error')"
 _LENIENT = "warnings.resetwarnings()"  # the kernel's own, as it ends
-_COLOURS = 64  # of a picture that is kept
+_COLOURS = 255  # of a picture that is kept
 _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -99,7 +99,9 @@ def without_numbers(notebook: NotebookNode) -> list[list[tuple[str, str]]]:
         [
             (kind, "" if kind.startswith("image/") else re.sub(r"\d{8}-[\w-]+|\d[\d.,]*", "#", text))
             for output in cell.outputs
-            for kind, text in (output.get("data") or {output.get("name", output.output_type): output.text}).items()
+            for kind, text in sorted(
+                (output.get("data") or {output.get("name", output.output_type): output.text}).items()
+            )
         ]
         for cell in notebook.cells
         if cell.cell_type == "code"

@@ -1,9 +1,10 @@
-"""Compiles the exact engine's loops before they are needed: several at a time, in processes that can be stopped.
+"""Compiles the exact engines' loops before they are needed: several at a time, in processes that can be stopped.
 
 A loop depends on the precision and on the samples of a block, not on the circuit. numba holds one lock while it
 compiles and hears no signal, so each process of a :class:`Compilation` compiles some and leaves them in the cache.
 
-``python -m qlam_qiskit.engine.compilation float32 backward:16 forward:16`` compiles loops and names each that is done.
+``python -m qlam_qiskit.engine.compilation float32 pure:backward:16 open:forward:16`` compiles loops and names each that
+is done.
 """
 
 from __future__ import annotations
@@ -19,41 +20,54 @@ from typing import IO, Any, Self
 import numpy as np
 from qiskit.circuit import Parameter, QuantumCircuit
 
-from qlam_qiskit.engine.blocks import cut_batch, processors
+from qlam_qiskit.engine.blocks import processors
 from qlam_qiskit.engine.compiled import EntryPoint
 from qlam_qiskit.engine.exact import ExactEngine
+from qlam_qiskit.engine.open.open_engine import OpenEngine
+from qlam_qiskit.engine.open.sweep import open_backward_blocks, open_forward_blocks
 from qlam_qiskit.engine.sweep import backward_block, forward_block
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
-SECONDS = 7  # about what one loop takes on one processor
-
-_LOOPS = {"backward": backward_block, "forward": forward_block}  # the longest first
+_LOOPS = {
+    ("pure", "forward"): forward_block,
+    ("pure", "backward"): backward_block,
+    ("open", "forward"): open_forward_blocks,
+    ("open", "backward"): open_backward_blocks,
+}
+# About what one takes on one processor.
+SECONDS = {("pure", "forward"): 7, ("pure", "backward"): 7, ("open", "forward"): 8, ("open", "backward"): 14}
 
 
 @dataclass(frozen=True, order=True)
 class Loop:
-    """One of the engine's loops, compiled for blocks of ``lanes`` samples."""
+    """A loop of the pure or the open engine, forward or backward, compiled for blocks of ``lanes`` samples."""
 
+    engine: str
     direction: str
     lanes: int
 
     @classmethod
     def needed(
-        cls, forward: Iterable[int], backward: Iterable[int], registers: int, qubits: int, threads: int
+        cls, engine: ExactEngine | OpenEngine, forward: Iterable[int], backward: Iterable[int], registers: int
     ) -> set[Self]:
         """List the loops for batches of these numbers of samples, forward alone or backward as well."""
         backward = tuple(backward)
         return {
-            cls(direction, cut_batch(samples, registers, qubits, threads).lanes)
+            cls("open" if isinstance(engine, OpenEngine) else "pure", direction, engine.cut(samples, registers).lanes)
             for direction, sizes in (("forward", (*forward, *backward)), ("backward", backward))
             for samples in sizes
             if samples
         }
 
     @property
+    def seconds(self) -> int:
+        """About how long it takes to compile on one processor."""
+        return SECONDS[self.engine, self.direction]
+
+    @property
     def entry(self) -> EntryPoint:
         """What is compiled."""
-        return _LOOPS[self.direction]
+        return _LOOPS[self.engine, self.direction]
 
     def is_kept(self, precision: str) -> bool:
         """Say whether this loop need not be compiled."""
@@ -63,22 +77,26 @@ class Loop:
         """Compile this loop in this process, and keep it."""
         self.entry.resolve(*self._arguments(precision))
 
-    @cache  # noqa: B019  # there are two directions and two widths
+    @cache  # noqa: B019  # there are two engines, two directions and two widths
     def _arguments(self, precision: str) -> tuple[Any, ...]:
         """Make arguments of the types that every circuit has: those of a memory of one qubit."""
         angle, weight = Parameter("phi"), Parameter("theta")
         update = QuantumCircuit(1)
         update.rx(angle, 0)
         update.ry(weight, 0)
-        engine = ExactEngine(MemoryCircuit(update, [angle], [weight]), precision=precision, threads=1)
-        inputs, queries = (
-            np.zeros((self.lanes, 1, 1, 1), engine.dtype),
-            np.zeros((self.lanes, 1, 1, 1, 2), engine.dtype),
-        )
-        probabilities = np.zeros((self.lanes, 1, 1, 1, 2), engine.dtype)
-        tape = engine._tape(inputs, np.zeros((1, 1)), queries, np.zeros((1, 1), np.int64))
-        gradients = (inputs, queries) if self.direction == "backward" else ()
-        return engine._arguments(tape, 0, 0, probabilities, *gradients)[0]
+        memory = MemoryCircuit(update, [angle], [weight])
+        engine = (OpenEngine if self.engine == "open" else ExactEngine)(memory, precision=precision, threads=1)
+        lanes, weights = self.lanes, np.zeros((1, 1))
+        inputs, queries = np.zeros((lanes, 1, 1, 1), engine.dtype), np.zeros((lanes, 1, 1, 1, 2), engine.dtype)
+        probabilities = np.zeros((lanes, 1, 1, 1, 2), engine.dtype)
+        backward, times = self.direction == "backward", np.zeros((1, 1), np.int64)
+        if isinstance(engine, OpenEngine):
+            emissions = np.zeros((lanes, 1, 1, 0), engine.dtype)
+            tape = engine._tape(inputs, weights, queries, engine._reading(times, 1, mean=False, emit=False), None)
+            gradients = (inputs, queries, np.zeros((1, 1, 1))) if backward else ()
+            return engine._arguments(tape, 0, 0, 1, probabilities, emissions, *gradients)
+        gradients = (inputs, queries) if backward else ()
+        return engine._arguments(engine._tape(inputs, weights, queries, times), 0, 0, probabilities, *gradients)[0]
 
 
 @dataclass
@@ -95,7 +113,7 @@ class Compilation:
 
     def __post_init__(self) -> None:
         wanted = [loop for loop in self.loops if loop.entry.can_be_kept and not loop.is_kept(self.precision)]
-        self._missing = sorted(wanted, key=lambda loop: (-loop.lanes, loop.direction))
+        self._missing = sorted(wanted, key=lambda loop: (-loop.seconds, -loop.lanes, loop.direction))
 
     @property
     def total(self) -> int:
@@ -105,12 +123,12 @@ class Compilation:
     @property
     def seconds(self) -> int:
         """About how long that takes, with a processor for each process."""
-        return SECONDS * -(-self.total // processors())
+        return max((sum(loop.seconds for loop in loops) for loops in self._divided), default=0)
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", __spec__.name, self.precision]
-        for worker in range(self._workers):
-            loops = [f"{loop.direction}:{loop.lanes}" for loop in self._missing[worker :: self._workers]]
+        for part in self._divided:
+            loops = [f"{loop.engine}:{loop.direction}:{loop.lanes}" for loop in part]
             # In a session of its own: Ctrl-C in the terminal is this process's to answer.
             self._processes.append(
                 subprocess.Popen(
@@ -138,16 +156,18 @@ class Compilation:
         return True
 
     @property
-    def _workers(self) -> int:
-        return min(self.total, processors())
+    def _divided(self) -> list[list[Loop]]:
+        """What each process compiles."""
+        workers = min(self.total, processors())
+        return [self._missing[worker::workers] for worker in range(workers)]
 
 
 def main(arguments: list[str], out: IO[str]) -> None:
     """Compile the loops that the command line names."""
     precision, *loops = arguments
     for text in loops:
-        direction, _, lanes = text.partition(":")
-        Loop(direction, int(lanes)).compile(precision)
+        engine, direction, lanes = text.split(":")
+        Loop(engine, direction, int(lanes)).compile(precision)
         print(text, file=out, flush=True)
 
 

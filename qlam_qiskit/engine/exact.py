@@ -182,9 +182,13 @@ class ExactEngine:
         """Amplitudes of the register, D = 2^n."""
         return 1 << self.memory.num_qubits
 
+    def cut(self, samples: int, registers: int) -> Cut:
+        """Cut a batch into blocks."""
+        return cut_batch(samples, registers, self.memory.num_qubits, self.threads)
+
     def _tape(self, inputs: np.ndarray, weights: np.ndarray, queries: np.ndarray, slots: np.ndarray) -> Tape:
         """Compute what samples and steps share, and make room for the final states."""
-        cut = cut_batch(len(inputs), inputs.shape[2], self.memory.num_qubits, self.threads)
+        cut = self.cut(len(inputs), inputs.shape[2])
         angles, query_angles = inputs, queries
         if self._update.evaluated is not None:
             angles = self._update.evaluated(beside(inputs, weights)).astype(self.dtype)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.extras import require
+from qlam_qiskit.redaction import one_line
 from qlam_qiskit.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -99,4 +100,8 @@ def _made(given: str | Tracker) -> Tracker:
         raise ConfigurationError(f"unknown tracker {given!r}; available: {', '.join(TRACKERS)}{near}")
     known = _KNOWN[given]
     require(known.library, given, f"tracking with {given}")
-    return getattr(import_module(f"qlam_qiskit.tracking.{known.module}"), known.name)()
+    tracker = getattr(import_module(f"qlam_qiskit.tracking.{known.module}"), known.name)
+    try:
+        return tracker()
+    except Exception as error:  # of a library of others: an address that it does not take, a part of it that is missing
+        raise ConfigurationError(f"{given} cannot track: {one_line(f'{type(error).__name__}: {error}')}") from error

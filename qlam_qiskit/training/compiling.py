@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qlam_qiskit.backends import BackendSpec
-from qlam_qiskit.engine import Compilation, Loop, processors
+from qlam_qiskit.engine import Compilation, Loop
 from qlam_qiskit.errors import Interrupted
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.training.trainer import Reporter
@@ -29,13 +29,11 @@ def compile_loops(
         return
     memory = model.layers[0].memory
     network = memory.neural_network
-    # The open engine's loops, which train and validate under a device's errors too, are compiled when first called.
-    if network.memory.is_open or memory.in_training is not None:
-        return
     backward = _batches(trained, batch_size)
     forward = [size for count in tested for size in _batches(count, batch_size)]
-    threads = spec.threads or processors()
-    loops = Loop.needed(forward, backward, network.registers, network.memory.num_qubits, threads)
+    in_training = memory.in_training or network  # under a device's errors, and validated and tested so too
+    loops = Loop.needed(in_training.execution.engine, forward, backward, network.registers)
+    loops |= Loop.needed(network.execution.engine, forward, (), network.registers)
     compilation = Compilation(loops, spec.precision)
     if not compilation.total:
         return

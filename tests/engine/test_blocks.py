@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from qlam_qiskit.engine import ExactEngine
-from qlam_qiskit.engine.blocks import NARROW, WIDE, cut_batch, map_blocks
+from qlam_qiskit.engine import ExactEngine, OpenEngine
+from qlam_qiskit.engine.blocks import NARROW, WIDE, cut_batch, map_blocks, map_runs
 from qlam_qiskit.templates import load_template
 
 
@@ -32,10 +32,16 @@ def test_every_sample_of_every_head_is_in_one_block(samples, threads):
         assert [block.register for block in blocks] == [register] * cut.blocks
         covered = [block.first + lane for block in blocks for lane in range(block.lanes)]
         assert covered == list(range(samples))
+    runs = []
+    map_runs(lambda *run: runs.append(run), cut, threads)
+    assert len(runs) == 3 * (1 if threads == 1 else cut.blocks)
+    every = [(register, index) for register, first, end in runs for index in range(first, end)]
+    assert sorted(every) == [(register, index) for register in range(3) for index in range(cut.blocks)]
 
 
-def test_idle_lanes_do_not_pass_on_what_is_not_a_number():
-    engine = ExactEngine(load_template("line", 2), threads=1)
+@pytest.mark.parametrize(("kind", "template"), [(ExactEngine, "line"), (OpenEngine, "damped_ring")])
+def test_idle_lanes_do_not_pass_on_what_is_not_a_number(kind, template):
+    engine = kind(load_template(template, 2), threads=1)
     memory = engine.memory
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(16, 3, 1, memory.num_inputs))

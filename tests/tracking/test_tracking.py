@@ -104,6 +104,15 @@ def test_unknown_names_and_missing_libraries_are_one_line(monkeypatch, run, smal
         check_trackers(["wandb"])
 
 
+def test_an_address_that_mlflow_does_not_take_is_one_line_before_training(small_experiment, run, monkeypatch):
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nothing://here")
+    status, _, error = run("train", small_experiment, "--out", "one", "--track", "mlflow")
+    assert (status, error.count("\n")) == (2, 1)
+    assert error.startswith("Error: mlflow cannot track: ")
+    assert not Path("one").exists()
+
+
 def test_tensorboard_reads_what_was_tracked(small_experiment, run):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -194,6 +194,15 @@ class OpenEngine:
         """Bitstrings of the memory, D = 2^n."""
         return 1 << self.memory.num_qubits
 
+    def cut(self, samples: int, registers: int) -> Cut:
+        """Cut a batch into blocks."""
+        if (samples, registers) not in self._cuts:
+            qubits = self._update.plan.num_qubits
+            # A density matrix of n qubits takes as much room as a state of 2n - 1.
+            cut = cut_batch(samples, registers, 2 * qubits - 1, self.threads)
+            self._cuts[samples, registers] = Cut(samples, registers, qubits, cut.lanes)
+        return self._cuts[samples, registers]
+
     def _reading(self, times: np.ndarray, steps: int, mean: bool, emit: bool) -> Reading:
         """Say what is read when; of times that all samples have in common, the last few answers are kept."""
         key = times.tobytes(), steps, bool(mean), bool(emit)
@@ -221,7 +230,7 @@ class OpenEngine:
         self, inputs: np.ndarray, weights: np.ndarray, queries: np.ndarray, reading: Reading, emitted: np.ndarray | None
     ) -> OpenTape:
         """Compute what samples and steps share, and make room for the states that are kept."""
-        cut = self._cut(len(inputs), inputs.shape[2])
+        cut = self.cut(len(inputs), inputs.shape[2])
         angles, query_angles = inputs, queries
         if self._update.evaluated is not None:
             angles = self._update.evaluated(beside(inputs, weights)).astype(self.dtype)
@@ -244,20 +253,18 @@ class OpenEngine:
             emitted,
         )
 
-    def _cut(self, samples: int, registers: int) -> Cut:
-        """Cut a batch into blocks."""
-        if (samples, registers) not in self._cuts:
-            qubits = self._update.plan.num_qubits
-            # A density matrix of n qubits takes as much room as a state of 2n - 1.
-            cut = cut_batch(samples, registers, 2 * qubits - 1, self.threads)
-            self._cuts[samples, registers] = Cut(samples, registers, qubits, cut.lanes)
-        return self._cuts[samples, registers]
-
     def _call(self, loop: EntryPoint, tape: OpenTape, register: int, first: int, end: int, *arrays: np.ndarray) -> None:
         """Run a loop on neighbouring blocks."""
+        arguments, lanes = self._arguments(tape, register, first, end, *arrays), tape.cut.lanes
+        if (loop, lanes) not in self._code:
+            self._code[loop, lanes] = loop.resolve(*arguments)
+        self._code[loop, lanes](*arguments)
+
+    def _arguments(self, tape: OpenTape, register: int, first: int, end: int, *arrays: np.ndarray) -> tuple[Any, ...]:
+        """Lay out what a loop takes for neighbouring blocks."""
         cut = tape.cut
         update, query, work = self._buffers_of_thread(cut.lanes, tape.reading.segment)
-        arguments = (
+        return (
             tape.angles,
             tape.query_angles,
             tape.shared.values,
@@ -272,9 +279,6 @@ class OpenEngine:
             tape.kept.means,
             *arrays,
         )
-        if (loop, cut.lanes) not in self._code:
-            self._code[loop, cut.lanes] = loop.resolve(*arguments)
-        self._code[loop, cut.lanes](*arguments)
 
     def _buffers_of_thread(self, lanes: int, segment: int) -> tuple[Any, ...]:
         kept = self._buffers.__dict__
