@@ -60,7 +60,7 @@ def check_backend(
 
     ``run_engine`` runs something on the exact engine, which this package does not know, and says what came out.
     """
-    # Loaded here: Qiskit's compiled part, first loaded in a thread that has ended, crashes in the next one that uses it.
+    # Loaded here: its compiled part, when a thread that has ended loaded it, may crash in the next one that uses it.
     import qiskit  # noqa: F401
 
     found: queue.Queue[Step | None] = queue.Queue()

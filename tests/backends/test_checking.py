@@ -56,7 +56,7 @@ def test_local_backends_pass_their_check(command, name):
     "work",
     [
         "from qlam_qiskit.backends import make_spec; from qlam_qiskit.backends.checking import check_backend; "
-        "check_backend(make_spec('exact', {'kind': 'exact'}))",
+        "check_backend(make_spec('exact', {'kind': 'exact'}, 'here'))",
         "from qlam_qiskit.jobs.deadline import call_with_deadline; call_with_deadline(int, 60)",
     ],
 )
