@@ -60,6 +60,9 @@ def check_backend(
 
     ``run_engine`` runs something on the exact engine, which this package does not know, and says what came out.
     """
+    # Loaded here: its compiled part, when a thread that has ended loaded it, may crash in the next one that uses it.
+    import qiskit  # noqa: F401
+
     found: queue.Queue[Step | None] = queue.Queue()
     ends = time.monotonic() + deadline_s
     # A daemon, so that a client stuck in a read does not keep the process alive.

@@ -23,6 +23,9 @@ def call_with_deadline(work: Callable[[], ResultT], seconds: float) -> ResultT:
     caller to find out. Warnings that the client prints about the account or the device go to the log, without
     credentials.
     """
+    # Loaded here: its compiled part, when a thread that has ended loaded it, may crash in the next one that uses it.
+    import qiskit  # noqa: F401
+
     answers: queue.SimpleQueue[tuple[ResultT | None, BaseException | None]] = queue.SimpleQueue()
 
     def run() -> None:

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -48,6 +50,28 @@ def test_local_backends_pass_their_check(command, name):
     report = json.loads(result.stdout)
     assert result.exit_code == 0
     assert report["ok"] and report["name"] == name and all(step["ok"] for step in report["steps"])
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "from qlam_qiskit.backends import make_spec; from qlam_qiskit.backends.checking import check_backend; "
+        "check_backend(make_spec('exact', {'kind': 'exact'}, 'here'))",
+        "from qlam_qiskit.jobs.deadline import call_with_deadline; call_with_deadline(int, 60)",
+    ],
+)
+def test_qiskit_is_loaded_before_a_thread_that_may_be_the_first_to_use_it(work):
+    """Its allocator does not outlive the thread that loads it: the next thread that makes a Parameter may crash."""
+    code = (
+        "import sys, threading\n"
+        "start = threading.Thread.start\n"
+        "def begin(self):\n"
+        "    print('qiskit._accelerate' in sys.modules)\n"
+        "    start(self)\n"
+        f"threading.Thread.start = begin\n{work}\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"True"}
 
 
 def test_missing_credentials_are_said_with_the_remedy(command, no_saved_account, tmp_path):
