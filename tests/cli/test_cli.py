@@ -190,3 +190,17 @@ def test_a_value_of_the_wrong_type_in_a_file_is_named(run, small_experiment):
     assert status == 2
     assert "small.yaml: model.registers:" in err
     assert "'two'" in err
+
+
+def test_a_template_that_ends_the_program_does_not_end_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("circuits").mkdir()
+    Path("circuits/quits.py").write_text("import sys\nsys.exit(0)\n")
+    Path("circuits/loop.py").symlink_to("loop.py")
+    command = [sys.executable, "-m", "qlam_qiskit", "train", "digits", "--set", "model.circuit.template=quits"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("Error: ") and "quits.py" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not Path("runs").exists()
+    listed = subprocess.run([*command[:3], "circuits", "list"], capture_output=True, text=True, check=False)
+    assert listed.returncode == 0 and "quits" in listed.stdout

@@ -61,8 +61,10 @@ CASES += [
     for command, routes in SLOW.items()
     for route in (routes if ALL else dict.fromkeys((routes[0], routes[len(routes) // 2], routes[-1])))
 ]
-if not ALL:  # what cannot be decoded is kept aside
+if not ALL:  # what cannot be decoded is kept aside; what the client said of a device was printed once
     CASES.append((("jobs", "fetch", "ID"), "GET /jobs/{id}/results", (200,)))
+    CASES.append((("estimate", "runs/small", *ON_DEVICE), "GET /backends/{name}/properties", (400,)))
+    CASES.append((("submit", "runs/small", *ON_DEVICE, "--yes"), "GET /backends/{name}/properties", (400,)))
 
 
 def qlam(*arguments):

@@ -62,6 +62,7 @@ def run_files(*, forgetful: bool = False) -> dict[str, bytes]:
             run, _ = train(Experiment.model_validate(settings), "small", Quiet(), out=Path("run"))
             run.append("evaluations.jsonl", EVALUATION)
             run.write_json("tracking.json", {"wandb": "ab12", "tensorboard": None})
+            run.card.write_bytes((ROOT / "qlam_qiskit" / "pretrained" / "digits_device" / "card.yaml").read_bytes())
             files = {str(path): path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
         finally:
             os.chdir(before)

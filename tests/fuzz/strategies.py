@@ -195,7 +195,7 @@ def _runs(draw: st.DrawFn) -> Case:
         ("plot", "run", "training", "backends"),
         ("refit", "run", "--samples", "5"),
         ("@run", "run"),
-        ("@run", "run"),
+        ("runs", "show", "run"),
         ("evaluate", "run", "--limit", "2"),
         ("estimate", "run", "--backend", "exact"),
     ]

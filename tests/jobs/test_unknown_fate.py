@@ -139,7 +139,7 @@ def test_entries_that_the_list_repeats_are_one_job(submit, ledger, server, patie
 
 
 def test_a_person_who_sends_again_too_early_sees_what_both_cost(
-    submit, ledger, server, patience, lagging, skipping_time
+    submit, ledger, server, patience, lagging, skipping_time, monkeypatch
 ):
     """The first turns up after the second has run: both are on record, one is used, and the other's cost is shown."""
     lagging(3000)
@@ -158,6 +158,12 @@ def test_a_person_who_sends_again_too_early_sees_what_both_cost(
     shown = fetched.to_json()
     assert (shown["qpu_seconds"], shown["duplicate_qpu_seconds"]) == (2.0, 2.0)
     assert [entry["remote_id"] for entry in shown["duplicates"]] == [first]
+    monkeypatch.setenv("QLAM_HOME", str(ledger.home))
+    monkeypatch.setenv("COLUMNS", "140")
+    for command in (["list"], ["show", sent.id], ["fetch", sent.id]):
+        printed = CliRunner().invoke(command_line, command)
+        assert printed.exit_code == 0 and "2 s + 2 s" in printed.output, (command, printed.output)
+        assert f"{first}, done, 2 s of QPU time, not used" in printed.output
 
 
 def test_a_double_by_the_clients_own_second_post_is_recorded_with_its_cost(
