@@ -81,7 +81,8 @@ def test_a_data_folder_that_does_not_exist_is_named(tmp_path):
 
 def test_the_list_tells_what_is_there(mnist_dir, cifar_dir, cache):
     listed = {info.name: info for info in list_datasets(mnist_dir)}
-    assert list(listed) == ["digits", "mnist", "fashion_mnist", "cifar10", "copying", "recall", "npz", "file"]
+    images, made = ["digits", "mnist", "fashion_mnist", "cifar10"], ["copying", "recall", "series"]
+    assert list(listed) == [*images, *made, "npz", "file"]
     assert (listed["mnist"].present, listed["mnist"].train, listed["mnist"].test) == (True, 30, 20)
     assert (listed["cifar10"].train, listed["cifar10"].test) == (12, 4)
     assert listed["mnist"].location == str(mnist_dir / "mnist")
