@@ -151,7 +151,20 @@ class MemoryConnector(TorchConnector):
         return self.angles_of(self._weights, dtype or self._weights.dtype)
 
     def angles_of(self, weights: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """Return what :meth:`angles` does, of other weights (H * W,)."""
+        """Return what :meth:`angles` does, of other weights than the module's own.
+
+        Parameters
+        ----------
+        weights
+            theta' of all registers, (H * W,).
+        dtype
+            In which to compute.
+
+        Returns
+        -------
+        torch.Tensor
+            theta in radians, (H, W).
+        """
         trained = self.neural_network.split_weights(weights).to(dtype)
         angles = trained * self.weight_scale
         if self._is_rate is None:
