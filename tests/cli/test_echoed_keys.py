@@ -106,7 +106,9 @@ def place(tmp_path_factory):
 
         clock = Clock(lambda: time.time() + sum(skipped), skipped.append)
         patch.setattr("qlam_qiskit.jobs.operations.Clock", lambda: clock)
-        patch.setattr("qlam_qiskit.jobs.operations.Policy", lambda: Policy(posts_per_minute=1000, attempts=2))
+        quick = lambda **given: Policy(**{**given, "posts_per_minute": 1000, "attempts": 2})  # noqa: E731
+        for module in ("operations", "backend_record"):
+            patch.setattr(f"qlam_qiskit.jobs.{module}.Policy", quick, raising=False)
         write_small_data("small.npz", samples=60)
         Path("small.yaml").write_text(dump_yaml(experiment))
         registry = {"default": "exact", "backends": {"exact": {"kind": "exact"}, "heron": entry}}
