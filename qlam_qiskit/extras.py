@@ -30,6 +30,12 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
         raise _missing(purpose, module, extra) from None
 
 
+def require_figures() -> None:
+    """Import what figures are drawn with; raises ConfigurationError as :func:`require` does."""
+    for module in _OF_FIGURES:
+        require(module, "plot", "a figure")
+
+
 def missing_extra(error: ModuleNotFoundError) -> ConfigurationError | None:
     """Say which extra brings a library that a figure needs; None where the library is another."""
     module = (error.name or "").partition(".")[0]

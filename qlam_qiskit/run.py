@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qlam_qiskit.backends import BackendSpec, load_registry
 from qlam_qiskit.errors import ConfigurationError, QlamError
 from qlam_qiskit.evaluation import Prepared, Sent, described, evaluate, evaluate_submission, prepare, summary
-from qlam_qiskit.extras import require
+from qlam_qiskit.extras import require_figures
 from qlam_qiskit.jobs import Ledger, described_submission, show
 from qlam_qiskit.runs import Part, SavedRun
 from qlam_qiskit.words import html_table
@@ -252,8 +252,7 @@ class Run(SavedRun):
         QlamError
             When the figure does not apply to this run, or matplotlib is not installed.
         """
-        for module in ("matplotlib", "pylatexenc"):
-            require(module, "plot", "a figure")
+        require_figures()
         from qlam_qiskit.report import draw
 
         return draw(self, figure, sample=sample, limit=limit, noise=noise, backends=backends, progress=progress)

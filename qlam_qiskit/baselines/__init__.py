@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.baselines.settings import BaselineSettings as BaselineSettings
     from qlam_qiskit.baselines.settings import DelaySettings as DelaySettings
     from qlam_qiskit.baselines.settings import EchoStateSettings as EchoStateSettings
+    from qlam_qiskit.baselines.settings import FixedSettings as FixedSettings
     from qlam_qiskit.baselines.settings import LinearRecurrentSettings as LinearRecurrentSettings
     from qlam_qiskit.baselines.settings import RecurrentSettings as RecurrentSettings
     from qlam_qiskit.baselines.settings import ReservoirSettings as ReservoirSettings
@@ -25,7 +26,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "classifier": "Baseline",
         "settings": (
-            "BaselineSettings DelaySettings EchoStateSettings LinearRecurrentSettings RecurrentSettings "
+            "BaselineSettings DelaySettings EchoStateSettings FixedSettings LinearRecurrentSettings RecurrentSettings "
             "ReservoirSettings SelectiveSettings StateSpaceSettings TransformerSettings"
         ),
         "sizing": "count_parameters fit_size",

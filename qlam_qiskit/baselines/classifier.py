@@ -13,6 +13,7 @@ from qlam_qiskit.baselines.settings import (
     BaselineSettings,
     DelaySettings,
     EchoStateSettings,
+    FixedSettings,
     RecurrentSettings,
     SelectiveSettings,
     TransformerSettings,
@@ -59,7 +60,7 @@ class Baseline(nn.Module):
         self.answers, self.classes, self.every_step = steps if every_step else answers, classes, every_step
         self.readout_steps = tuple(range(steps)) if every_step else readout_steps(steps, times)
         self.pooling = "last" if every_step else settings.readout.pooling
-        is_fixed = isinstance(settings, DelaySettings | EchoStateSettings)
+        is_fixed = isinstance(settings, FixedSettings)
         self.embedding = nn.Identity() if is_fixed else make_embedding(settings.embedding, token_size)
         self.memory = _make_memory(settings, steps, token_size)
         both = getattr(settings, "directions", "forward") == "both"

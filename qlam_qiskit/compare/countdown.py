@@ -42,10 +42,9 @@ class Countdown:
             self.contenders = min(self._models, 1 + comparison.contenders) * (len(comparison.seeds) - 1)
         trials = 0
         if searched and search.epochs:
-            further = (
-                value for name in models for values in comparison.models[name].alternatives.values() for value in values
-            )
-            trials = len(search.multipliers) * self._models + len(list(further))
+            alternatives = (comparison.models[name].alternatives.values() for name in models)
+            trials = len(search.multipliers) * self._models
+            trials += sum(len(values) for of_model in alternatives for values in of_model)
         firsts = self._models * len(seeds or comparison.seeds[:1])
         counts = {"trial": trials, "finalist": self.finalists, "first": firsts, "further": self.contenders}
         self._left = {kind: count * cases for kind, count in counts.items()}

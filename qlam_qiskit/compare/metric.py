@@ -10,7 +10,7 @@ import numpy as np
 
 from qlam_qiskit.compare.records import unpack
 from qlam_qiskit.compare.settings import Comparison
-from qlam_qiskit.searching import ACCURACY, NRMSE
+from qlam_qiskit.searching import ACCURACY, NRMSE, format_metric
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Metric:
 
     def said(self, value: float, samples: str) -> str:
         """Say how good a run is on some samples."""
-        return f"NRMSE {value:.4f} on {samples}" if self.is_error else f"{value:.2%} of {samples}"
+        return format_metric(self.validation, value, samples)
 
     def gain(self, ours: float, theirs: float) -> float:
         """Return by how much the first is better: percentage points, or NRMSE."""

@@ -46,11 +46,11 @@ class Search:
 
     def finalists(self) -> list[Job]:
         """List the trainings in full that decide; none where trials do, or while these are not finished."""
-        if not self._is_searched:
-            return []
+        return self._finalists(self._walk()) if self._is_searched else []
+
+    def _finalists(self, walk: _Walk) -> list[Job]:
         if not self._settings.epochs:
             return [self._plan.finalist(self._model, multiplier) for multiplier in self._settings.multipliers]
-        walk = self._walk()
         if not self._settings.confirm or not walk.ranked or not walk.ended:
             return []
         best = walk.ranked[0]
@@ -64,8 +64,9 @@ class Search:
         """
         if not self._is_searched:
             return Found(self._settings.multipliers[0])
-        walk, finalists = self._walk(), self.finalists()
-        ranked = self._ranked(finalists) if finalists else walk.ranked
+        walk = self._walk()
+        finalists = self._finalists(walk)
+        ranked = _ranked(finalists, self._scores(finalists)) if finalists else walk.ranked
         return Found(ranked[0], walk.variant) if ranked and walk.ended else None
 
     @property
@@ -75,37 +76,40 @@ class Search:
     def _walk(self) -> _Walk:
         """Follow the trials as far as their records go."""
         trials = self._plan.trials(self._model) if self._is_searched else []
-        walk = _Walk([trials], self._ranked(trials), ended=self._all_ended(trials))
-        if not walk.ranked:
+        scores = self._scores(trials)
+        walk = _Walk([trials], _ranked(trials, scores), ended=scores is not None)
+        if scores is None or not walk.ranked:
             return walk
-        best = max(score for score in self._scores(trials) if score is not None)
+        best = max(score for score in scores if score is not None)
         for key, values in self._plan.comparison.models[self._model].alternatives.items():
             jobs = [self._plan.trial(self._model, walk.ranked[0], {**walk.variant, key: value}) for value in values]
             walk.steps.append(jobs)
-            if not self._all_ended(jobs):
+            scores = self._scores(jobs)
+            if scores is None:
                 walk.ended = False
                 break
-            scores = dict(enumerate(self._scores(jobs)))
-            for place in best_first(scores)[:1]:
+            for place in best_first(dict(enumerate(scores)))[:1]:
                 if scores[place] > best:
                     best, walk.variant = scores[place], jobs[place].variant
         return walk
 
-    def _all_ended(self, jobs: Sequence[Job]) -> bool:
-        return all(self._records.find(job) is not None for job in jobs)
+    def _scores(self, jobs: Sequence[Job]) -> list[float | None] | None:
+        """Return how good jobs are on validation samples, the higher the better; None of one that failed.
 
-    def _ranked(self, jobs: Sequence[Job]) -> list[float]:
-        """Return the rates of jobs that could be trained, the best first; none until all of them have ended."""
-        if not self._all_ended(jobs):
-            return []
-        rates = [job.multiplier for job in jobs]
-        return best_first(dict(zip(rates, self._scores(jobs), strict=True)))
-
-    def _scores(self, jobs: Sequence[Job]) -> list[float | None]:
-        """Return how good trained jobs are on validation samples, the higher the better; None of one that failed."""
-        records = (self._records.find(job) for job in jobs)
+        It is None until all of them have ended.
+        """
+        records = [self._records.find(job) for job in jobs]
+        if None in records:
+            return None
         metric = metric_of(self._plan.comparison)
-        return [metric.score(record.get(metric.validation)) for record in records if record is not None]
+        return [metric.score(record.get(metric.validation)) for record in records]
+
+
+def _ranked(jobs: Sequence[Job], scores: Sequence[float | None] | None) -> list[float]:
+    """Return the rates of jobs that could be trained, the best first; none until all of them have ended."""
+    if scores is None:
+        return []
+    return best_first(dict(zip((job.multiplier for job in jobs), scores, strict=True)))
 
 
 @dataclass

@@ -107,15 +107,14 @@ class ArrowTable(Table):
             raise DataError(f"{self.place(int(row), name)}: is empty")
         if not types.is_dictionary(values.type):
             values = values.dictionary_encode()
-        places = values.indices.to_numpy()
-        words = [str(word) for word in values.dictionary.to_pylist()]
+        places, different = values.indices.to_numpy(), values.dictionary.to_pylist()
         if (names := self.classes(name)) is not None:
-            for number, word in enumerate(values.dictionary.to_pylist()):
-                if not 0 <= word < len(names):
+            for number, label in enumerate(different):
+                if not 0 <= label < len(names):
                     row = int(rows[int(np.argmax(places == number))])
-                    raise DataError(f"{self.place(row, name)}: {word} is none of the {len(names)} classes")
-                words[number] = names[word]
-        return np.array([*words, None], dtype=object)[places]
+                    raise DataError(f"{self.place(row, name)}: {label} is none of the {len(names)} classes")
+            different = [names[label] for label in different]
+        return np.array([str(word) for word in different], dtype=object)[places]
 
     def _lists(self, name: str) -> Lists:
         """Take lists of numbers, or of tokens that are lists of equally many numbers, apart."""

@@ -81,20 +81,15 @@ def mackey_glass(history: np.ndarray, length: int) -> np.ndarray:
     delay, step = _DELAY * _SUBSTEPS, 1 / _SUBSTEPS
     past = np.repeat(history[:, None].astype(float), delay + 1, axis=1)  # a ring of the last 17 units of time
 
-    def slope(x: np.ndarray, delayed: np.ndarray) -> np.ndarray:
-        return 0.2 * delayed / (1 + delayed**10) - 0.1 * x
-
     found = np.empty((len(history), length))
     for t in range((length - 1) * _SUBSTEPS + 1):
         x = past[:, t % (delay + 1)]
         if t % _SUBSTEPS == 0:
             found[:, t // _SUBSTEPS] = x
         first, last = past[:, (t + 1) % (delay + 1)], past[:, (t + 2) % (delay + 1)]
-        one = slope(x, first)
-        two = slope(x + step / 2 * one, (first + last) / 2)
-        three = slope(x + step / 2 * two, (first + last) / 2)
-        four = slope(x + step * three, last)
-        past[:, (t + 1) % (delay + 1)] = x + step / 6 * (one + 2 * two + 2 * three + four)
+        middle = (first + last) / 2
+        pulls = [0.2 * delayed / (1 + delayed**10) for delayed in (first, middle, last)]
+        past[:, (t + 1) % (delay + 1)] = _runge_kutta(lambda x, half, pulls=pulls: pulls[half] - 0.1 * x, x, step)
     return found
 
 
@@ -114,7 +109,7 @@ def lorenz(start: np.ndarray, length: int) -> np.ndarray:
     Runge-Kutta of fourth order in steps of 0.01. Source: Lorenz 1963.
     """
 
-    def slope(state: np.ndarray) -> np.ndarray:
+    def slope(state: np.ndarray, _half: int) -> np.ndarray:
         x, y, z = state.T
         return np.stack([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z], axis=1)
 
@@ -122,12 +117,17 @@ def lorenz(start: np.ndarray, length: int) -> np.ndarray:
     for t in range(length):
         found[:, t] = state[:, 0]
         for _ in range(_LORENZ_SUBSTEPS):
-            one = slope(state)
-            two = slope(state + step / 2 * one)
-            three = slope(state + step / 2 * two)
-            four = slope(state + step * three)
-            state = state + step / 6 * (one + 2 * two + 2 * three + four)
+            state = _runge_kutta(slope, state, step)
     return found
+
+
+def _runge_kutta(slope: Callable[[np.ndarray, int], np.ndarray], x: np.ndarray, step: float) -> np.ndarray:
+    """Take a step of fourth order; ``slope`` is told x, and after how many halves of the step (0, 1, 2) it is there."""
+    one = slope(x, 0)
+    two = slope(x + step / 2 * one, 1)
+    three = slope(x + step / 2 * two, 1)
+    four = slope(x + step * three, 2)
+    return x + step / 6 * (one + 2 * two + 2 * three + four)
 
 
 # Draws N trajectories of L steps: what is seen of them, and what is to be told, (N, L) each.

@@ -28,14 +28,13 @@ from qlam_qiskit.engine.open.sweep import open_backward_blocks, open_forward_blo
 from qlam_qiskit.engine.sweep import backward_block, forward_block
 from qlam_qiskit.memory_circuit import MemoryCircuit
 
+# By engine and direction, with about the seconds that it takes on one processor.
 _LOOPS = {
-    ("pure", "forward"): forward_block,
-    ("pure", "backward"): backward_block,
-    ("open", "forward"): open_forward_blocks,
-    ("open", "backward"): open_backward_blocks,
+    ("pure", "forward"): (forward_block, 7),
+    ("pure", "backward"): (backward_block, 7),
+    ("open", "forward"): (open_forward_blocks, 8),
+    ("open", "backward"): (open_backward_blocks, 14),
 }
-# About what one takes on one processor.
-SECONDS = {("pure", "forward"): 7, ("pure", "backward"): 7, ("open", "forward"): 8, ("open", "backward"): 14}
 
 
 @dataclass(frozen=True, order=True)
@@ -62,12 +61,12 @@ class Loop:
     @property
     def seconds(self) -> int:
         """About how long it takes to compile on one processor."""
-        return SECONDS[self.engine, self.direction]
+        return _LOOPS[self.engine, self.direction][1]
 
     @property
     def entry(self) -> EntryPoint:
         """What is compiled."""
-        return _LOOPS[self.engine, self.direction]
+        return _LOOPS[self.engine, self.direction][0]
 
     def is_kept(self, precision: str) -> bool:
         """Say whether this loop need not be compiled."""

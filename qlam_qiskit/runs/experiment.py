@@ -7,8 +7,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from qlam_qiskit.baselines import (
-    DelaySettings,
-    EchoStateSettings,
+    FixedSettings,
     LinearRecurrentSettings,
     RecurrentSettings,
     ReservoirSettings,
@@ -62,8 +61,7 @@ _ByKind = Annotated[
     | StateSpaceSettings
     | LinearRecurrentSettings
     | SelectiveSettings
-    | DelaySettings
-    | EchoStateSettings,
+    | FixedSettings,
     Field(discriminator="kind"),
 ]
 AnyModelSettings: TypeAlias = Annotated[_ByKind, BeforeValidator(_qlam_by_default)]

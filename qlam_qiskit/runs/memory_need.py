@@ -8,6 +8,7 @@ from qlam_qiskit.baselines import (
     BaselineSettings,
     DelaySettings,
     EchoStateSettings,
+    FixedSettings,
     LinearRecurrentSettings,
     RecurrentSettings,
     ReservoirSettings,
@@ -62,7 +63,7 @@ def _qlam(settings: ModelSettings, steps: int, token_size: int, answers: int) ->
 
 
 def _baseline(settings: BaselineSettings, steps: int, token_size: int, answers: int) -> tuple[int, int]:
-    if isinstance(settings, DelaySettings | EchoStateSettings):
+    if isinstance(settings, FixedSettings):
         kept = settings.width * (token_size if isinstance(settings, DelaySettings) else 1)
         drawn = settings.width**2 if isinstance(settings, EchoStateSettings) else 0
         return drawn + settings.readout.times * kept * answers, steps * kept

@@ -16,9 +16,9 @@ ACCURACY, NRMSE = "validation_accuracy", "validation_nrmse"  # what trials are c
 _POLL_SECONDS = 0.5
 
 
-def format_metric(metric: str, value: float) -> str:
-    """Say how good a trial is."""
-    return f"NRMSE {value:.4f} on validation samples" if metric == NRMSE else f"{value:.2%} of validation samples"
+def format_metric(metric: str, value: float, samples: str = "validation samples") -> str:
+    """Say how good a training is on some samples."""
+    return f"NRMSE {value:.4f} on {samples}" if metric == NRMSE else f"{value:.2%} of {samples}"
 
 
 def train_trial(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from qlam_qiskit.baselines import DelaySettings, EchoStateSettings, ReservoirSettings
+from qlam_qiskit.baselines import FixedSettings, ReservoirSettings
 from qlam_qiskit.data import Split
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.model import QLAM
@@ -24,7 +24,7 @@ def is_solved(settings: AnyModelSettings) -> bool:
     """Whether a model's head is solved in closed form."""
     if isinstance(settings, ReservoirSettings):
         return settings.fit == "ridge"
-    return isinstance(settings, DelaySettings | EchoStateSettings)
+    return isinstance(settings, FixedSettings)
 
 
 class HeadSolver(Trainer):
