@@ -130,8 +130,8 @@ def test_two_processes_do_not_train_one_run_and_a_dead_one_does_not_count(small_
     # It may have died between two checkpoints, when the last one had just become the one before.
     newest = folder.last if folder.last.exists() else folder.previous
     progress = load_checkpoint(newest).state["progress"]
-    # Or between the last step of an epoch and its end: resuming then ends that epoch.
-    epochs = progress["epoch"] + (progress["batch"] == 3)
+    # Or between the last step of an epoch (96 samples, 16 a batch) and its end: resuming then ends that epoch.
+    epochs = progress["epoch"] + (progress["batch"] == 6)
     with pytest.raises(Interrupted):
         experiment = load_experiment(small_experiment, tuple(settings))
         train(experiment, "small", quiet, out=Path("out"), resume=True, should_stop=lambda: True)
