@@ -23,29 +23,11 @@ def cross(before, after, size, bases, first_base, step, letter, p, q, r, angle, 
     ``angle`` are the rows of cos and sin of the turn at the end, then those of the two at the beginning.
     """
     parts, end, rows = registers_in_row(before), first_base + (size >> 2), registers(before)
-    a = constant(rows, at(coefficients, first + (letter >> 1)))
-    b = constant(rows, at(coefficients, first + 1 - (letter >> 1)))
-    e, d = constant(rows, at(coefficients, first + 2)), constant(rows, at(coefficients, first + 3))
-    p_up, p_side, p_other = _is(rows, p, 2), _is(rows, p, letter), _is(rows, p, 4 - letter)
-    q_up, q_side, q_other = _is(rows, q, 2), _is(rows, q, letter), _is(rows, q, 4 - letter)
-    r_up, r_side, r_other = _is(rows, r, 2), _is(rows, r, letter), _is(rows, r, 4 - letter)
     for begin in range(first_base, end, _TILE):
         for part in range(parts):
-            c, s = load(registers(angle[0]), part), load(registers(angle[1]), part)
-            c1, s1 = load(registers(angle1[0]), part), load(registers(angle1[1]), part)
-            c2, s2 = load(registers(angle2[0]), part), load(registers(angle2[1]), part)
-            ca, sa, ce, se = a * c, a * s, e * c, e * s
-            pu, pv, pw, po = p_up * ce + p_side * sa, p_side * ca - p_up * se, p_other * b, p_up * d
-            qu, qv, qw, qo = q_up * ce + q_side * sa, q_side * ca - q_up * se, q_other * b, q_up * d
-            ru, rv, rw, ro = r_up * ce + r_side * sa, r_side * ca - r_up * se, r_other * b, r_up * d
-            pu, qu = c1 * pu - s1 * qu, c1 * qu + s1 * pu
-            pv, qv = c1 * pv - s1 * qv, c1 * qv + s1 * pv
-            pw, qw = c1 * pw - s1 * qw, c1 * qw + s1 * pw
-            po, qo = c1 * po - s1 * qo, c1 * qo + s1 * po
-            qu, ru = c2 * qu - s2 * ru, c2 * ru + s2 * qu
-            qv, rv = c2 * qv - s2 * rv, c2 * rv + s2 * qv
-            qw, rw = c2 * qw - s2 * rw, c2 * rw + s2 * qw
-            qo, ro = c2 * qo - s2 * ro, c2 * ro + s2 * qo
+            pu, pv, pw, po, qu, qv, qw, qo, ru, rv, rw, ro = _matrix(
+                rows, part, letter, p, q, r, angle, angle1, angle2, coefficients, first
+            )
             ones, ups = part_of(before, 0, part), part_of(before, 2 * step, part)
             sides, others = part_of(before, letter * step, part), part_of(before, (4 - letter) * step, part)
             new_ones, new_ps = part_of(after, 0, part), part_of(after, p * step, part)
@@ -88,8 +70,6 @@ def uncross(
     """
     parts, end, rows = registers_in_row(before), first_base + (size >> 2), registers(before)
     turned, third = first + (letter >> 1), first + 1 - (letter >> 1)
-    a, b = constant(rows, at(coefficients, turned)), constant(rows, at(coefficients, third))
-    e, d = constant(rows, at(coefficients, first + 2)), constant(rows, at(coefficients, first + 3))
     p_up, p_side, p_other = _is(rows, p, 2), _is(rows, p, letter), _is(rows, p, 4 - letter)
     q_up, q_side, q_other = _is(rows, q, 2), _is(rows, q, letter), _is(rows, q, 4 - letter)
     r_up, r_side, r_other = _is(rows, r, 2), _is(rows, r, letter), _is(rows, r, 4 - letter)
@@ -98,18 +78,9 @@ def uncross(
             c, s = load(registers(angle[0]), part), load(registers(angle[1]), part)
             c1, s1 = load(registers(angle1[0]), part), load(registers(angle1[1]), part)
             c2, s2 = load(registers(angle2[0]), part), load(registers(angle2[1]), part)
-            ca, sa, ce, se = a * c, a * s, e * c, e * s
-            pu, pv, pw, po = p_up * ce + p_side * sa, p_side * ca - p_up * se, p_other * b, p_up * d
-            qu, qv, qw, qo = q_up * ce + q_side * sa, q_side * ca - q_up * se, q_other * b, q_up * d
-            ru, rv, rw, ro = r_up * ce + r_side * sa, r_side * ca - r_up * se, r_other * b, r_up * d
-            pu, qu = c1 * pu - s1 * qu, c1 * qu + s1 * pu
-            pv, qv = c1 * pv - s1 * qv, c1 * qv + s1 * pv
-            pw, qw = c1 * pw - s1 * qw, c1 * qw + s1 * pw
-            po, qo = c1 * po - s1 * qo, c1 * qo + s1 * po
-            qu, ru = c2 * qu - s2 * ru, c2 * ru + s2 * qu
-            qv, rv = c2 * qv - s2 * rv, c2 * rv + s2 * qv
-            qw, rw = c2 * qw - s2 * rw, c2 * rw + s2 * qw
-            qo, ro = c2 * qo - s2 * ro, c2 * ro + s2 * qo
+            pu, pv, pw, po, qu, qv, qw, qo, ru, rv, rw, ro = _matrix(
+                rows, part, letter, p, q, r, angle, angle1, angle2, coefficients, first
+            )
             # Sums of lambda r over the groups: first the letter of lambda, then that of r.
             zero = c - c
             spu, spv, spw, spo = zero, zero, zero, zero
@@ -150,12 +121,40 @@ def uncross(
             up_side = p_up * spv + q_up * sqv + r_up * srv
             side_up = p_side * spu + q_side * squ + r_side * sru
             side_side = p_side * spv + q_side * sqv + r_side * srv
-            add_part(gradient, 0, part, ca * side_up - sa * side_side - ce * up_side - se * up_up)
+            a, b = constant(rows, at(coefficients, turned)), constant(rows, at(coefficients, first + 2))
+            add_part(gradient, 0, part, a * (c * side_up - s * side_side) - b * (c * up_side + s * up_up))
             if trained:
                 add_part(sums, turned, part, c * side_side + s * side_up)
                 add_part(sums, third, part, p_other * spw + q_other * sqw + r_other * srw)
                 add_part(sums, first + 2, part, c * up_up - s * up_side)
                 add_part(sums, first + 3, part, p_up * spo + q_up * sqo + r_up * sro)
+
+
+@compiled
+def _matrix(rows, part, letter, p, q, r, angle, angle1, angle2, coefficients, first):
+    """Return the rows p, q and r of M, each in the order up, side, other, one, for one register of samples."""
+    a = constant(rows, at(coefficients, first + (letter >> 1)))
+    b = constant(rows, at(coefficients, first + 1 - (letter >> 1)))
+    e, d = constant(rows, at(coefficients, first + 2)), constant(rows, at(coefficients, first + 3))
+    p_up, p_side, p_other = _is(rows, p, 2), _is(rows, p, letter), _is(rows, p, 4 - letter)
+    q_up, q_side, q_other = _is(rows, q, 2), _is(rows, q, letter), _is(rows, q, 4 - letter)
+    r_up, r_side, r_other = _is(rows, r, 2), _is(rows, r, letter), _is(rows, r, 4 - letter)
+    c, s = load(registers(angle[0]), part), load(registers(angle[1]), part)
+    c1, s1 = load(registers(angle1[0]), part), load(registers(angle1[1]), part)
+    c2, s2 = load(registers(angle2[0]), part), load(registers(angle2[1]), part)
+    ca, sa, ce, se = a * c, a * s, e * c, e * s
+    pu, pv, pw, po = p_up * ce + p_side * sa, p_side * ca - p_up * se, p_other * b, p_up * d
+    qu, qv, qw, qo = q_up * ce + q_side * sa, q_side * ca - q_up * se, q_other * b, q_up * d
+    ru, rv, rw, ro = r_up * ce + r_side * sa, r_side * ca - r_up * se, r_other * b, r_up * d
+    pu, qu = c1 * pu - s1 * qu, c1 * qu + s1 * pu
+    pv, qv = c1 * pv - s1 * qv, c1 * qv + s1 * pv
+    pw, qw = c1 * pw - s1 * qw, c1 * qw + s1 * pw
+    po, qo = c1 * po - s1 * qo, c1 * qo + s1 * po
+    qu, ru = c2 * qu - s2 * ru, c2 * ru + s2 * qu
+    qv, rv = c2 * qv - s2 * rv, c2 * rv + s2 * qv
+    qw, rw = c2 * qw - s2 * rw, c2 * rw + s2 * qw
+    qo, ro = c2 * qo - s2 * ro, c2 * ro + s2 * qo
+    return pu, pv, pw, po, qu, qv, qw, qo, ru, rv, rw, ro
 
 
 @compiled

@@ -26,11 +26,10 @@ from qlam_qiskit.engine.arguments import (
     slots_of,
     spans_of,
 )
-from qlam_qiskit.engine.blocks import Cut, map_runs
+from qlam_qiskit.engine.blocks import Cut, cut_mixed_batch, map_runs
 from qlam_qiskit.engine.compiled import EntryPoint
 from qlam_qiskit.engine.exact import Gradients, pull_back_evaluated
 from qlam_qiskit.engine.open.arrays import Blocks, OpenWork, Reading
-from qlam_qiskit.engine.open.cutting import cut_states
 from qlam_qiskit.engine.open.plan import compile_open_plan
 from qlam_qiskit.engine.open.shared import SharedNumbers
 from qlam_qiskit.engine.open.sweep import open_backward_blocks, open_forward_blocks
@@ -42,7 +41,7 @@ from qlam_qiskit.memory_circuit import MemoryCircuit
 
 MAX_QUBITS = 6  # of the memory
 MAX_REGISTER = 7  # with ancillas that could not be taken out
-FEWEST_CROSSED = 3  # qubits of a register whose steps are joined with the next ones
+FEWEST_CROSSED = 4  # qubits of a register whose steps are joined with the next ones
 _KEPT_READINGS = 16
 
 
@@ -202,7 +201,7 @@ class OpenEngine:
         """Cut a batch into blocks."""
         if (samples, registers) not in self._cuts:
             qubits = self._update.plan.num_qubits
-            self._cuts[samples, registers] = cut_states(samples, registers, qubits, self.threads)
+            self._cuts[samples, registers] = cut_mixed_batch(samples, registers, qubits, self.threads)
         return self._cuts[samples, registers]
 
     def _reading(self, times: np.ndarray, steps: int, mean: bool, emit: bool) -> Reading:

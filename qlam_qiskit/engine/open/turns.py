@@ -24,12 +24,16 @@ def turn(states, pairs, first, end, c, s):
 @compiled
 def unturn(states, adjoint, pairs, first, end, c, s):
     """Undo a turn on a state and on its adjoint; returns dL/da, for which it does not matter where it is taken."""
-    gain, loss = c - c, c - c
+    # Where a row is one register, two sums: each multiply-add waits for the one before it in its sum.
+    gain, loss, alone = c - c, c - c, registers_in_row(states) == 1
     for k in range(first, end):
         i, j = at(pairs, 2 * k), at(pairs, 2 * k + 1)
         a, b = load(states, i), load(states, j)
         u, v = load(adjoint, i), load(adjoint, j)
-        gain, loss = gain + v * a, loss + u * b
+        if alone:
+            gain, loss = gain + v * a, loss + u * b
+        else:
+            gain = gain + v * a - u * b
         store(states, i, c * a + s * b)
         store(states, j, c * b - s * a)
         store(adjoint, i, c * u + s * v)
@@ -50,7 +54,7 @@ def unturn_adjoint(adjoint, pairs, first, end, c, s):
 @compiled
 def turn_gradient(states, adjoint, pairs, first, end):
     """Return dL/da of a turn."""
-    # Four sums, as each multiply-add waits for the one before it in its sum.
+    # Four sums, for the reason given above.
     zero = load(states, 0) - load(states, 0)
     gain, loss, gain2, loss2 = zero, zero, zero, zero
     for k in range(first, end - 1, 2):

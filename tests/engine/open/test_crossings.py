@@ -20,7 +20,7 @@ def rng():
     return np.random.default_rng(7)
 
 
-def memory_of(beginning, end, qubits=3, damped=(0, 2)):
+def memory_of(beginning, end, qubits=4, damped=(0, 2)):
     """Two input turns on each qubit, couplings that commute, a turn, and damping of some qubits."""
     phi, theta = ParameterVector("phi", 2 * qubits), ParameterVector("theta", 2 * qubits)
     decay = ParameterVector("lambda", len(damped))
@@ -77,7 +77,7 @@ def test_about_whatever_axes_qubits_turn(beginning, end, rng):
         {"readout_steps": [[3, 20], [11, 12], [1, 23]], "mean": True},
     ],
 )
-@pytest.mark.parametrize("qubits", [3, 4])
+@pytest.mark.parametrize("qubits", [4, 5])
 def test_whatever_is_read(qubits, reading, rng):
     assert_same(both_ways(load_template("damped_ring", qubits), rng, **reading))
 
@@ -90,20 +90,20 @@ def test_of_a_few_damped_qubits_and_of_the_first_step_alone(template, rng):
 
 
 def test_where_nearly_every_step_is_read_steps_stay_whole():
-    engine = OpenEngine(load_template("damped_ring", 3))
-    shapes = (1, 8, 1, 6), (1, engine.memory.num_weights), (1, 1, 1, 1, engine.memory.num_query_angles)
+    engine = OpenEngine(load_template("damped_ring", 4))
+    shapes = (1, 8, 1, 8), (1, engine.memory.num_weights), (1, 1, 1, 1, engine.memory.num_query_angles)
     for steps, crossed in (([7], True), ([1, 4, 7], False)):
         _, tape = engine.forward(*(np.zeros(shape) for shape in shapes), readout_steps=steps)
         assert tape.reading.cross is crossed
 
 
 def test_what_is_joined():
-    memory = load_template("damped_ring", 3)
+    memory = load_template("damped_ring", 4)
     plan = compile_open_plan(memory.update, memory.inputs, memory.weights, memory.ancillas, memory.emissions)
     operations = join_passes(plan.operations, emissions=False)
     passes = cross_steps(operations, lambda angle: not plan.depends_on_input(angle))
-    assert [type(operation) for operation in passes.later] == [Crossing] * 3 + [CommutingTurns]
-    assert [type(operation) for operation in passes.last] == [DampedTurn] * 3
-    assert {type(operation) for operation in passes.first[:3]} == {TwoTurns}
+    assert [type(operation) for operation in passes.later] == [Crossing] * 4 + [CommutingTurns]
+    assert [type(operation) for operation in passes.last] == [DampedTurn] * 4
+    assert {type(operation) for operation in passes.first[:4]} == {TwoTurns}
     carried_by_inputs = cross_steps(operations, lambda angle: False)
     assert carried_by_inputs.last == []
