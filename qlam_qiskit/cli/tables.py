@@ -78,15 +78,18 @@ def print_described(described: Iterable[tuple[str, str]], width: int) -> None:
 
 def _widths(headers: Sequence[str], rows: Sequence[Sequence[str | Parts]], room: int) -> list[int]:
     """Say how wide each column may be: the widest of those that have parts give way, down to their longest part."""
-    widths = [max(len(str(cell)) for cell in column) for column in zip(headers, *rows, strict=True)]
-    least = [max(map(_least, column)) for column in zip(headers, *rows, strict=True)]
+    columns = list(zip(headers, *rows, strict=True))
+    widths = [max(len(str(cell)) for cell in column) for column in columns]
+    least = [_widest(column, 0) for column in columns]
     while sum(widths) + _GAP * (len(widths) - 1) > room:
         yielding = [index for index, width in enumerate(widths) if width > least[index]]
         if not yielding:
             break
-        widths[max(yielding, key=widths.__getitem__)] -= 1
+        chosen = max(yielding, key=widths.__getitem__)
+        # As far as it gets by one break more, so that no room is left unused.
+        widths[chosen] = _widest(columns[chosen], widths[chosen] - 1)
     return widths
 
 
-def _least(cell: str | Parts) -> int:
-    return max((len(part.rstrip()) for part in (cell if isinstance(cell, Parts) else (cell,))), default=0)
+def _widest(cells: Iterable[str | Parts], width: int) -> int:
+    return max(len(line) for cell in cells for line in (cell.lines(width) if isinstance(cell, Parts) else [cell]))
