@@ -14,6 +14,7 @@ from qlam_qiskit.engine.arrays import Block
 WIDE, NARROW = 16, 8
 _NARROW_COST = 0.55  # time of a narrow block relative to a wide one, measured from 4 to 10 qubits
 _LARGE = 12  # qubits from which psi and lambda of a wide block leave the second level of cache
+_LARGE_MIXED = 4  # qubits from which a density matrix and its lambda leave the first one
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ def cut_batch(samples: int, registers: int, qubits: int, threads: int) -> Cut:
     wide, narrow = (Cut(samples, registers, qubits, lanes) for lanes in (WIDE, NARROW))
     rounds_wide, rounds_narrow = (-(-registers * cut.blocks // threads) for cut in (wide, narrow))
     return narrow if qubits >= _LARGE or rounds_narrow * _NARROW_COST < rounds_wide else wide
+
+
+def cut_mixed_batch(samples: int, registers: int, qubits: int, threads: int) -> Cut:
+    """Cut a batch of density matrices: one of n qubits takes as much room as a state vector of 2n - 1."""
+    lanes = NARROW if qubits >= _LARGE_MIXED else cut_batch(samples, registers, 2 * qubits - 1, threads).lanes
+    return Cut(samples, registers, qubits, lanes)
 
 
 def map_blocks(run: Callable[[int, int], Any], cut: Cut, threads: int) -> list[list[Any]]:

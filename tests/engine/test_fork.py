@@ -63,6 +63,7 @@ class _Readouts(Dataset):
 
 
 @pytest.mark.usefixtures("in_time")
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with one processor
 def test_workers_of_a_data_loader_compute():
     connector = _connector()
     inputs = _inputs(connector)

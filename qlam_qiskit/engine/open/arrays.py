@@ -13,19 +13,35 @@ import numpy as np
 from qlam_qiskit.engine.arrays import AngleRows
 from qlam_qiskit.engine.simd import Rows, Table
 
-TURN, TWO_TURNS, DAMP, DAMPED_TURN, MAP, EMIT = 0, 1, 2, 3, 4, 5
-FIELDS = 10  # integers of an operation, some of them unused
+TURN, TWO_TURNS, DAMP, DAMPED_TURN, MAP, EMIT, TURNS, CROSSING = range(8)
+FIELDS = 16  # integers of an operation, some of them unused
 TILE = 16  # groups of four rows that a loop takes register by register, so that they stay in the first level of cache
 
 
-class OpenSteps(NamedTuple):
-    """What one step does, in order, and how its angle rows follow from the inputs."""
+class Program(NamedTuple):
+    """What steps do, in order: FIELDS integers for each operation, see :mod:`.steps`, and how many that are.
 
-    operations: Table  # FIELDS integers for each, see :mod:`.steps`
-    length: int  # of them all
-    emitting: Table  # what to run instead where emissions are read
-    emitting_length: int
+    Where the end of each step is joined with the beginning of the next, the state that is carried from step to step
+    lacks it; ``last`` is what the state that is read needs on top.
+    """
+
+    first: Table  # the first step of a sequence
+    first_length: int
+    operations: Table  # every later one
+    length: int
+    last: Table
+    last_length: int
+    last_maps: int  # maps among ``last``, which the first step lacks
+
+
+class OpenSteps(NamedTuple):
+    """What a circuit does, and how its angle rows follow from the inputs."""
+
+    plain: Program  # whole steps
+    crossing: Program  # the end of one joined with the beginning of the next
+    emitting: Program  # whole steps that yield emissions
     pairs: Table  # two rows each: the strings that a turn turns into each other
+    sets: Table  # four integers for each turn of a set: first pair, end; shared?, angle row
     bases: Table  # first row of each group of 4^k rows that a map acts on
     outputs: Table  # three integers each: a row in its group, then the bounds of its elements
     elements: Table  # two each: a row, and the coefficient that it is multiplied with
@@ -84,6 +100,8 @@ class OpenWork(NamedTuple):
     adjoint: Rows  # two states: before and after a map
     query_tape: Rows
     query_adjoint: Rows
+    last: Rows  # the states of what is read, before and after the end of its step
+    last_adjoint: Rows
     asked: Rows  # the state that is read; backward what it receives
     read_adjoint: Rows  # the sum of that over queries
     mean: Rows  # the sum of the states since the last reading; backward what each of them receives
@@ -101,6 +119,7 @@ class Reading(NamedTuple):
     segment: int  # steps between two states kept
     mean: bool  # whether the mean state since the last reading is read, or the state itself
     emit: bool  # whether emissions are read
+    cross: bool  # whether the end of each step is joined with the beginning of the next
 
 
 class Moment(NamedTuple):

@@ -6,7 +6,7 @@ of z towards x or y before it takes the same pass: that letter is number ``lette
 
 from qlam_qiskit.engine.compiled import compiled
 from qlam_qiskit.engine.open.arrays import TILE
-from qlam_qiskit.engine.open.turns import part_of
+from qlam_qiskit.engine.open.turns import add_part, part_of
 from qlam_qiskit.engine.simd import at, constant, load, registers, registers_in_row, store
 
 
@@ -130,15 +130,9 @@ def undo_damped_turn(
                 side_up, side_side = side_up + u * up, side_side + u * side
                 store(lambdas, i, ce * w + sa * u)
                 store(lambdas, m, ca * u - se * w)
-            _add(gradients, 0, part, ca * side_up - sa * side_side - ce * up_side - se * up_up)
+            add_part(gradients, 0, part, ca * side_up - sa * side_side - ce * up_side - se * up_up)
             if trained:
-                _add(sums, turned, part, c * side_side + s * side_up)
-                _add(sums, other, part, of_b)
-                _add(sums, first + 2, part, c * up_up - s * up_side)
-                _add(sums, first + 3, part, of_d)
-
-
-@compiled
-def _add(rows, row, part, value):
-    place = part_of(rows, row, part)
-    store(place, 0, load(place, 0) + value)
+                add_part(sums, turned, part, c * side_side + s * side_up)
+                add_part(sums, other, part, of_b)
+                add_part(sums, first + 2, part, c * up_up - s * up_side)
+                add_part(sums, first + 3, part, of_d)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from qiskit.circuit import QuantumCircuit
 
 from qlam_qiskit.engine.angles import parameters_of
-from qlam_qiskit.engine.blocks import cut_batch
+from qlam_qiskit.engine.blocks import cut_mixed_batch
 from qlam_qiskit.engine.open.chain import Chain, damps
 from qlam_qiskit.engine.open.pauli import DIGITS, commute, support
 from qlam_qiskit.engine.open.plan import OpenPlan, compile_open_plan
@@ -32,7 +32,7 @@ class OpenPlanDescription(PlanDescription):
     @property
     def lanes(self) -> int:
         """Samples that a block of a large batch holds."""
-        return cut_batch(1024, 1, 2 * self.qubits - 1, 1).lanes
+        return cut_mixed_batch(1024, 1, self.qubits, 1).lanes
 
     @property
     def state_kib(self) -> int:

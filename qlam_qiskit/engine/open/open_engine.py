@@ -26,7 +26,7 @@ from qlam_qiskit.engine.arguments import (
     slots_of,
     spans_of,
 )
-from qlam_qiskit.engine.blocks import Cut, cut_batch, map_runs
+from qlam_qiskit.engine.blocks import Cut, cut_mixed_batch, map_runs
 from qlam_qiskit.engine.compiled import EntryPoint
 from qlam_qiskit.engine.exact import Gradients, pull_back_evaluated
 from qlam_qiskit.engine.open.arrays import Blocks, OpenWork, Reading
@@ -41,6 +41,7 @@ from qlam_qiskit.memory_circuit import MemoryCircuit
 
 MAX_QUBITS = 6  # of the memory
 MAX_REGISTER = 7  # with ancillas that could not be taken out
+FEWEST_CROSSED = 4  # qubits of a register whose steps are joined with the next ones
 _KEPT_READINGS = 16
 
 
@@ -94,6 +95,8 @@ class OpenEngine:
         self._query = CompiledOpenSteps(compile_open_plan(memory.query, memory.query_angles, ()), self.dtype)
         self._query_shared = self._query.share(np.empty((1, 0))).values  # it has no weights
         self._numbers = numbers(self.dtype, part=1.0)
+        # On smaller registers a pass is too short for what has to be made before it.
+        self._crosses = update.num_qubits >= FEWEST_CROSSED and self._update.steps.crossing.last_maps > 0
         self._z_rows, self._start_rows = map(_strings_of_z, (memory.num_qubits, update.num_qubits))
         self._prepare()
 
@@ -198,9 +201,7 @@ class OpenEngine:
         """Cut a batch into blocks."""
         if (samples, registers) not in self._cuts:
             qubits = self._update.plan.num_qubits
-            # A density matrix of n qubits takes as much room as a state of 2n - 1.
-            cut = cut_batch(samples, registers, 2 * qubits - 1, self.threads)
-            self._cuts[samples, registers] = Cut(samples, registers, qubits, cut.lanes)
+            self._cuts[samples, registers] = cut_mixed_batch(samples, registers, qubits, self.threads)
         return self._cuts[samples, registers]
 
     def _reading(self, times: np.ndarray, steps: int, mean: bool, emit: bool) -> Reading:
@@ -210,7 +211,7 @@ class OpenEngine:
             return kept
         # The states before the maps of a segment, and those before each segment, are together fewest like this. Of
         # large states the tape is kept shorter, nearer to the second level of cache.
-        segment = ceil(sqrt(steps / max(1, self._update.steps.maps_in_step)) / (1 if self.dimension <= 8 else 4))
+        segment = ceil(sqrt(steps / max(1, self._update.steps.maps_in_step)) / (1 if self.dimension <= 8 else 2))
         reading = Reading(
             slots=slots_of(times, steps),
             lengths=spans_of(times),
@@ -219,6 +220,7 @@ class OpenEngine:
             segment=min(steps, max(4, segment)),
             mean=bool(mean),
             emit=bool(emit),
+            cross=self._crosses and 4 * times.shape[1] <= steps,
         )
         if len(times) == 1:
             if len(self._readings) >= _KEPT_READINGS:
@@ -289,6 +291,8 @@ class OpenEngine:
                 adjoint=2 * size,
                 query_tape=(self._query.steps.maps_in_step + 1) * query_size,
                 query_adjoint=2 * query_size,
+                last=(self._update.steps.crossing.last_maps + 1) * size,
+                last_adjoint=2 * size,
                 asked=size,
                 read_adjoint=query_size,
                 mean=size,

@@ -1,12 +1,16 @@
 """Joins neighbouring operations on one qubit that one pass over the state can do: fewer loads and stores.
 
 Two turns about different axes of a qubit are a pass over its X, Y and Z rows; a turn that mixes Z with X or Y, and a
-channel that damps the qubit after it, a pass over all rows.
+channel that damps the qubit after it, a pass over all rows. Where a step ends with the latter and begins with the
+former, one pass can do both, from one step to the next.
+
+Turns that commute with each other and follow a map need not be undone on the state backward: their gradients may be
+taken at the state after them all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from qlam_qiskit.engine.open.chain import Chain, damps
@@ -46,7 +50,92 @@ class DampedTurn:
         return frozenset((self.qubit,))
 
 
-Operation = Turn | Chain | TwoTurns | DampedTurn
+@dataclass(frozen=True)
+class CommutingTurns:
+    """Turns that commute with each other, after a map with nothing between."""
+
+    turns: tuple[Turn, ...]
+
+    @property
+    def qubits(self) -> frozenset[int]:
+        """The qubits that they act on."""
+        return frozenset().union(*(turn.qubits for turn in self.turns))
+
+
+@dataclass(frozen=True, eq=False)
+class Crossing:
+    """The end of one step on a qubit and the beginning of the next."""
+
+    end: DampedTurn
+    beginning: TwoTurns
+
+    @property
+    def qubits(self) -> frozenset[int]:
+        """The qubit that it acts on."""
+        return self.end.qubits
+
+
+Operation = Turn | Chain | TwoTurns | DampedTurn | CommutingTurns | Crossing
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The first step of a sequence, every later one, and what the state after any of them lacks when it is read."""
+
+    first: list[Operation]
+    later: list[Operation]
+    last: list[DampedTurn]
+
+
+def whole_steps(operations: Sequence[Operation]) -> Passes:
+    """Let every step do all of its operations."""
+    gathered = _gather_turns(operations)
+    return Passes(gathered, gathered, [])
+
+
+def cross_steps(operations: Sequence[Operation], is_shared: Callable[[Angle], bool]) -> Passes:
+    """Join the end of each step with the beginning of the next on every qubit that allows it.
+
+    ``is_shared`` says whether an angle is the same in all steps, as one that is carried on to the next has to be.
+    """
+    beginnings: dict[int, TwoTurns] = {}
+    ends: dict[int, DampedTurn] = {}
+    touched: set[int] = set()
+    for operation in operations:
+        if isinstance(operation, TwoTurns) and operation.qubit not in touched:
+            beginnings[operation.qubit] = operation
+        touched |= set(operation.qubits)
+    touched = set()
+    for operation in reversed(operations):
+        if isinstance(operation, DampedTurn) and operation.qubit not in touched and is_shared(operation.angle):
+            ends[operation.qubit] = operation
+        touched |= set(operation.qubits)
+    crossings = [Crossing(end, beginnings[qubit]) for qubit, end in sorted(ends.items()) if qubit in beginnings]
+    last = [crossing.end for crossing in crossings]
+    joined = {id(part) for crossing in crossings for part in (crossing.end, crossing.beginning)}
+    first = [operation for operation in operations if not any(operation is end for end in last)]
+    later = [*crossings, *(operation for operation in operations if id(operation) not in joined)]
+    return Passes(_gather_turns(first), _gather_turns(later), last)
+
+
+def _gather_turns(operations: Sequence[Operation]) -> list[Operation]:
+    """Gather turns that commute and follow a map into one operation."""
+    gathered: list[Operation] = []
+    after_map = False
+    for operation in operations:
+        before = gathered[-1] if gathered else None
+        if isinstance(operation, Turn) and after_map:
+            gathered.append(CommutingTurns((operation,)))
+        elif (
+            isinstance(operation, Turn)
+            and isinstance(before, CommutingTurns)
+            and all(commute(operation.string, turn.string) for turn in before.turns)
+        ):
+            gathered[-1] = CommutingTurns((*before.turns, operation))
+        else:
+            gathered.append(operation)
+        after_map = isinstance(operation, Chain | DampedTurn | Crossing)
+    return gathered
 
 
 def join_passes(operations: Sequence[Turn | Chain], emissions: bool) -> list[Operation]:

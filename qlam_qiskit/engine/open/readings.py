@@ -55,6 +55,8 @@ def read_back(queries, query, block, numbers, reading, work, cotangent, query_gr
             work.query_adjoint,
             0,
             size,
+            query.steps.plain.operations,
+            query.steps.plain.length,
             query.steps,
             query.shared,
             query.rows,
@@ -68,6 +70,57 @@ def read_back(queries, query, block, numbers, reading, work, cotangent, query_gr
         add_gradients(query_gradient, block, q, 1, query)
         add_rows(work.query_adjoint, half * size, work.read_adjoint, 0, size)
     copy_rows(work.read_adjoint, 0, work.asked, 0, size)
+
+
+@compiled
+def end_step(size, program, update, work):
+    """Apply to the state that is read what ends its step, where that is joined with the next step."""
+    if program.last_length == 0:
+        return
+    copy_rows(work.asked, 0, work.last, 0, size)
+    state = apply_step(
+        work.last,
+        0,
+        True,
+        size,
+        program.last,
+        program.last_length,
+        update.steps,
+        update.shared,
+        update.rows,
+        0,
+        work.emitted,
+        False,
+    )
+    copy_rows(work.last, state * size, work.asked, 0, size)
+
+
+@compiled
+def end_step_back(size, read_size, program, update, work):
+    """Undo :func:`end_step` on what that state received, which is in its first ``read_size`` rows."""
+    if program.last_length == 0:
+        return
+    copy_rows(work.asked, 0, work.last_adjoint, 0, read_size)
+    clear_rows(work.last_adjoint, read_size, size - read_size)
+    half = unapply_step(
+        work.last,
+        program.last_maps,
+        work.last_adjoint,
+        0,
+        size,
+        program.last,
+        program.last_length,
+        update.steps,
+        update.shared,
+        update.rows,
+        update.sums.shared_rows,
+        update.sums.coefficient_rows,
+        len(update.sums.coefficients),
+        0,
+        work.emitted,
+        False,
+    )
+    copy_rows(work.last_adjoint, half * size, work.asked, 0, read_size)
 
 
 @compiled
@@ -125,8 +178,20 @@ def _rotate_to_query(queries, q, query, block, numbers, size, work):
     """Leave the state that is read, turned by V(alpha_q), on the query's tape; returns its number there."""
     prepare_rows(queries, block, q, 1, query, numbers)
     copy_rows(work.asked, 0, work.query_tape, 0, size)
+    program = query.steps.plain
     return apply_step(
-        work.query_tape, 0, True, size, query.steps, query.shared, query.rows, 0, work.emitted, False, False
+        work.query_tape,
+        0,
+        True,
+        size,
+        program.operations,
+        program.length,
+        query.steps,
+        query.shared,
+        query.rows,
+        0,
+        work.emitted,
+        False,
     )
 
 

@@ -13,27 +13,35 @@ DAMPED_TURN  as DAMP; letter; shared?, angle row; first of its bases
 MAP          bounds of its bases and outputs; the bounds of its transpose's outputs and of its gradients lie in
              ``transposes``
 EMIT         emission, first element, end
+TURNS        bounds of a set of turns that commute, in ``sets``
+CROSSING     as DAMPED_TURN; letters p, q, r; shared?, angle row, twice
 """
 
 from qlam_qiskit.engine.compiled import compiled
-from qlam_qiskit.engine.open.arrays import DAMP, DAMPED_TURN, EMIT, FIELDS, MAP, TURN, TWO_TURNS
+from qlam_qiskit.engine.open.arrays import CROSSING, DAMP, DAMPED_TURN, EMIT, FIELDS, MAP, TURN, TURNS, TWO_TURNS
+from qlam_qiskit.engine.open.crossings import cross, uncross
 from qlam_qiskit.engine.open.damping import add_damping_gradient, damp, turn_and_damp, undamp, undo_damped_turn
 from qlam_qiskit.engine.open.maps import add_emission_gradient, add_map_gradient, apply_map, emission
-from qlam_qiskit.engine.open.turns import turn, turn_twice, unturn, unturn_twice
+from qlam_qiskit.engine.open.turns import (
+    turn,
+    turn_gradient,
+    turn_twice,
+    unturn,
+    unturn_adjoint,
+    unturn_twice,
+)
 from qlam_qiskit.engine.simd import at, load, rows_from, store
 
 
 @compiled
-def apply_step(tape, state, taped, size, steps, shared, rows, base, emitted, which, emit):
-    """Apply a step, whose angle rows begin at ``base``, to state number ``state`` of a tape.
+def apply_step(tape, state, taped, size, operations, length, steps, shared, rows, base, emitted, emit):
+    """Apply the operations of a step, whose angle rows begin at ``base``, to state number ``state`` of a tape.
 
-    ``which`` says whether the operations are those for emissions, ``emit`` whether those are added to ``emitted``.
-    Returns the number of the state that holds the result. Where ``taped`` is false, nothing is kept: damping happens in
-    place, and other maps take turns between two states.
+    ``emit`` says whether emissions are added to ``emitted``. Returns the number of the state that holds the result.
+    Where ``taped`` is false, nothing is kept: damping happens in place, and other maps take turns between two states.
     """
-    operations = steps.emitting if which else steps.operations
     coefficients = shared.coefficients
-    for index in range(0, steps.emitting_length if which else steps.length, FIELDS):
+    for index in range(0, length, FIELDS):
         kind, first, second = at(operations, index), at(operations, index + 1), at(operations, index + 2)
         third, fourth = at(operations, index + 3), at(operations, index + 4)
         if kind == TURN:
@@ -55,6 +63,11 @@ def apply_step(tape, state, taped, size, steps, shared, rows, base, emitted, whi
                 rows_from(cosines2, row2),
                 rows_from(sines2, row2),
             )
+        elif kind == TURNS:
+            for each in range(4 * first, 4 * second, 4):
+                cosines, sines, row = _angle(shared, rows, base, at(steps.sets, each + 2), at(steps.sets, each + 3))
+                begin, end = at(steps.sets, each), at(steps.sets, each + 1)
+                turn(rows_from(tape, state * size), steps.pairs, begin, end, load(cosines, row), load(sines, row))
         elif kind == EMIT:
             if emit:
                 value = emission(tape, state * size, steps, second, third, coefficients)
@@ -79,6 +92,31 @@ def apply_step(tape, state, taped, size, steps, shared, rows, base, emitted, whi
                     coefficients,
                     second,
                 )
+            elif kind == CROSSING:
+                cosines, sines, row = _angle(shared, rows, base, at(operations, index + 5), at(operations, index + 6))
+                cosines1, sines1, row1 = _angle(
+                    shared, rows, base, at(operations, index + 11), at(operations, index + 12)
+                )
+                cosines2, sines2, row2 = _angle(
+                    shared, rows, base, at(operations, index + 13), at(operations, index + 14)
+                )
+                cross(
+                    rows_from(tape, source),
+                    rows_from(tape, target),
+                    size,
+                    steps.bases,
+                    at(operations, index + 7),
+                    first,
+                    fourth,
+                    at(operations, index + 8),
+                    at(operations, index + 9),
+                    at(operations, index + 10),
+                    (rows_from(cosines, row), rows_from(sines, row)),
+                    (rows_from(cosines1, row1), rows_from(sines1, row1)),
+                    (rows_from(cosines2, row2), rows_from(sines2, row2)),
+                    coefficients,
+                    second,
+                )
             elif kind == DAMP:
                 damp(tape, source, target, size, first, coefficients, second)
             else:
@@ -89,15 +127,29 @@ def apply_step(tape, state, taped, size, steps, shared, rows, base, emitted, whi
 
 @compiled
 def unapply_step(
-    tape, state, adjoint, half, size, steps, shared, rows, shared_sums, sums, trained, base, received, emit
+    tape,
+    state,
+    adjoint,
+    half,
+    size,
+    operations,
+    length,
+    steps,
+    shared,
+    rows,
+    shared_sums,
+    sums,
+    trained,
+    base,
+    received,
+    emit,
 ):
     """Undo a step that ended in ``state``, lambda being in one ``half`` of ``adjoint``; returns its half after that.
 
     ``sums`` are those of coefficients, the first ``trained`` of which have one.
     """
-    operations = steps.emitting if emit else steps.operations
     coefficients = shared.coefficients
-    for index in range((steps.emitting_length if emit else steps.length) - FIELDS, -FIELDS, -FIELDS):
+    for index in range(length - FIELDS, -FIELDS, -FIELDS):
         kind, first, second = at(operations, index), at(operations, index + 1), at(operations, index + 2)
         third, fourth = at(operations, index + 3), at(operations, index + 4)
         source, target = half * size, (1 - half) * size
@@ -127,6 +179,20 @@ def unapply_step(
                 rows_from(_gradients(shared_sums, rows, fifth), row),
                 rows_from(_gradients(shared_sums, rows, sixth), row2),
             )
+        elif kind == TURNS:
+            # They commute: all gradients are taken after them, and the state is not needed before them.
+            for each in range(4 * first, 4 * second, 4):
+                is_shared, row = at(steps.sets, each + 2), at(steps.sets, each + 3)
+                begin, end = at(steps.sets, each), at(steps.sets, each + 1)
+                g = turn_gradient(rows_from(tape, state * size), rows_from(adjoint, source), steps.pairs, begin, end)
+                place = row if is_shared else base + row
+                gradients = _gradients(shared_sums, rows, is_shared)
+                store(gradients, place, load(gradients, place) + g)
+            for each in range(4 * first, 4 * second, 4):
+                cosines, sines, row = _angle(shared, rows, base, at(steps.sets, each + 2), at(steps.sets, each + 3))
+                begin, end = at(steps.sets, each), at(steps.sets, each + 1)
+                c, s = load(cosines, row), load(sines, row)
+                unturn_adjoint(rows_from(adjoint, source), steps.pairs, begin, end, c, s)
         elif kind == EMIT:
             if emit:
                 value = load(received, first)
@@ -154,6 +220,37 @@ def unapply_step(
                     sums,
                     rows_from(_gradients(shared_sums, rows, fifth), row),
                 )
+            elif kind == CROSSING:
+                fifth, sixth, seventh = (
+                    at(operations, index + 5),
+                    at(operations, index + 11),
+                    at(operations, index + 13),
+                )
+                cosines, sines, row = _angle(shared, rows, base, fifth, at(operations, index + 6))
+                cosines1, sines1, row1 = _angle(shared, rows, base, sixth, at(operations, index + 12))
+                cosines2, sines2, row2 = _angle(shared, rows, base, seventh, at(operations, index + 14))
+                uncross(
+                    rows_from(tape, state * size),
+                    rows_from(adjoint, source),
+                    size,
+                    steps.bases,
+                    at(operations, index + 7),
+                    first,
+                    fourth,
+                    at(operations, index + 8),
+                    at(operations, index + 9),
+                    at(operations, index + 10),
+                    (rows_from(cosines, row), rows_from(sines, row)),
+                    (rows_from(cosines1, row1), rows_from(sines1, row1)),
+                    (rows_from(cosines2, row2), rows_from(sines2, row2)),
+                    coefficients,
+                    second,
+                    third,
+                    sums,
+                    rows_from(_gradients(shared_sums, rows, fifth), row),
+                    rows_from(_gradients(shared_sums, rows, sixth), row1),
+                    rows_from(_gradients(shared_sums, rows, seventh), row2),
+                )
             elif kind == DAMP:
                 if third:
                     add_damping_gradient(tape, state * size, adjoint, source, size, first, sums, second)
@@ -166,6 +263,24 @@ def unapply_step(
                 apply_map(adjoint, source, adjoint, target, steps, outputs, last, first, second, coefficients)
                 half = 1 - half
     return half
+
+
+@compiled
+def program_of(steps, reading):
+    """Choose what the steps do."""
+    if reading.emit:
+        return steps.emitting
+    if reading.cross:
+        return steps.crossing
+    return steps.plain
+
+
+@compiled
+def operations_of(program, step):
+    """Return the operations of a step, and their length."""
+    if step == 0:
+        return program.first, program.first_length
+    return program.operations, program.length
 
 
 @compiled

@@ -22,13 +22,15 @@ from qlam_qiskit.engine.open.readings import (
     clear_others,
     clear_rows,
     copy_rows,
+    end_step,
+    end_step_back,
     read_back,
     read_state,
     take_emissions,
     take_mean,
     write_emissions,
 )
-from qlam_qiskit.engine.open.steps import apply_step, unapply_step
+from qlam_qiskit.engine.open.steps import apply_step, operations_of, program_of, unapply_step
 from qlam_qiskit.engine.reading_times import clear_padding, next_slot, steps_of_block
 from qlam_qiskit.engine.simd import constant, lanes_of, load, rows_from, store, total
 
@@ -87,6 +89,7 @@ def open_forward_blocks(
 @compiled
 def _forward_block(inputs, queries, update, query, block, numbers, reading, work, kept, read, probabilities, emissions):
     size, width = 1 << 2 * block.qubits, len(update.sums.offsets)
+    program = program_of(update.steps, reading)
     clear_rows(work.tape, 0, size)
     for k in range(len(reading.start_rows)):
         store(work.tape, reading.start_rows[k], constant(work.tape, 1.0))
@@ -99,17 +102,19 @@ def _forward_block(inputs, queries, update, query, block, numbers, reading, work
         prepare_rows(inputs, block, start, count, update, numbers)
         fetch_steps(inputs, block, start + count, min(reading.segment, inputs.shape[1] - start - count))
         for t in range(count):
+            operations, length = operations_of(program, start + t)
             state = apply_step(
                 work.tape,
                 state,
                 False,
                 size,
+                operations,
+                length,
                 update.steps,
                 update.shared,
                 update.rows,
                 t * width,
                 work.emitted,
-                reading.emit,
                 reading.emit,
             )
             if reading.mean:
@@ -124,6 +129,7 @@ def _forward_block(inputs, queries, update, query, block, numbers, reading, work
                     copy_rows(read, slot * size, work.asked, 0, size)
                 else:
                     copy_rows(work.tape, state * size, work.asked, 0, size)
+                end_step(size, program, update, work)
                 read_state(queries[:, slot], query, block, numbers, reading, work, probabilities[:, slot], moment)
                 slot = next_slot(reading.slots, block, start + t, slot + 1)
 
@@ -205,6 +211,7 @@ def _backward_block(
 ):
     size, width, maps = 1 << 2 * block.qubits, len(update.sums.offsets), update.steps.maps_in_step
     read_size = len(reading.z_rows) ** 2  # rows of the memory, without ancillas
+    program = program_of(update.steps, reading)
     steps = steps_of_block(reading.slots, block)
     clear_padding(input_gradient, block, steps)
     segments = (steps + reading.segment - 1) // reading.segment
@@ -220,19 +227,23 @@ def _backward_block(
             fetch_steps(inputs, block, start - reading.segment, reading.segment)
         fetch_steps(input_gradient, block, start, count)
         clear_rows(update.rows.gradients, 0, count * width)
-        copy_rows(kept, segment * size, work.tape, 0, size)
+        # The first step of all lacks some maps: its state is put where as many as in others lead to its end.
+        missing = 0 if segment else program.last_maps
+        copy_rows(kept, segment * size, work.tape, missing * size, size)
         for t in range(count):
+            operations, length = operations_of(program, start + t)
             apply_step(
                 work.tape,
-                t * maps,
+                t * maps if t else missing,
                 True,
                 size,
+                operations,
+                length,
                 update.steps,
                 update.shared,
                 update.rows,
                 t * width,
                 work.emitted,
-                reading.emit,
                 False,
             )
         for t in range(count - 1, -1, -1):
@@ -246,8 +257,10 @@ def _backward_block(
                     clear_others(work.asked, size, block, reading, moment)
                 else:
                     copy_rows(work.tape, (t + 1) * maps * size, work.asked, 0, size)
+                end_step(size, program, update, work)
                 found = query_gradient[:, slot]
                 read_back(queries[:, slot], query, block, numbers, reading, work, cotangent[:, slot], found, moment)
+                end_step_back(size, read_size, program, update, work)
                 if reading.mean:
                     take_mean(work.asked, work.mean, 0, read_size, block, reading, moment)
                 else:
@@ -255,12 +268,15 @@ def _backward_block(
                 slot = next_slot(reading.slots, block, start + t, slot + 1)
             if reading.mean:
                 add_rows(work.mean, 0, work.adjoint, half * size, size)
+            operations, length = operations_of(program, start + t)
             half = unapply_step(
                 work.tape,
                 (t + 1) * maps,
                 work.adjoint,
                 half,
                 size,
+                operations,
+                length,
                 update.steps,
                 update.shared,
                 update.rows,

@@ -11,20 +11,33 @@ from qiskit.circuit import Parameter
 from qlam_qiskit.engine.angles import AngleFunctions, parameters_of
 from qlam_qiskit.engine.arrays import AngleRows
 from qlam_qiskit.engine.open.arrays import (
+    CROSSING,
     DAMP,
     DAMPED_TURN,
     EMIT,
     FIELDS,
     MAP,
     TURN,
+    TURNS,
     TWO_TURNS,
     OpenCircuit,
     OpenShared,
     OpenSteps,
     OpenSums,
+    Program,
 )
 from qlam_qiskit.engine.open.chain import Chain, damps
-from qlam_qiskit.engine.open.passes import DampedTurn, Operation, TwoTurns, join_passes
+from qlam_qiskit.engine.open.passes import (
+    CommutingTurns,
+    Crossing,
+    DampedTurn,
+    Operation,
+    Passes,
+    TwoTurns,
+    cross_steps,
+    join_passes,
+    whole_steps,
+)
 from qlam_qiskit.engine.open.pauli import turned_pairs
 from qlam_qiskit.engine.open.plan import OpenPlan
 from qlam_qiskit.engine.open.primitives import Turn
@@ -53,8 +66,10 @@ class CompiledOpenSteps:
         numbered, self.num_trained, self.num_coefficients = _number(chains)
         layout = _Layout(plan.num_qubits)
         places = {mine.chain: layout.place(mine) for mine in numbered}
+        silent, emitting = (join_passes(plan.operations, emissions) for emissions in (False, True))
+        crossed = cross_steps(silent, lambda angle: not plan.depends_on_input(angle))
         programs = [
-            self._program(join_passes(plan.operations, emissions), layout, places) for emissions in (False, True)
+            self._program(passes, layout, places) for passes in (whole_steps(silent), crossed, whole_steps(emitting))
         ]
         # Angles that are not affine in the inputs are evaluated before the run, and enter as if they were inputs.
         self.evaluated = None
@@ -65,10 +80,9 @@ class CompiledOpenSteps:
         turns = [angle for _, angle in self._shared.values()]
         self._functions = SharedFunctions(turns, rests, numbered, self.num_coefficients, plan.weights)
         self.steps = OpenSteps(
-            operations=programs[0],
-            length=len(programs[0]),
-            emitting=programs[1],
-            emitting_length=len(programs[1]),
+            plain=programs[0],
+            crossing=programs[1],
+            emitting=programs[2],
             **layout.arrays(),
             maps_in_step=len(chains),
             row_starts=Table(starts, np.int64),
@@ -76,24 +90,41 @@ class CompiledOpenSteps:
             row_factors=Table(factors, dtype),
         )
 
-    def _program(self, operations: Sequence[Operation], layout: _Layout, places: dict[Chain, _Place]) -> Table:
+    def _program(self, passes: Passes, layout: _Layout, places: dict[Chain, _Place]) -> Program:
+        first, later, last = (
+            self._integers(operations, layout, places) for operations in (passes.first, passes.later, passes.last)
+        )
+        return Program(first, len(first), later, len(later), last, len(last), len(passes.last))
+
+    def _integers(self, operations: Sequence[Operation], layout: _Layout, places: dict[Chain, _Place]) -> Table:
         """Write operations as integers."""
         program: list[tuple[int, ...]] = []
         for operation in operations:
             if isinstance(operation, Turn):
                 program.append((TURN, *layout.pairs(operation.string), *self._angle(operation.angle)))
+            elif isinstance(operation, CommutingTurns):
+                turns = [(*layout.pairs(turn.string), *self._angle(turn.angle)) for turn in operation.turns]
+                program.append((TURNS, *layout.turns(turns)))
             elif isinstance(operation, TwoTurns):
-                angles = (number for angle in operation.angles for number in self._angle(angle))
                 letters = (letter << 2 * operation.qubit for letter in operation.letters)
-                program.append((TWO_TURNS, layout.bases([operation.qubit])[0], *letters, *angles))
+                program.append((TWO_TURNS, layout.bases([operation.qubit])[0], *letters, *self._two_angles(operation)))
             elif isinstance(operation, DampedTurn):
-                damping = places[operation.chain].operation[1:]
-                first, _ = layout.bases([operation.qubit])
-                program.append((DAMPED_TURN, *damping, operation.letter, *self._angle(operation.angle), first))
+                program.append((DAMPED_TURN, *self._damped_turn(operation, layout, places)))
+            elif isinstance(operation, Crossing):
+                end = self._damped_turn(operation.end, layout, places)
+                beginning = operation.beginning
+                program.append((CROSSING, *end, *beginning.letters, *self._two_angles(beginning)))
             else:
                 program.extend((EMIT, *emission) for emission in places[operation].emissions)
                 program.append(places[operation].operation)
         return _flat(operation + (0,) * (FIELDS - len(operation)) for operation in program)
+
+    def _damped_turn(self, turn: DampedTurn, layout: _Layout, places: dict[Chain, _Place]) -> tuple[int, ...]:
+        first, _ = layout.bases([turn.qubit])
+        return *places[turn.chain].operation[1:], turn.letter, *self._angle(turn.angle), first
+
+    def _two_angles(self, turns: TwoTurns) -> tuple[int, ...]:
+        return *self._angle(turns.angles[0]), *self._angle(turns.angles[1])
 
     def _angle(self, angle: Angle) -> tuple[int, int]:
         """Say whether an angle is shared by all samples, and its row."""
@@ -185,6 +216,7 @@ class _Layout:
     def __init__(self, num_qubits: int) -> None:
         self._num_qubits = num_qubits
         self._pairs: dict[int, np.ndarray] = {}
+        self._sets: list[tuple[int, ...]] = []
         self._bases: list[int] = []
         self._groups: dict[int, tuple[int, int]] = {}
         self._outputs: list[tuple[int, int, int]] = []
@@ -199,6 +231,12 @@ class _Layout:
             self._pairs[string] = turned_pairs(string, self._num_qubits)
         place = list(self._pairs).index(string)
         return place * size, (place + 1) * size
+
+    def turns(self, turns: Sequence[tuple[int, ...]]) -> tuple[int, int]:
+        """Lay out a set of turns; returns its bounds."""
+        first = len(self._sets)
+        self._sets.extend(turns)
+        return first, len(self._sets)
 
     def place(self, mine: PlacedChain) -> _Place:
         """Lay out a map and its emissions."""
@@ -255,6 +293,7 @@ class _Layout:
         """Return the tables by their names."""
         return {
             "pairs": _flat(pairs.ravel() for pairs in self._pairs.values()),
+            "sets": _flat(self._sets),
             "bases": Table(self._bases, np.int64),
             "outputs": _flat(self._outputs),
             "elements": _flat(self._elements),

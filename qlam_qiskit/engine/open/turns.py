@@ -24,17 +24,50 @@ def turn(states, pairs, first, end, c, s):
 @compiled
 def unturn(states, adjoint, pairs, first, end, c, s):
     """Undo a turn on a state and on its adjoint; returns dL/da, for which it does not matter where it is taken."""
-    total = c - c
+    # Where a row is one register, two sums: each multiply-add waits for the one before it in its sum.
+    gain, loss, alone = c - c, c - c, registers_in_row(states) == 1
     for k in range(first, end):
         i, j = at(pairs, 2 * k), at(pairs, 2 * k + 1)
         a, b = load(states, i), load(states, j)
         u, v = load(adjoint, i), load(adjoint, j)
-        total = total + v * a - u * b
+        if alone:
+            gain, loss = gain + v * a, loss + u * b
+        else:
+            gain = gain + v * a - u * b
         store(states, i, c * a + s * b)
         store(states, j, c * b - s * a)
         store(adjoint, i, c * u + s * v)
         store(adjoint, j, c * v - s * u)
-    return total
+    return gain - loss
+
+
+@compiled
+def unturn_adjoint(adjoint, pairs, first, end, c, s):
+    """Undo a turn on an adjoint alone."""
+    for k in range(first, end):
+        i, j = at(pairs, 2 * k), at(pairs, 2 * k + 1)
+        u, v = load(adjoint, i), load(adjoint, j)
+        store(adjoint, i, c * u + s * v)
+        store(adjoint, j, c * v - s * u)
+
+
+@compiled
+def turn_gradient(states, adjoint, pairs, first, end):
+    """Return dL/da of a turn."""
+    # Four sums, for the reason given above.
+    zero = load(states, 0) - load(states, 0)
+    gain, loss, gain2, loss2 = zero, zero, zero, zero
+    for k in range(first, end - 1, 2):
+        i, j = at(pairs, 2 * k), at(pairs, 2 * k + 1)
+        gain = gain + load(adjoint, j) * load(states, i)
+        loss = loss + load(adjoint, i) * load(states, j)
+        i, j = at(pairs, 2 * k + 2), at(pairs, 2 * k + 3)
+        gain2 = gain2 + load(adjoint, j) * load(states, i)
+        loss2 = loss2 + load(adjoint, i) * load(states, j)
+    if end - first == 1:  # the others are powers of 4
+        i, j = at(pairs, 2 * first), at(pairs, 2 * first + 1)
+        gain, loss = load(adjoint, j) * load(states, i), load(adjoint, i) * load(states, j)
+    return gain + gain2 - (loss + loss2)
 
 
 @compiled
@@ -79,12 +112,18 @@ def unturn_twice(states, adjoint, size, bases, first, p, q, r, cosines, sines, c
                 store(ys, j, c * y - s * x)
                 store(us, j, c * u + s * v)
                 store(vs, j, c * v - s * u)
-            sums, sums2 = part_of(gradients, 0, part), part_of(gradients2, 0, part)
-            store(sums, 0, load(sums, 0) + total)
-            store(sums2, 0, load(sums2, 0) + total2)
+            add_part(gradients, 0, part, total)
+            add_part(gradients2, 0, part, total2)
 
 
 @compiled
 def part_of(rows, row, part):
     """Return one register of each row, from ``row`` on: row j is then number j * registers_in_row."""
     return rows_from(registers(rows), row * registers_in_row(rows) + part)
+
+
+@compiled
+def add_part(rows, row, part, value):
+    """Add to one register of a row."""
+    place = part_of(rows, row, part)
+    store(place, 0, load(place, 0) + value)
