@@ -55,7 +55,7 @@ def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
             elif "text/html" in data:
                 parts.append("".join(data["text/html"]))
             else:
-                parts.append(f"```text\n{said.rstrip()}\n```")
+                parts.append(f"``` {{ .text .output }}\n{said.rstrip()}\n```")
     parts.append(f"[Download this notebook]({path.name})")
     return "\n\n".join(parts) + "\n", pictures
 

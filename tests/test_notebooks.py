@@ -57,6 +57,6 @@ def test_a_notebooks_page_has_all_of_it(path):
     shown = [output for cell in cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
     assert len(pictures) == len(shown) > 0
     assert all(f"]({name})" in page and picture[1:4] == b"PNG" for name, picture in pictures.items())
-    assert page.count("<table>") == sum(
-        "text/html" in out.get("data", {}) for cell in cells for out in cell.get("outputs", [])
-    )
+    outputs = [output.get("data", output) for cell in cells for output in cell.get("outputs", [])]
+    assert page.count("``` { .text .output }\n") == sum(not {"image/png", "text/html"} & set(data) for data in outputs)
+    assert page.count("<table>") == sum("text/html" in data for data in outputs)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from qlam_qiskit.cli.options import as_json, backend, backends_file, data_dir, limit, part, run, shots
+from qlam_qiskit.cli.tables import print_described
 
 
 @click.command("estimate")
@@ -48,6 +49,5 @@ def estimate_command(
     if as_json:
         click.echo(json.dumps(plan))
         context.exit(0 if prepared.plan.fits else 1)
-    for label, value in described(prepared):
-        click.echo(f"{label:<18} {value}")
+    print_described(described(prepared), 19)
     context.exit(0 if prepared.plan.fits else 1)

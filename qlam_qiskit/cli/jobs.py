@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import click
 
 from qlam_qiskit.cli import completion, options
 from qlam_qiskit.cli.group import Group
-from qlam_qiskit.cli.tables import print_table
+from qlam_qiskit.cli.tables import Parts, print_described, print_table
 from qlam_qiskit.redaction import one_line
 from qlam_qiskit.words import span
 
@@ -67,8 +68,7 @@ def show_command(context: click.Context, submission: str, as_json: bool) -> None
         entries = [event.to_json() for event in events]
         click.echo(json.dumps({**found.to_json(), "problems": lines, "details": shown, "events": entries}))
     else:
-        for label, value in described_submission(found, events):
-            click.echo(f"{label:<10} {one_line(value)}")
+        print_described(described_submission(found, events), 11)
     _leave(context, lines)
 
 
@@ -169,28 +169,29 @@ def _print(submissions: Sequence[Submission], as_json: bool, problems: Sequence[
 
     from qlam_qiskit.jobs import charged_for, duplicates_of, metadata_of, state_of
 
+    charges = [charged_for(submission) for submission in submissions]
+    charged = any(charge != "-" for charge in charges)
     # An id is there to be copied: the other columns give way.
     identifier = Column("submission", no_wrap=True, min_width=max(len(submission.id) for submission in submissions))
     columns = (
         identifier,
-        Column("run", overflow="fold"),
-        Column("device", overflow="fold"),
+        *(Column(title, overflow="fold") for title in ("run", "device")),
         Column("samples", justify="right", no_wrap=True),
         Column("jobs", overflow="fold"),
-        Column("QPU", justify="right", no_wrap=True),
+        *([Column("QPU", justify="right", no_wrap=True)] if charged else []),
         Column("age", justify="right", no_wrap=True),
     )
     rows = []
-    for submission in submissions:
+    for submission, charge in zip(submissions, charges, strict=True):
         samples = metadata_of(submission).get("samples")
         rows.append(
             (
                 submission.id,
-                _run(submission),
-                submission.details.get("device"),
+                Parts.of_name(_run(submission)),
+                Parts.of_name(_device(submission)),
                 f"{samples:,}" if isinstance(samples, int) else "",
-                state_of(submission),
-                charged_for(submission),
+                Parts(re.findall(r"[^,]+(?:, )?", state_of(submission))),
+                *([charge] if charged else []),
                 span(time.time() - submission.created),
             )
         )
@@ -205,6 +206,11 @@ def _run(submission: Submission) -> str:
 
     run = metadata_of(submission).get("run")
     return "" if run is None else Path(str(run)).name
+
+
+def _device(submission: Submission) -> str:
+    """Name the device; of one that Aer simulates, which ``qlam jobs show`` says, the device alone."""
+    return str(submission.details.get("device")).removeprefix("aer(").removesuffix(")")
 
 
 def _tell(line: str) -> None:

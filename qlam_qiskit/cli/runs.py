@@ -11,6 +11,8 @@ import click
 
 from qlam_qiskit.cli import completion, options
 from qlam_qiskit.cli.options import as_json
+from qlam_qiskit.cli.tables import Parts, print_described, print_table
+from qlam_qiskit.redaction import one_line
 
 if TYPE_CHECKING:
     from qlam_qiskit.runs import Overview
@@ -64,7 +66,6 @@ def list_command(pretrained: bool, as_json: bool) -> None:
 
 
 def _list_pretrained(as_json: bool) -> None:
-    from qlam_qiskit.cli.tables import print_table
     from qlam_qiskit.runs import Overview, RunFolder, accuracies, find_pretrained
 
     # Opened by their paths, so that evaluations of the user's own are not among the figures.
@@ -80,10 +81,10 @@ def _list_pretrained(as_json: bool) -> None:
     from rich.table import Column
 
     name = Column("run", no_wrap=True, min_width=max((len(row["name"]) for row in rows), default=0))
-    numbers = (Column(title, justify="right") for title in ("parameters", "no noise"))
+    numbers = (Column(title, justify="right") for title in ("params", "no noise"))
     lines = []
     for row in rows:
-        noisy = ", ".join(f"{accuracy:.1%} {backend}" for backend, accuracy in row["noisy"].items())
+        noisy = Parts(f"{accuracy:.1%} {backend}  " for backend, accuracy in row["noisy"].items())
         lines.append((row["name"], row["task"], f"{row['parameters']:,}", f"{row['noiseless']:.2%}", noisy))
     print_table((name, "task", *numbers, "with noise"), lines)
 
@@ -108,8 +109,9 @@ def show_command(run: Path, as_json: bool) -> None:
         click.echo(json.dumps({**values, "experiment": experiment, "evaluations": opened.evaluations, "card": card}))
         return
     again = opened.card.again if opened.card else f"{repeating_command(opened)}, in {opened.path}"
-    for name, value in [*opened.described(), ("again", again)]:
-        click.echo(f"{name:<12}{value}")
+    print_described(opened.described(), 12)
+    # Not wrapped: it is there to be copied.
+    click.echo(f"{'again':<12}{one_line(again)}")
 
 
 @runs.command("export")

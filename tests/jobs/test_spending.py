@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from qlam_qiskit import jobs as job_layer
-from qlam_qiskit.backends import make_spec
+from qlam_qiskit.backends import make_spec, open_backend
 from qlam_qiskit.cli import qlam
 from qlam_qiskit.cli.backends import backends
 from qlam_qiskit.cli.jobs import jobs as jobs_command
@@ -106,6 +106,34 @@ def test_jobs_list_is_what_a_person_needs(open_service, tiny_pub, ledger, patien
     shown = CliRunner().invoke(jobs_command, ["show", sent.id]).stdout.splitlines()
     assert len(shown) < 16
     assert "samples    2,000 of the test set, 64 shots each" in shown and "jobs       3 jobs: 3 saved" in shown
+
+
+def test_a_long_name_breaks_between_its_words_and_costs_are_shown_where_there_are_some(
+    open_service, tiny_pub, ledger, patience, server, monkeypatch
+):
+    monkeypatch.setenv("QLAM_HOME", str(ledger.home))
+    metadata = {"run": "pretrained:sfashion_device", "samples": 2000}
+    simulated = open_backend(make_spec("fake", {"kind": "fake", "name": "FakeManila"}, "test"))
+    free = job_layer.submit_pubs([[tiny_pub(simulated)]], simulated, ledger, metadata=metadata, **patience)
+    job_layer.fetch(ledger, free.id, **patience)
+
+    def listed():
+        return CliRunner().invoke(jobs_command, ["list"], env={"COLUMNS": "80"}).stdout.splitlines()
+
+    assert listed()[0].split() == ["submission", "run", "device", "samples", "jobs", "age"]
+    first, rest = (line.split() for line in listed()[1:])
+    assert [first[0], *first[2:6]] == [free.id, "fake_manila", "2,000", "1", "saved"]
+    assert [first[1], *rest] in (
+        ["pretrained:sfashion_", "device"],
+        ["pretrained:", "sfashion_device"],
+    )  # by the width of the age
+    backend = open_service()
+    paid = job_layer.submit_pubs([[tiny_pub(backend)]] * 2, backend, ledger, metadata=metadata, **patience)
+    job_layer.fetch(ledger, paid.id, **patience)
+    assert listed()[0].split() == ["submission", "run", "device", "samples", "jobs", "QPU", "age"]
+    assert all(len(line) <= 80 for line in listed())
+    assert any("2 saved" in line and "4 s" in line for line in listed())
+    assert "sfashion_" in "".join(listed()) and "1 saved" in "".join(listed())
 
 
 @pytest.mark.parametrize("command", ["estimate", "submit", "evaluate"])
