@@ -42,7 +42,7 @@ class _VectorJacobian(torch.autograd.Function):
         # Weights may be: the tape holds theta.
         ctx.save_for_backward(angles, queries)
         values, ctx.tape = network.run(_array(angles), theta, _array(queries), times)
-        return torch.from_numpy(np.ascontiguousarray(values)).to(angles)
+        return _tensor(values, angles)
 
     @staticmethod
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -53,7 +53,7 @@ class _VectorJacobian(torch.autograd.Function):
         gradients = ctx.network.pull_back(ctx.tape, _array(cotangent))
         of_weights = gradients.weights * ctx.slopes
         found = [
-            torch.from_numpy(np.ascontiguousarray(part)).to(like) if needed else None
+            _tensor(part, like) if needed else None
             for part, like, needed in zip(
                 (gradients.inputs, of_weights.reshape(ctx.weights.shape), gradients.queries),
                 (cotangent, ctx.weights, cotangent),
@@ -68,6 +68,12 @@ class _VectorJacobian(torch.autograd.Function):
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().cpu().numpy()
+
+
+def _tensor(array: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    """Return an array as a tensor like another in dtype and device; to ask torch for nothing takes time too."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor if tensor.dtype == like.dtype and tensor.device == like.device else tensor.to(like)
 
 
 _NOTHING = (None,) * 5  # the gradients of what is no argument of the circuit

@@ -43,6 +43,7 @@ MAX_QUBITS = 6  # of the memory
 MAX_REGISTER = 7  # with ancillas that could not be taken out
 FEWEST_CROSSED = 4  # qubits of a register whose steps are joined with the next ones
 _KEPT_READINGS = 16
+_SHORT = 400_000  # numbers of all states of a batch; up to about 1 ms of work, another thread takes longer to wake up
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class OpenEngine:
         def run(register: int, first: int, end: int) -> None:
             self._call(open_forward_blocks, tape, register, first, end, probabilities, emitted)
 
-        map_runs(run, tape.cut, self.threads)
+        map_runs(run, tape.cut, self._threads_for(tape))
         return probabilities, tape
 
     def backward(
@@ -179,7 +180,7 @@ class OpenEngine:
             arrays = (cotangent, received, angle_gradient, query_gradient, totals)
             self._call(open_backward_blocks, tape, register, first, end, *arrays)
 
-        map_runs(run, tape.cut, self.threads)
+        map_runs(run, tape.cut, self._threads_for(tape))
         weights = self._update.pull_back(tape.weights, tape.shared, totals)
         inputs, extra = pull_back_evaluated(self._update.evaluated, tape.inputs, tape.weights, angle_gradient)
         nothing = np.empty((tape.cut.registers, 0))
@@ -203,6 +204,10 @@ class OpenEngine:
             qubits = self._update.plan.num_qubits
             self._cuts[samples, registers] = cut_mixed_batch(samples, registers, qubits, self.threads)
         return self._cuts[samples, registers]
+
+    def _threads_for(self, tape: OpenTape) -> int:
+        samples, steps, registers, _ = tape.inputs.shape
+        return 1 if samples * steps * registers << 2 * tape.cut.qubits <= _SHORT else self.threads
 
     def _reading(self, times: np.ndarray, steps: int, mean: bool, emit: bool) -> Reading:
         """Say what is read when; of times that all samples have in common, the last few answers are kept."""
