@@ -11,7 +11,7 @@ from qiskit.circuit.library import XXPlusYYGate
 from references import assert_slopes, random_arguments
 
 from qlam_qiskit.engine import ExactEngine
-from qlam_qiskit.engine.open import OpenEngine
+from qlam_qiskit.engine.open import OpenEngine, open_engine
 from qlam_qiskit.engine.torch import make_engine
 from qlam_qiskit.errors import CircuitError, ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
@@ -94,7 +94,8 @@ def test_each_sample_of_a_batch_gets_what_it_would_get_alone(samples, rng):
     np.testing.assert_allclose(gradients.weights, total, rtol=0, atol=1e-12)
 
 
-def test_threads_and_a_second_use_of_a_tape_change_nothing(rng):
+def test_threads_and_a_second_use_of_a_tape_change_nothing(rng, monkeypatch):
+    monkeypatch.setattr(open_engine, "_SHORT", 0)
     engines = [_engine(threads=threads) for threads in (1, 3)]
     arguments = random_arguments(engines[0], rng, samples=70, steps=9, registers=2)  # blocks of one width
     cotangent = rng.normal(size=(70, 1, 2, 1, 4))
@@ -108,6 +109,17 @@ def test_threads_and_a_second_use_of_a_tape_change_nothing(rng):
     for run in runs[1:]:
         for part, expected in zip(run, runs[0], strict=True):
             np.testing.assert_array_equal(part, expected)
+
+
+@pytest.mark.parametrize(("steps", "threads"), [(20, 1), (2000, 3)])
+def test_only_long_batches_are_worth_a_second_thread(steps, threads, monkeypatch):
+    used = []
+    monkeypatch.setattr(open_engine, "map_runs", lambda run, cut, threads: used.append(threads))
+    engine = _engine(threads=3)
+    shapes = (16, steps, 1, 4), (1, engine.memory.num_weights), (1, 1, 1, 1, engine.memory.num_query_angles)
+    values, tape = engine.forward(*(np.zeros(shape) for shape in shapes))
+    engine.backward(tape, np.zeros(values.shape))
+    assert used == [threads, threads]
 
 
 def test_single_precision_stays_close_to_double_over_784_steps(rng):
