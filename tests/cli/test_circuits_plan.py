@@ -80,5 +80,5 @@ def test_a_memory_with_channels_is_the_open_engines():
     assert "damp qubits 0-2 shared 3 xx_plus_yy, 3 measure, 3 reset 204 600" in out
     assert "takes 4 KiB" in out
     plan = json.loads(_plan("damped_line", "--qubits", "4", "--json").output)
-    assert (plan["lanes"], plan["state_kib"]) == (16, 16)
+    assert (plan["lanes"], plan["state_kib"]) == (8, 8)
     assert plan["update"]["forward"] == sum(line["forward"] for line in plan["update"]["lines"]) > 0

@@ -345,7 +345,7 @@ def test_the_shipped_comparison_of_series_meets_on_one_embedding_and_budget(tmp_
     assert comparison.baselines == ["gru", "s4d", "delays", "echo_state"]
     plan = Plan(comparison, next(comparison.cases()), None)
     counts = {model: plan.final(model, 1.0, 0).experiment for model in comparison.models}
-    assert counts["echo_state"].model.width == 1024
+    assert counts["echo_state"].model.width == 1200
     assert counts["delays"].model.width == 20
     assert all(experiment.data.system == "narma10" for experiment in counts.values())
 
