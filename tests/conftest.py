@@ -26,6 +26,12 @@ class Quiet:
         self.epochs.append(metrics)
 
 
+@pytest.fixture(autouse=True)
+def no_window(monkeypatch):
+    """Print as to a file, whatever width some library has written into the environment."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def quiet():
     return Quiet()

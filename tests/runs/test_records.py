@@ -147,6 +147,7 @@ def test_every_record_that_is_committed_is_sound():
     assert len(searches) > 50
     for path in finals:
         record = read_json(path, FinalRecord)
-        assert pack(unpack(record["correct"])) == record["correct"]
+        if "correct" in record:  # of numbers there are errors instead
+            assert pack(unpack(record["correct"])) == record["correct"]
     for path in searches:
         read_json(path, ComparisonRecord)
