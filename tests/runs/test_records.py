@@ -147,7 +147,8 @@ def test_every_record_that_is_committed_is_sound():
     assert len(searches) > 50
     for path in finals:
         record = read_json(path, FinalRecord)
-        if "correct" in record:  # of numbers there are errors instead
+        assert ("correct" in record) != ("errors" in record)  # of classes the answers, of numbers the errors
+        if "correct" in record:
             assert pack(unpack(record["correct"])) == record["correct"]
     for path in searches:
         read_json(path, ComparisonRecord)

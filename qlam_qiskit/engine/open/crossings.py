@@ -121,8 +121,8 @@ def uncross(
             up_side = p_up * spv + q_up * sqv + r_up * srv
             side_up = p_side * spu + q_side * squ + r_side * sru
             side_side = p_side * spv + q_side * sqv + r_side * srv
-            a, b = constant(rows, at(coefficients, turned)), constant(rows, at(coefficients, first + 2))
-            add_part(gradient, 0, part, a * (c * side_up - s * side_side) - b * (c * up_side + s * up_up))
+            a, e = constant(rows, at(coefficients, turned)), constant(rows, at(coefficients, first + 2))
+            add_part(gradient, 0, part, a * (c * side_up - s * side_side) - e * (c * up_side + s * up_up))
             if trained:
                 add_part(sums, turned, part, c * side_side + s * side_up)
                 add_part(sums, third, part, p_other * spw + q_other * sqw + r_other * srw)

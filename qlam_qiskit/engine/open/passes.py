@@ -113,7 +113,7 @@ def cross_steps(operations: Sequence[Operation], is_shared: Callable[[Angle], bo
     crossings = [Crossing(end, beginnings[qubit]) for qubit, end in sorted(ends.items()) if qubit in beginnings]
     last = [crossing.end for crossing in crossings]
     joined = {id(part) for crossing in crossings for part in (crossing.end, crossing.beginning)}
-    first = [operation for operation in operations if not any(operation is end for end in last)]
+    first = [operation for operation in operations if operation not in last]  # ends are equal to none but themselves
     later = [*crossings, *(operation for operation in operations if id(operation) not in joined)]
     return Passes(_gather_turns(first), _gather_turns(later), last)
 

@@ -38,7 +38,7 @@ def memory_of(beginning, end, qubits=4, damped=(0, 2)):
     return MemoryCircuit(update, phi, [*theta, *decay], ancillas=[qubits])
 
 
-def both_ways(memory, rng, samples=3, steps=24, backward=True, **reading):
+def both_ways(memory, rng, samples=3, steps=24, **reading):
     """Run whole steps, and steps joined with the next ones; returns what each yields."""
     inputs = rng.normal(size=(samples, steps, 2, memory.num_inputs))
     weights = rng.normal(size=(2, memory.num_weights))
