@@ -7,7 +7,7 @@ either readout. What ancillas emit is read of a memory with channels, whose own 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -75,22 +75,29 @@ class Readout:
         qubits = range(self.num_qubits - 1, -1, -1)
         return [SparsePauliOp("".join("Z" if mask >> qubit & 1 else "I" for qubit in qubits)) for mask in self.masks]
 
-    @cached_property
-    def _signs(self) -> np.ndarray:
-        return string_signs(self.masks, self.num_qubits)
+    def _signs(self, dtype: np.dtype) -> np.ndarray:
+        return _signs_in(self.masks, self.num_qubits, dtype)
 
     def from_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
         """Read (..., D) bitstring probabilities; returns (..., K) in their precision."""
         if self.kind == "probabilities":
             return probabilities * probabilities.dtype.type(1 << self.num_qubits) - probabilities.dtype.type(1)
-        return probabilities @ self._signs.T.astype(probabilities.dtype)
+        return probabilities @ self._signs(probabilities.dtype).T
 
     def from_z_strings(self, values: np.ndarray) -> np.ndarray:
         """Read (..., len(masks)) expectation values of the strings ``masks``; returns (..., K)."""
-        return values if self.kind == "z_strings" else values @ self._signs
+        return values if self.kind == "z_strings" else values @ self._signs(np.dtype(float))
 
     def pull_back(self, cotangent: np.ndarray) -> np.ndarray:
         """Turn dL/dy (..., K) into dL/dp (..., D)."""
         if self.kind == "probabilities":
             return cotangent * cotangent.dtype.type(1 << self.num_qubits)
-        return cotangent @ self._signs.astype(cotangent.dtype)
+        return cotangent @ self._signs(cotangent.dtype)
+
+
+@lru_cache(maxsize=64)
+def _signs_in(masks: tuple[int, ...], num_qubits: int, dtype: np.dtype) -> np.ndarray:
+    """Return the sign of every string in every bitstring, (strings, D), and keep it: every batch is read by it."""
+    signs = string_signs(masks, num_qubits).astype(dtype)
+    signs.flags.writeable = False
+    return signs

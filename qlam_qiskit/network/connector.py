@@ -52,18 +52,13 @@ class _VectorJacobian(torch.autograd.Function):
             return (*_graph_of_gradients(ctx, arguments, cotangent), *_NOTHING)
         gradients = ctx.network.pull_back(ctx.tape, _array(cotangent))
         of_weights = gradients.weights * ctx.slopes
-        found = [
-            _tensor(part, like) if needed else None
-            for part, like, needed in zip(
-                (gradients.inputs, of_weights.reshape(ctx.weights.shape), gradients.queries),
-                (cotangent, ctx.weights, cotangent),
-                ctx.needs_input_grad[:3],
-                strict=True,
-            )
-        ]
-        if found[2] is not None:
-            found[2] = found[2].sum_to_size(queries.shape)
-        return (*found, *_NOTHING)
+        for_angles, for_weights, for_queries, *_ = ctx.needs_input_grad
+        return (
+            _tensor(gradients.inputs, cotangent) if for_angles else None,
+            _tensor(of_weights.reshape(ctx.weights.shape), ctx.weights) if for_weights else None,
+            _tensor(gradients.queries, cotangent).sum_to_size(queries.shape) if for_queries else None,
+            *_NOTHING,
+        )
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
@@ -140,6 +135,7 @@ class MemoryConnector(TorchConnector):
         memory = network.memory
         rates = torch.tensor([weight in memory.rates for weight in memory.weights], dtype=torch.bool)
         self.register_buffer("_is_rate", rates if memory.rates else None, persistent=False)
+        self._rate_columns = np.flatnonzero(rates.numpy())
 
     def angles(self, dtype: torch.dtype | None = None) -> torch.Tensor:
         """Return theta, the angles that the circuit turns by.
@@ -181,14 +177,14 @@ class MemoryConnector(TorchConnector):
 
     def _angles_and_slopes(self, dtype: torch.dtype) -> tuple[np.ndarray, np.ndarray | float]:
         """Return theta (H, W) as :meth:`angles` does, and d(theta)/d(theta'), which may be the same for all."""
-        trained = _array(self.neural_network.split_weights(self._weights.detach().to(dtype)))
+        trained = self.neural_network.split_weights(_array(self._weights.to(dtype)))
         angles = trained * trained.dtype.type(self.weight_scale)
-        if self._is_rate is None:
+        if self._rate_columns.size == 0:
             return angles, self.weight_scale
-        of_rates, slopes = angles_and_slopes(trained)
-        is_rate = _array(self._is_rate)
-        found = np.where(is_rate, of_rates, angles).astype(trained.dtype)
-        return found, np.where(is_rate, slopes, self.weight_scale)
+        slopes = np.full(angles.shape, self.weight_scale)
+        columns = np.s_[:, self._rate_columns]
+        angles[columns], slopes[columns] = angles_and_slopes(trained[columns])
+        return angles, slopes
 
     def forward(
         self,

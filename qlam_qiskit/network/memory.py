@@ -106,7 +106,8 @@ class MemoryNetwork(NeuralNetwork):
             return np.zeros(shape, angles.dtype), _NoSamples(angles, weights, queries)
         if times is None:
             return self.execution.forward(angles, weights, queries)
-        _check("times", times, ({len(angles)}, {len(self.readout_steps)}))
+        if np.shape(times) != (len(angles), len(self.readout_steps)):
+            raise _misfit("times", times, len(angles), len(self.readout_steps))
         return self.execution.forward(angles, weights, queries, times)
 
     def pull_back(self, tape: Any, cotangent: np.ndarray) -> Gradients:
@@ -209,20 +210,18 @@ class MemoryNetwork(NeuralNetwork):
             If one does not fit.
         """
         memory = self.memory
-        samples = angles.shape[:1]
-        _check("angles", angles, ({*samples}, {self.steps}, {self.registers}, {memory.num_inputs}))
-        _check("weights", weights, ({self.registers}, {memory.num_weights}))
-        _check(
-            "queries",
-            queries,
-            (
-                {1, *samples},
-                {1, len(self.readout_steps)},
-                {self.registers},
-                {self.queries},
-                {memory.num_query_angles},
-            ),
-        )
+        samples = tuple(angles.shape[:1])
+        of_angles = *samples, self.steps, self.registers, memory.num_inputs
+        of_weights = self.registers, memory.num_weights
+        of_queries = self.registers, self.queries, memory.num_query_angles
+        if angles.ndim != 4 or tuple(angles.shape) != of_angles:
+            raise _misfit("angles", angles, *(samples or ["samples"]), *of_angles[-3:])
+        if tuple(weights.shape) != of_weights:
+            raise _misfit("weights", weights, *of_weights)
+        each = tuple(queries.shape[:2])
+        repeated = len(each) == 2 and each[0] in (1, *samples) and each[1] in (1, len(self.readout_steps))
+        if not repeated or tuple(queries.shape[2:]) != of_queries:
+            raise _misfit("queries", queries, _or_one(*samples), _or_one(len(self.readout_steps)), *of_queries)
 
     def _forward(self, input_data: np.ndarray | None, weights: np.ndarray | None) -> np.ndarray:
         values, _ = self.run(*self._arguments(input_data, weights))
@@ -261,10 +260,9 @@ class _NoSamples:
     queries: np.ndarray
 
 
-def _check(name: str, array: Any, allowed: tuple[set[int], ...]) -> None:
-    """Raise CircuitError unless every dimension is one of those allowed for it."""
-    if len(array.shape) != len(allowed) or any(
-        size not in sizes for size, sizes in zip(array.shape, allowed, strict=True)
-    ):
-        shown = ", ".join(" or ".join(map(str, sorted(sizes))) or "samples" for sizes in allowed)
-        raise CircuitError(f"{name} must be ({shown}), not {tuple(array.shape)}")
+def _or_one(size: int) -> str:
+    return " or ".join(map(str, sorted({1, size})))
+
+
+def _misfit(name: str, array: Any, *allowed: int | str) -> CircuitError:
+    return CircuitError(f"{name} must be ({', '.join(map(str, allowed))}), not {tuple(array.shape)}")

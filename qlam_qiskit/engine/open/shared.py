@@ -163,8 +163,8 @@ class _Polynomial:
         factors = np.ones((*angles.shape, 3))
         np.cos(angles, out=factors[..., 1])
         np.sin(angles, out=factors[..., 2])
-        monomials = np.ones((len(angles), 1))
-        for turn in range(self._turns):
+        monomials = factors[:, 0] if self._turns else np.ones((len(angles), 1))
+        for turn in range(1, self._turns):
             monomials = (monomials[:, :, None] * factors[:, turn, None]).reshape(len(angles), -1)
         found = (monomials @ self._terms).reshape(len(angles), 1 + self._turns, self._size)
         return found[:, 0], found[:, 1:]
