@@ -10,7 +10,7 @@ from qlam_qiskit.engine import Readout
 from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model.embedding import make_embedding
-from qlam_qiskit.model.noise import PauliNoise, ShotNoise
+from qlam_qiskit.model.noise import ShotNoise
 from qlam_qiskit.model.padding import at_steps, reading_times, reversed_within
 from qlam_qiskit.model.settings import ModelSettings
 from qlam_qiskit.model.time_step import SelectiveTimeStep
@@ -66,7 +66,6 @@ class MemoryLayer(nn.Module):
         weights = start.flatten().numpy()
         self.memory = MemoryConnector(network, initial_weights=weights, weight_scale=settings.weight_scale)
         noise = settings.noise
-        self.pauli_noise = nn.Identity() if noise.pauli is None else PauliNoise(memory, noise.pauli)
         self.shot_noise = ShotNoise(readout, noise.shots, readout_steps) if noise.shots else nn.Identity()
         self.query_kind = queries.kind
         self.query_shape = (settings.registers, queries.count, memory.num_query_angles)
@@ -88,7 +87,7 @@ class MemoryLayer(nn.Module):
         """Run the layer; see the class for shapes."""
         phi, alpha = self.angles(tokens, query, lengths)
         times = self.times(lengths)
-        values = self.memory(self.pauli_noise(phi), alpha, times)
+        values = self.memory(phi, alpha, times)
         values = self.shot_noise(values, times) if isinstance(self.shot_noise, ShotNoise) else values
         return self.in_time(values, lengths).flatten(2)
 
@@ -109,7 +108,7 @@ class MemoryLayer(nn.Module):
 
     def inject(self, in_evaluation: bool) -> None:
         """Say whether the noise of training is there in evaluation too."""
-        for part in (self.pauli_noise, self.memory, self.shot_noise):
+        for part in (self.memory, self.shot_noise):
             part.in_evaluation = in_evaluation
 
     def angles(

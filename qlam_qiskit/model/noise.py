@@ -2,62 +2,27 @@
 
 Validation and test of a training have it too; it is active in training mode, and where ``in_evaluation`` is set.
 
-A device's errors are exact: channels of a circuit that takes the memory's place (:func:`device_circuit`).
-
-Random Pauli errors strike each sample, step and qubit on their own, and cost nothing on any backend: turning an input
-angle by pi is an error. RY(a + pi) = -i RY(a) Y and RZ(b + pi) = -i RZ(b) Z, so between a rotation about Y and one
-about Z on the same qubit the first angle makes Y, the second Z, and both make X. X, Y and Z of equal probability are
-depolarization, which commutes with every rotation of the qubit: it does not matter which of them it stands between.
-
-What is random is drawn from torch's generator, whose state a checkpoint keeps.
+Errors are exact: channels of a circuit that takes the memory's place, those of a device (:func:`device_circuit`) or
+depolarization (:func:`depolarized_circuit`). Only the scatter of shots is random: it is drawn from torch's generator,
+whose state a checkpoint keeps.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
-from qiskit.circuit import Parameter, QuantumCircuit
+from qiskit.quantum_info import Kraus, Pauli
 from torch import nn
 
 from qlam_qiskit.backends import fake_device
 from qlam_qiskit.engine import Readout
-from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network import Spans, lengths_of_spans
 from qlam_qiskit.planning import noisy_memory
-
-_AXES = {"rx": "X", "ry": "Y", "rz": "Z", "p": "Z"}
-
-
-class PauliNoise(nn.Module):
-    """Strikes angles (B, T, H, P): each qubit in each step with a Pauli error, of probability p.
-
-    Raises ConfigurationError for a memory whose input angles cannot make every Pauli error on every qubit.
-    """
-
-    in_evaluation = False
-
-    def __init__(self, memory: MemoryCircuit, probability: float) -> None:
-        super().__init__()
-        self.register_buffer("probability", torch.tensor(probability, dtype=torch.float64))
-        self._first, self._second = map(list, zip(*error_angles(memory), strict=True))
-
-    def forward(self, angles: torch.Tensor) -> torch.Tensor:
-        """Return the angles struck; in evaluation without noise, or with p = 0, the angles themselves."""
-        if not (self.training or self.in_evaluation):
-            return angles
-        p = self.probability.item()
-        if p == 0:
-            return angles
-        drawn = torch.rand(*angles.shape[:3], len(self._first), device=angles.device)
-        # A third of p each: the first angle alone, both, the second alone.
-        struck = torch.zeros_like(angles)
-        struck[..., self._first] = math.pi * (drawn < p * 2 / 3).to(angles)
-        struck[..., self._second] = math.pi * ((drawn >= p / 3) & (drawn < p)).to(angles)
-        return angles + struck
 
 
 class ShotNoise(nn.Module):
@@ -96,46 +61,14 @@ class ShotNoise(nn.Module):
         return readouts + noise / math.sqrt(self._shots)
 
 
-def error_angles(memory: MemoryCircuit) -> list[tuple[int, int]]:
-    """Find, for each qubit, two inputs whose turns by pi are Pauli errors at one place.
-
-    They are the angles of neighbouring rotations of the qubit, about different axes, and stand nowhere else. Returns
-    their indices among the inputs, earlier one first. Raises ConfigurationError naming a qubit that has none.
-    """
-    update = memory.update
-    own = _angles_used_once(update)
-    index = {parameter: k for k, parameter in enumerate(memory.inputs)}
-    found: dict[int, tuple[int, int]] = {}
-    before: dict[int, tuple[str, int]] = {}
-    for instruction in update.data:
-        qubits = [update.find_bit(qubit).index for qubit in instruction.qubits]
-        axis = _AXES.get(instruction.operation.name)
-        angle = instruction.operation.params[0] if axis else None
-        if not isinstance(angle, Parameter) or angle not in own or angle not in index:
-            for qubit in qubits:
-                before.pop(qubit, None)
-            continue
-        (qubit,) = qubits
-        if qubit in before and before[qubit][0] != axis:
-            found.setdefault(qubit, (before[qubit][1], index[angle]))
-        before[qubit] = axis, index[angle]
+def depolarized_circuit(memory: MemoryCircuit, probability: float) -> MemoryCircuit:
+    """Let X, Y or Z strike each qubit of a memory after each step, each with a third of the probability."""
+    shares = {"I": 1 - probability, **dict.fromkeys("XYZ", probability / 3)}
+    errors = Kraus([math.sqrt(share) * Pauli(label).to_matrix() for label, share in shares.items()]).to_instruction()
+    update = memory.update.copy()
     for qubit in memory.memory_qubits:
-        if qubit not in found:
-            raise ConfigurationError(
-                f"model.noise: no Pauli errors for this template: its qubit {qubit} lacks two neighbouring rotations "
-                "about different axes by inputs that stand nowhere else, such as RY and RZ in line and ring"
-            )
-    return [found[qubit] for qubit in memory.memory_qubits]
-
-
-def _angles_used_once(circuit: QuantumCircuit) -> set[Parameter]:
-    """Return the parameters that are themselves the angle of a gate and occur in no other."""
-    counts: dict[Parameter, int] = {}
-    for instruction in circuit.data:
-        for angle in instruction.operation.params:
-            for parameter in getattr(angle, "parameters", ()):
-                counts[parameter] = counts.get(parameter, 0) + 1
-    return {parameter for parameter, count in counts.items() if count == 1}
+        update.append(errors, [qubit])
+    return replace(memory, update=update)
 
 
 def device_circuit(memory: MemoryCircuit, device: str, readout: Readout) -> MemoryCircuit:

@@ -33,7 +33,7 @@ from qlam_qiskit.errors import ConfigurationError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model.arguments import check_tokens, circuit_of, settings_of
 from qlam_qiskit.model.layer import MemoryLayer
-from qlam_qiskit.model.noise import device_circuit
+from qlam_qiskit.model.noise import depolarized_circuit, device_circuit
 from qlam_qiskit.model.normalization import ReadoutNormalization
 from qlam_qiskit.model.padding import without_padding
 from qlam_qiskit.model.settings import ModelSettings, readout_steps
@@ -166,7 +166,7 @@ class QLAM(nn.Module):
         tokens = tokens.to(self.head.weight.dtype)
         query = None if query is None else query.to(self.head.weight.dtype)
         if (self.training or self._injected) and self.layers[0].memory.in_training is None:
-            noisy = (self.kept_noise or self.device_circuit)()
+            noisy = (self.kept_noise or self.noisy_circuit)()
             if noisy is not None:
                 self.suffer(noisy)
         tokens, lengths = without_padding(tokens)
@@ -174,28 +174,28 @@ class QLAM(nn.Module):
             tokens = layer(tokens, query, lengths)
         return tokens
 
-    def device_circuit(self) -> MemoryCircuit | None:
-        """Write the errors of the device that the model is trained for (``noise.device``) into its memory's circuit.
+    def noisy_circuit(self) -> MemoryCircuit | None:
+        """Write the errors that the model is trained with into its memory's circuit.
 
         Returns
         -------
         MemoryCircuit
-            None where the model is trained for no device.
+            None where the model is trained without errors, neither of ``noise.device`` nor ``noise.pauli``.
 
         Raises
         ------
         QlamError
             For a device that there is not, or that does not take the circuit.
         """
-        if self.noise.device is None:
-            return None
         network = self.layers[0].memory.neural_network
-        return device_circuit(network.memory, self.noise.device, network.readout)
+        if self.noise.device is not None:
+            return device_circuit(network.memory, self.noise.device, network.readout)
+        return depolarized_circuit(network.memory, self.noise.pauli) if self.noise.pauli else None
 
     def suffer(self, noisy: MemoryCircuit) -> None:
         """Train under errors from now on.
 
-        Without this call a model with ``noise.device`` asks the device when its noise is first needed.
+        Without this call a model writes the errors into its circuit when they are first needed.
 
         Parameters
         ----------

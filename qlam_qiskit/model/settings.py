@@ -65,7 +65,8 @@ class NoiseSettings(Settings):
     Attributes
     ----------
     pauli
-        The probability that X, Y or Z, one as likely as another, strikes a qubit in one step.
+        The probability that X, Y or Z, one as likely as another, strikes a qubit of the memory in one step, exactly:
+        as a channel after each step.
     device
         A fake device, such as FakeTorino, whose errors the memory suffers instead, exactly: those of its calibration
         when the run begins, on the chain of qubits that suits the circuit best, as channels of the circuit.
@@ -80,7 +81,7 @@ class NoiseSettings(Settings):
     @model_validator(mode="after")
     def _check_source(self) -> NoiseSettings:
         if self.pauli is not None and self.device is not None:
-            raise ValueError("give pauli, random errors, or device, whose errors are exact, not both")
+            raise ValueError("give pauli, equal errors on all qubits, or device, those of its calibration, not both")
         return self
 
     def __str__(self) -> str:

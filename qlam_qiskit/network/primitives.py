@@ -164,7 +164,7 @@ class PrimitiveExecution:
     def on_circuit(self, memory: MemoryCircuit) -> PrimitiveExecution:
         """Raise ConfigurationError: what circuits suffer here is the backend's own affair."""
         raise ConfigurationError(
-            "model.noise.device trains on a backend of kind exact; one that executes circuits has noise of its own, "
+            "the errors of model.noise train on a backend of kind exact; one that executes circuits has its own, "
             "such as {kind: aer, noise: FakeTorino}"
         )
 

@@ -33,7 +33,7 @@ def circuits_with_errors(
         return {}, reason
     found, settings = {}, run.experiment.model
     if settings.noise.device is not None:
-        found[settings.noise.device] = run.noisy_circuit or model.device_circuit()
+        found[settings.noise.device] = run.noisy_circuit or model.noisy_circuit()
     for name in _devices(run, asked, backends):
         try:
             if name not in found:

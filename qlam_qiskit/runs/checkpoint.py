@@ -74,6 +74,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def load_weights(module: torch.nn.Module, checkpoint: Checkpoint, path: Path) -> None:
     """Put a checkpoint's weights into a model; raises RunError when they are those of another model."""
     weights = checkpoint.group("model")
+    # Runs whose Pauli errors were drawn at random kept their probability as a weight.
+    weights = {name: tensor for name, tensor in weights.items() if not name.endswith(".pauli_noise.probability")}
     expected = module.state_dict()
     if weights.keys() != expected.keys():
         names = ", ".join(sorted(weights.keys() ^ expected.keys()))

@@ -3,7 +3,7 @@
 experiment.yaml     the experiment, every key written out
 run.json            the task, the model's shape, the circuit's fingerprint, the backend, versions
 circuits.qpy        the memory's circuit: update and query
-noisy_circuits.qpy  the same with the errors of the device that it is trained for, if any
+noisy_circuits.qpy  the same with the errors that it is trained with, if any
 metrics.jsonl       one line for each finished epoch
 checkpoints/        last.safetensors and best.safetensors; while it trains, previous.safetensors
 result.json         the test set's accuracy, written when training has finished
@@ -90,7 +90,7 @@ class RunFolder:
 
     @property
     def noisy_circuit(self) -> Path:
-        """The memory's circuit with a device's errors, where the model is trained for one."""
+        """The memory's circuit with the errors that the model is trained with, where there are any."""
         return self.path / "noisy_circuits.qpy"
 
     @property

@@ -156,7 +156,7 @@ class SavedRun:
 
     @cached_property
     def noisy_circuit(self) -> MemoryCircuit | None:
-        """The circuit with the errors of the device that the model is trained for; None where the folder has none.
+        """The circuit with the errors that the model is trained with; None where the folder has none.
 
         Raises RunError when it is damaged.
         """

@@ -214,8 +214,8 @@ def _keep_circuit(folder: RunFolder, model: QLAM | Baseline) -> dict[str, str]:
 
 
 def _suffer(model: QLAM | Baseline) -> MemoryCircuit | None:
-    """Train a model on the errors of the device that its settings name; returns its circuit with these, if any."""
-    noisy = model.device_circuit() if isinstance(model, QLAM) else None
+    """Train a model on the errors that its settings name; returns its circuit with these, if any."""
+    noisy = model.noisy_circuit() if isinstance(model, QLAM) else None
     if noisy is not None:
         model.suffer(noisy)
     return noisy
