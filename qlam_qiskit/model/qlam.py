@@ -219,7 +219,7 @@ class QLAM(nn.Module):
         Parameters
         ----------
         seed
-            Fixes what is drawn: shots, and random errors.
+            Fixes what is drawn: the scatter of shots.
 
         Returns
         -------

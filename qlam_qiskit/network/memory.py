@@ -210,18 +210,17 @@ class MemoryNetwork(NeuralNetwork):
             If one does not fit.
         """
         memory = self.memory
-        samples = tuple(angles.shape[:1])
-        of_angles = *samples, self.steps, self.registers, memory.num_inputs
+        samples, readings = angles.shape[:1], len(self.readout_steps)
+        of_angles = self.steps, self.registers, memory.num_inputs
         of_weights = self.registers, memory.num_weights
         of_queries = self.registers, self.queries, memory.num_query_angles
-        if angles.ndim != 4 or tuple(angles.shape) != of_angles:
-            raise _misfit("angles", angles, *(samples or ["samples"]), *of_angles[-3:])
-        if tuple(weights.shape) != of_weights:
+        if angles.shape != (*samples, *of_angles):
+            raise _misfit("angles", angles, *(samples or ["samples"]), *of_angles)
+        if weights.shape != of_weights:
             raise _misfit("weights", weights, *of_weights)
-        each = tuple(queries.shape[:2])
-        repeated = len(each) == 2 and each[0] in (1, *samples) and each[1] in (1, len(self.readout_steps))
-        if not repeated or tuple(queries.shape[2:]) != of_queries:
-            raise _misfit("queries", queries, _or_one(*samples), _or_one(len(self.readout_steps)), *of_queries)
+        each = queries.shape[:2]
+        if queries.shape[2:] != of_queries or each[0] not in (1, *samples) or each[1] not in (1, readings):
+            raise _misfit("queries", queries, _or_one(*samples), _or_one(readings), *of_queries)
 
     def _forward(self, input_data: np.ndarray | None, weights: np.ndarray | None) -> np.ndarray:
         values, _ = self.run(*self._arguments(input_data, weights))

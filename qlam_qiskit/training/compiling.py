@@ -31,7 +31,7 @@ def compile_loops(
     network = memory.neural_network
     backward = _batches(trained, batch_size)
     forward = [size for count in tested for size in _batches(count, batch_size)]
-    in_training = memory.in_training or network  # under a device's errors, and validated and tested so too
+    in_training = memory.in_training or network  # under errors, and validated and tested so too
     loops = Loop.needed(in_training.execution.engine, forward, backward, network.registers)
     loops |= Loop.needed(network.execution.engine, forward, (), network.registers)
     compilation = Compilation(loops, spec.precision)

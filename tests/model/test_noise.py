@@ -65,8 +65,10 @@ def test_a_struck_model_has_the_readouts_and_gradients_of_its_channels():
     torch.manual_seed(0)
     expected = QLAM(check(ModelSettings, {"time_scale": 0.5}, "test"), **SIZES, circuit=noisy)
     expected.load_state_dict(clean.state_dict())
-    for model in (struck, expected):
-        model(tokens).square().sum().backward()
+    answers = [model(tokens) for model in (struck, expected)]
+    torch.testing.assert_close(*answers)
+    for answer in answers:
+        answer.square().sum().backward()
     for one, other in zip(struck.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad)
     assert struck.state_dict().keys() == clean.state_dict().keys()

@@ -1,6 +1,7 @@
 """Checkpoints: what was saved comes back, and nothing damaged or foreign is taken for it."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -62,6 +63,14 @@ def test_weights_of_another_model_are_refused(path):
         load_weights(torch.nn.Linear(5, 3), checkpoint, path)
     with pytest.raises(RunError, match="another model"):
         load_weights(torch.nn.Bilinear(2, 2, 3, bias=False), checkpoint, path)
+
+
+def test_a_run_whose_pauli_errors_were_drawn_still_loads():
+    model = torch.nn.Linear(2, 1)
+    weights = {f"model/{name}": tensor + 1 for name, tensor in model.state_dict().items()}
+    probability = {"model/layers.0.pauli_noise.probability": torch.tensor(0.1)}
+    load_weights(model, Checkpoint(weights | probability, {}), Path("best"))
+    assert all(torch.equal(tensor, weights[f"model/{name}"]) for name, tensor in model.state_dict().items())
 
 
 def test_a_failed_write_leaves_the_old_checkpoint_and_nothing_else(path, monkeypatch):
