@@ -69,12 +69,12 @@ class Baseline(nn.Module):
         self.head = nn.Linear(times * size * (2 if both else 1), answers * classes)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return outputs (B, M, C)."""
-        return self.classify(self.read(tokens))
+        """Return outputs (B, M, C), on the device of the tokens; the weights may be on another."""
+        return self.classify(self.read(tokens)).to(tokens.device)
 
     def read(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return what is read of the memory's outputs, (B, R, width), with a second memory's (B, R, 2 * width)."""
-        tokens, lengths = without_padding(tokens)
+        tokens, lengths = without_padding(tokens.to(self.head.weight.device))
         embedded = self.embedding(tokens)
         forward = self._pooled(self.memory, embedded, lengths)
         if self.backward_memory is None:

@@ -69,7 +69,7 @@ class DiagonalStateSpace(nn.Module):
     def kernel(self, steps: int) -> torch.Tensor:
         """Return K, shape (width, T)."""
         turns, weights = self.discretize()
-        powers = torch.exp(turns[..., None] * torch.arange(steps))
+        powers = torch.exp(turns[..., None] * torch.arange(steps, device=turns.device))
         return 2 * torch.einsum("hn,hnl->hl", weights, powers).real
 
     def forward(self, signals: torch.Tensor) -> torch.Tensor:

@@ -44,7 +44,8 @@ class TransformerMemory(nn.Module):
         # Sinusoids are made anew each time, so that no module left empty can lose them.
         positions = _sinusoids(*self._sizes).to(encoded) if self.positions is None else self.positions
         outputs = encoded + positions
-        mask = None if lengths is None else torch.arange(outputs.shape[1]) < lengths[:, None, None, None]
+        steps = torch.arange(outputs.shape[1], device=outputs.device)
+        mask = None if lengths is None else steps < lengths[:, None, None, None]
         *inner, last = self.layers
         for layer in inner:
             outputs = layer(outputs, mask=mask)

@@ -35,6 +35,13 @@ _MOST_SEEDS = 1000
     show_default=True,
     help="With --check, percentage points (or NRMSE) by which test results may differ.",
 )
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Train on the processor or a GPU.",
+)
 @workers
 @dask
 @as_json
@@ -47,6 +54,7 @@ def compare_command(
     out: Path | None,
     checking: bool,
     tolerance: float,
+    device: str,
     workers: int | None,
     dask: str | None,
     as_json: bool,
@@ -72,6 +80,7 @@ def compare_command(
     with interruptible() as asked, cluster(workers, dask) as processes:
         shared: dict[str, Any] = {
             "out": out, "choice": choice, "data_dir": data_dir, "say": say, "should_stop": asked, "cluster": processes,
+            "device": device,
         }  # fmt: skip
         if checking:
             found = check_records(comparison, stem, _named, tolerance=tolerance, **shared)

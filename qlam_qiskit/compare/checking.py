@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from qlam_qiskit.cluster import Cluster
 from qlam_qiskit.compare.metric import Metric, metric_of
@@ -15,6 +15,7 @@ from qlam_qiskit.compare.running import EVERYTHING, Choice
 from qlam_qiskit.compare.settings import Comparison
 from qlam_qiskit.compare.team import Follow, Team
 from qlam_qiskit.compare.training import Bench
+from qlam_qiskit.engine import open_device
 from qlam_qiskit.errors import ConfigurationError, Interrupted, QlamError
 from qlam_qiskit.workspace import workspace
 
@@ -31,6 +32,7 @@ def check_records(
     say: Callable[[str], None] = print,
     should_stop: Callable[[], bool] = lambda: False,
     cluster: Cluster | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
 ) -> list[dict[str, Any]]:
     """Train the recorded runs of ``out`` again and compare them, writing nothing there; the search is not repeated.
 
@@ -40,6 +42,7 @@ def check_records(
     ``tolerance``; at zero tolerance when any metric or any answer differs.
     """
     choice.check(comparison)
+    open_device(device)
     records = Records(out)
     recorded = [
         record
@@ -67,7 +70,7 @@ def check_records(
         records.find(job)
         jobs.append(job)
         old[job.name] = record
-    team = Team(Bench(runs, data_dir, comparison.threads), follow, say, should_stop, cluster)
+    team = Team(Bench(runs, data_dir, comparison.threads, device), follow, say, should_stop, cluster)
     metric = metric_of(comparison)
     found = _trained_again(jobs, old, team, metric)
     ended.touch()

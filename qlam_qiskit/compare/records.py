@@ -84,14 +84,15 @@ def unpack(packed: dict[str, Any]) -> np.ndarray:
     return np.unpackbits(bits, count=count).reshape(packed["shape"]).astype(bool)
 
 
-def environment(versions: dict[str, str]) -> dict[str, Any]:
+def environment(versions: dict[str, str], device: str = "cpu") -> dict[str, Any]:
     """Describe where a run was trained, as far as its numbers depend on it."""
     import torch
 
+    processor = f"{processor_name()} ({torch.backends.cpu.get_cpu_capability()})"
     return {
         "python": platform.python_version(),
         "versions": versions,
-        "processor": f"{processor_name()} ({torch.backends.cpu.get_cpu_capability()})",
+        "processor": processor if device == "cpu" else f"{torch.cuda.get_device_name()}, {processor}",
         "threads": torch.get_num_threads(),
     }
 

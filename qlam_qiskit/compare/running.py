@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from qlam_qiskit.cluster import Cluster
 from qlam_qiskit.compare.countdown import Countdown
@@ -19,6 +19,7 @@ from qlam_qiskit.compare.settings import Comparison
 from qlam_qiskit.compare.tables import write_tables
 from qlam_qiskit.compare.team import Follow, Team
 from qlam_qiskit.compare.training import Bench
+from qlam_qiskit.engine import open_device
 from qlam_qiskit.errors import BusyError, ConfigurationError, Interrupted, QlamError
 from qlam_qiskit.plain_yaml import dump_yaml
 from qlam_qiskit.workspace import workspace, write_file
@@ -65,9 +66,11 @@ def compare(
     say: Callable[[str], None] = print,
     should_stop: Callable[[], bool] = lambda: False,
     cluster: Cluster | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
 ) -> Records:
     """Train what is not finished yet, here or in the processes of a cluster, and write records and tables into ``out``.
 
+    With ``device`` "cuda" memories and baselines run on the current GPU, in full single precision.
     However this ends, calling it again continues: finished jobs are read, interrupted ones resumed from their run
     folders in the workspace. A run that fails does not keep the others from running. Several processes that call it at
     once share the jobs: each run is trained by whoever holds the lock of its folder.
@@ -75,7 +78,8 @@ def compare(
     Raises ConfigurationError when a record in ``out`` is of another configuration, and QlamError when a run failed.
     """
     choice.check(comparison)
-    bench = Bench(workspace() / "compare" / name, data_dir, comparison.threads)
+    open_device(device)  # or refused, before anything is written
+    bench = Bench(workspace() / "compare" / name, data_dir, comparison.threads, device)
     team = Team(bench, follow, say, should_stop, cluster)
     runner = _Runner(comparison, name, team, Records(out), choice)
     resolved = dump_yaml(comparison.model_dump(exclude_none=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,17 +24,18 @@ from qlam_qiskit.workspace import make_private_folder, write_file
 
 @dataclass(frozen=True)
 class Bench:
-    """Where jobs are trained: the folder of their run folders, the data, and the exact engine's threads."""
+    """Where jobs are trained: the folder of their run folders, the data, the processor's threads, and the device."""
 
     runs: Path
     data_dir: Path | None
     threads: int
+    device: Literal["cpu", "cuda"] = "cpu"
 
     def registry(self) -> Path:
         """Write a registry of the exact engine alone, so that no file of the user's changes what is trained."""
         path = self.runs / "backends.yaml"
         make_private_folder(self.runs)
-        entry = f"{{kind: exact, threads: {self.threads}}}"
+        entry = f"{{kind: exact, threads: {self.threads}}}" if self.device == "cpu" else "{kind: exact, device: cuda}"
         write_file(path, f"default: exact\nbackends:\n  exact: {entry}\n")
         return path
 
@@ -84,7 +85,7 @@ def _run_final(job: Job, bench: Bench, reporter: Reporter, should_stop: Callable
         "test_samples": len(data.test),
         **(_errors if job.counts_errors else _answers)(model, data.test, job.experiment.training.batch_size, result),
         "metrics": folder.metrics(),
-        "environment": environment(folder.description()["versions"]),
+        "environment": environment(folder.description()["versions"], bench.device),
     }
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.engine.primitives import string_signs as string_signs
     from qlam_qiskit.engine.readout import Readout as Readout
     from qlam_qiskit.engine.torch.choice import make_engine as make_engine
+    from qlam_qiskit.engine.torch.device import open_device as open_device
     from qlam_qiskit.engine.torch.differentiable import DifferentiableMemory as DifferentiableMemory
     from qlam_qiskit.engine.torch.torch_engine import TorchEngine as TorchEngine
     from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine as TorchOpenEngine
@@ -59,6 +60,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "primitives": "Permutation Rotation string_signs",
         "readout": "Readout",
         "torch.choice": "make_engine",
+        "torch.device": "open_device",
         "torch.differentiable": "DifferentiableMemory",
         "torch.torch_engine": "TorchEngine",
         "torch.torch_open_engine": "TorchOpenEngine",

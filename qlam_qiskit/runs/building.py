@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from qlam_qiskit.baselines import Baseline, ReservoirSettings, count_parameters
+from qlam_qiskit.baselines import Baseline, FixedSettings, ReservoirSettings, count_parameters
 from qlam_qiskit.data import SequenceData
+from qlam_qiskit.engine import open_device
 from qlam_qiskit.errors import ConfigurationError, RunError
 from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.model import QLAM, ModelSettings
@@ -46,7 +47,10 @@ def build_model(
                 f"a model of kind {settings.kind} has no circuit, so it cannot run on backend {execution.spec.name!r}; "
                 "use one of kind exact"
             )
-        return Baseline(settings, **sizes)
+        baseline = Baseline(settings, **sizes)
+        on_gpu = isinstance(execution, BackendExecutions) and execution.spec.device == "cuda"
+        # Those that stay as they are drawn are solved for, and run on the processor.
+        return baseline.to(open_device("cuda")) if on_gpu and not isinstance(settings, FixedSettings) else baseline
     model = QLAM(settings, **sizes, execution=execution, circuit=circuit)
     if isinstance(settings, ReservoirSettings):
         model.layers.requires_grad_(False)

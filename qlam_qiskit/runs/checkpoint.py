@@ -37,7 +37,7 @@ class Checkpoint:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the file that was there stays until the new one is complete and on disk."""
-    tensors = {name: tensor.detach().contiguous() for name, tensor in checkpoint.tensors.items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     state = json.dumps(checkpoint.state, sort_keys=True)
     metadata = {"format": _FORMAT, "state": state, "digest": _digest(tensors, state)}
     write_file(path, save(tensors, metadata))
