@@ -10,7 +10,7 @@ from typing import Any, Literal
 from qlam_qiskit.cluster import Cluster
 from qlam_qiskit.compare.metric import Metric, metric_of
 from qlam_qiskit.compare.planning import Job, Plan
-from qlam_qiskit.compare.records import Records
+from qlam_qiskit.compare.records import Records, machine
 from qlam_qiskit.compare.running import EVERYTHING, Choice
 from qlam_qiskit.compare.settings import Comparison
 from qlam_qiskit.compare.team import Follow, Team
@@ -113,7 +113,7 @@ def _compared(job: Job, old: dict[str, Any], new: dict[str, Any], metric: Metric
         "now": new[metric.test],
         "same_metrics": _numbers(old.get("metrics", [])) == _numbers(new["metrics"]),
         "different_answers": int((then != now).sum()) if then.shape == now.shape else None,
-        "processors": [old.get("environment", {}).get("processor", "unknown"), new["environment"]["processor"]],
+        "processors": [machine(old), machine(new)],
     }
 
 

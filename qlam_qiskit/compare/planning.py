@@ -103,6 +103,14 @@ class Plan:
         }
         return self._job("trial", model, multiplier, variant, self.comparison.seeds[0], changes)
 
+    def fits(self, model: str, variant: Mapping[str, Any]) -> bool:
+        """Whether a model with these alternatives has a size within the budget."""
+        try:
+            self._model(model, variant)
+        except ConfigurationError:
+            return False
+        return True
+
     def finalist(self, model: str, multiplier: float, variant: Mapping[str, Any] = NO_VARIANT) -> Job:
         """Return the full training, for the search alone, of a model that did well in the trials."""
         return self._job("finalist", model, multiplier, variant, self.comparison.seeds[0], {})
@@ -142,7 +150,7 @@ class Plan:
         contestant = self.comparison.models[name]
         values, key, budget = contestant.varied(variant), contestant.solved_key, self._budget
         if key is not None:
-            step = getattr(contestant.model, "heads", 1) if key == "width" else 1
+            step = values.get("heads", getattr(contestant.model, "heads", 1)) if key == "width" else 1
             size = fit_size(lambda size: self._count_at(values, key, size), budget, step=step)
             values = override(values, (f"{key}={size}",))
         count, tolerance = self._count(values), self.comparison.budget.tolerance

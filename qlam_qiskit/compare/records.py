@@ -88,13 +88,19 @@ def environment(versions: dict[str, str], device: str = "cpu") -> dict[str, Any]
     """Describe where a run was trained, as far as its numbers depend on it."""
     import torch
 
-    processor = f"{processor_name()} ({torch.backends.cpu.get_cpu_capability()})"
     return {
         "python": platform.python_version(),
         "versions": versions,
-        "processor": processor if device == "cpu" else f"{torch.cuda.get_device_name()}, {processor}",
+        "processor": f"{processor_name()} ({torch.backends.cpu.get_cpu_capability()})",
+        **({} if device == "cpu" else {"gpu": torch.cuda.get_device_name()}),
         "threads": torch.get_num_threads(),
     }
+
+
+def machine(record: dict[str, Any]) -> str:
+    """Name the GPU that a run was trained on, or the processor."""
+    place = record.get("environment", {})
+    return place.get("gpu") or place.get("processor", "unknown")
 
 
 def processor_name() -> str:

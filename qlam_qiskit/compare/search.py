@@ -82,7 +82,10 @@ class Search:
             return walk
         best = max(score for score in scores if score is not None)
         for key, values in self._plan.comparison.models[self._model].alternatives.items():
-            jobs = [self._plan.trial(self._model, walk.ranked[0], {**walk.variant, key: value}) for value in values]
+            variants = [{**walk.variant, key: value} for value in values]
+            # Beside one taken before, such as both directions, another may have no size within the budget.
+            fitting = [variant for variant in variants if not walk.variant or self._plan.fits(self._model, variant)]
+            jobs = [self._plan.trial(self._model, walk.ranked[0], variant) for variant in fitting]
             walk.steps.append(jobs)
             scores = self._scores(jobs)
             if scores is None:

@@ -69,7 +69,7 @@ def to_markdown(comparison: Comparison, name: str, table: Table) -> str:
                 _written_gain(row, metric),
                 str(len(row["seeds"])),
                 _chosen(row),
-                f"{row['train_seconds']:.0f}",
+                f"{row['train_seconds']:.0f}{' (GPU)' if row['gpu'] else ''}",
                 format_figure(contestant.paper),
                 format_figure(contestant.published),
             ]
@@ -120,6 +120,7 @@ def _of(runs: list[dict[str, Any]], case: str, model: str) -> list[dict[str, Any
 
 def _row(model: str, runs: list[dict[str, Any]], metric: Metric) -> dict[str, Any]:
     mean, deviation = mean_and_deviation([run[metric.test] for run in runs])
+    on_processors = [run for run in runs if "gpu" not in run.get("environment", {})]
     return {
         "model": model,
         "parameters": runs[0]["parameters"],
@@ -129,7 +130,8 @@ def _row(model: str, runs: list[dict[str, Any]], metric: Metric) -> dict[str, An
         "seeds": [run["seed"] for run in runs],
         "multiplier": runs[0]["multiplier"],
         "variant": runs[0].get("variant", {}),
-        "train_seconds": mean_and_deviation([run["train_seconds"] for run in runs])[0],
+        "train_seconds": mean_and_deviation([run["train_seconds"] for run in on_processors or runs])[0],
+        "gpu": not on_processors,
     }
 
 
@@ -170,7 +172,7 @@ def _budget(comparison: Comparison, name: str, table: Table) -> str:
         f"{training.validation_fraction:.0%} of the training samples held out to choose the best epoch; parameters "
         f"within {comparison.budget.tolerance:.0%} of one budget; learning rates times {multipliers}, chosen by "
         f"validation accuracy after {_trials(search)}; {_alternatives(comparison)}"
-        f"seconds with threads: {comparison.threads}."
+        f"seconds with threads: {comparison.threads}, or on one GPU where that is said."
     )
 
 

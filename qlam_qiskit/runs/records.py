@@ -158,9 +158,10 @@ _OF_CLASSES = ("test_accuracy", "validation_accuracy", "correct")  # of a run of
 
 
 class Environment(Record):
-    """Where a run of a comparison was trained."""
+    """Where a run of a comparison was trained; on which GPU, if on any."""
 
     processor: str
+    gpu: str | None = None
 
 
 class ComparisonRecord(Record):

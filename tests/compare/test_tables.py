@@ -35,6 +35,19 @@ def test_rows_are_means_over_seeds_reference_first_then_the_best(results):
     assert entry["rows"][2]["deviation"] is None
 
 
+def test_seconds_are_those_of_processors_and_a_row_of_a_gpu_alone_says_so(results):
+    for seed in (0, 2):
+        change(results / "made_up" / f"gru-seed{seed}.json", environment={"processor": "one", "gpu": "a card"})
+    change(results / "made_up" / "rnn-seed0.json", environment={"processor": "one", "gpu": "a card"})
+    table = table_of(results)
+    rows = {row["model"]: row for row in table[0]["rows"]}
+    assert (rows["gru"]["train_seconds"], rows["gru"]["gpu"]) == (11.0, False)
+    assert (rows["rnn"]["train_seconds"], rows["rnn"]["gpu"]) == (10.0, True)
+    text = to_markdown(check(Comparison, COMPARISON, "test"), "made_up", table)
+    assert "| 10 (GPU) |" in text
+    assert "or on one GPU where that is said" in text
+
+
 def test_the_reference_is_tested_against_the_best_baseline_of_the_same_seeds(results):
     (entry,) = table_of(results)
     test = entry["test"]
