@@ -51,7 +51,12 @@ class MemoryLayer(nn.Module):
         if settings.time_step == "selective":
             free = [weight not in memory.rates for weight in memory.weights]
             self.time_step = SelectiveTimeStep(
-                memory, settings.embedding.width, settings.registers, start[:, free], settings.weight_scale
+                memory,
+                settings.embedding.width,
+                settings.registers,
+                start[:, free],
+                settings.weight_scale,
+                settings.time_step_start,
             )
             memory, start = self.time_step.memory, start[:, [not each for each in free]]
         network = MemoryNetwork(

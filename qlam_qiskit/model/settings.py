@@ -116,6 +116,8 @@ class ModelSettings(Settings):
     time_step
         With ``selective`` the token also sets how far a step goes: all its angles, trained ones included, are
         multiplied by a positive number that a linear map makes of its embedding, one for each register.
+    time_step_start
+        That number at first, near which all tokens begin: small where most of them should change nothing.
     directions
         With ``both`` the last half of the registers, H // 2 of them, read the sequence backwards.
     """
@@ -133,12 +135,15 @@ class ModelSettings(Settings):
     weight_scale: float = Field(0.05, ge=1e-6, le=1e6)
     weight_std: float = Field(0.1, ge=0, le=1e6)
     time_step: Literal["fixed", "selective"] = "fixed"
+    time_step_start: float = Field(1.0, ge=1e-6, le=1e3)
     directions: Literal["forward", "both"] = "forward"
 
     @model_validator(mode="after")
     def _check_choices(self) -> ModelSettings:
         if self.directions == "both" and self.registers < 2:
             raise ValueError("directions: both needs at least 2 registers, of which half read backwards")
+        if self.time_step_start != 1 and self.time_step == "fixed":
+            raise ValueError("time_step_start is that of time_step: selective")
         if self.readout.kind == "emissions" and (self.queries.kind != "learned" or self.queries.count != 1):
             raise ValueError("readout.kind: emissions is of ancillas, which no query turns: leave queries out")
         return self

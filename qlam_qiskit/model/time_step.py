@@ -29,19 +29,27 @@ class SelectiveTimeStep(nn.Module):
         theta' of all registers at first, (H, W without rates).
     weight_scale
         theta = weight_scale * theta'.
+    first_step
+        What all steps are near at first.
 
     Notes
     -----
-    After the step size of Gu and Dao 2023 (arXiv 2312.00752). At first all steps are near 1.
+    After the step size of Gu and Dao 2023 (arXiv 2312.00752).
     """
 
     def __init__(
-        self, memory: MemoryCircuit, width: int, registers: int, start: torch.Tensor, weight_scale: float
+        self,
+        memory: MemoryCircuit,
+        width: int,
+        registers: int,
+        start: torch.Tensor,
+        weight_scale: float,
+        first_step: float = 1.0,
     ) -> None:
         super().__init__()
         self.memory = memory.driven()
         self.step = nn.Linear(width, registers)
-        nn.init.constant_(self.step.bias, math.log(math.expm1(1.0)))
+        nn.init.constant_(self.step.bias, first_step + math.log(-math.expm1(-first_step)))  # softplus undone
         self.theta = nn.Parameter(start)
         self._scale = weight_scale
 

@@ -55,13 +55,13 @@ def test_records_of_a_comparison_name_the_card(small, quiet):
         load_comparison("small.yaml"),
         "small",
         lambda job: nullcontext(quiet),
-        out="on_gpu",
+        out=Path("on_gpu"),
         choice=Choice(seeds=[0]),
         say=lambda line: None,
         device="cuda",
     )
     for record in records.runs():
-        assert torch.cuda.get_device_name() in record["environment"]["processor"]
+        assert record["environment"]["gpu"] == torch.cuda.get_device_name()
         assert 0 <= record["test_accuracy"] <= 1
 
 

@@ -39,6 +39,17 @@ def test_a_step_of_one_is_a_fixed_step(circuit, directions):
     torch.testing.assert_close(selective.read(tokens), fixed.read(tokens), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("start", [1e-6, 0.003, 1.0, 40.0, 1e3])
+def test_all_tokens_begin_with_the_step_that_is_asked_for(start):
+    step = build("selective", time_step_start=start).layers[0].time_step.step
+    torch.testing.assert_close(softplus(step.bias), torch.full((2,), start), rtol=1e-4, atol=0)
+
+
+def test_a_first_step_of_a_fixed_time_step_is_refused():
+    with pytest.raises(ValueError, match=r"time_step_start is that of time_step: selective"):
+        build("fixed", time_step_start=0.5)
+
+
 def test_a_token_that_makes_no_step_changes_nothing():
     model = build("selective")
     layer = model.layers[0]
