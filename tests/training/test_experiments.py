@@ -70,7 +70,7 @@ def test_a_mistake_is_one_line_that_names_it(assignment, message):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ConfigurationError, match="unknown experiment 'digit'; available: copying, digits"):
+    with pytest.raises(ConfigurationError, match="unknown experiment 'digit'; available: copying, copying_long"):
         load_experiment("digit")
 
 
