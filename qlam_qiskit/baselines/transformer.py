@@ -44,8 +44,9 @@ class TransformerMemory(nn.Module):
         # Sinusoids are made anew each time, so that no module left empty can lose them.
         positions = _sinusoids(*self._sizes).to(encoded) if self.positions is None else self.positions
         outputs = encoded + positions
-        steps = torch.arange(outputs.shape[1], device=outputs.device)
-        mask = None if lengths is None else steps < lengths[:, None, None, None]
+        mask = None
+        if lengths is not None:
+            mask = torch.arange(outputs.shape[1], device=lengths.device) < lengths[:, None, None, None]
         *inner, last = self.layers
         for layer in inner:
             outputs = layer(outputs, mask=mask)

@@ -334,8 +334,10 @@ def test_shipped_comparisons_are_valid(name, tmp_path, monkeypatch):
     assert {"qlam", "rnn", "lstm", "gru", "s4d", "transformer"} <= comparison.models.keys()
     embeddings = {contestant.model.embedding for contestant in comparison.models.values()}
     assert len(embeddings) == 1
-    times = {name: contestant.model.readout.times for name, contestant in comparison.models.items()}
-    assert times["qlam"] == min(times.values())  # no baseline is read less often
+    times = {model: contestant.model.readout.times for model, contestant in comparison.models.items()}
+    ours = times.pop("qlam")
+    (others,) = set(times.values())
+    assert ours == (4 if name == "sfashion" else others) <= others
 
 
 def test_the_shipped_comparison_of_series_meets_on_one_embedding_and_budget(tmp_path, monkeypatch):

@@ -70,7 +70,8 @@ def test_a_mistake_is_one_line_that_names_it(assignment, message):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ConfigurationError, match="unknown experiment 'digit'; available: copying, copying_long"):
+    known = "copying, copying_long, digits"
+    with pytest.raises(ConfigurationError, match=f"unknown experiment 'digit'; available: {known}"):
         load_experiment("digit")
 
 
