@@ -35,8 +35,8 @@ class ExactSpec(_Spec):
     With ``noise``, the name of a fake device, the memory suffers the errors of its calibration, exactly: each is a
     channel of the circuit. With ``shots`` readouts are drawn, as many times, from exact probabilities; gradients stay
     those of the expectation values. With ``device: cuda`` the memory runs on the current CUDA device, forward and
-    backward; the embedding and the head stay on the CPU, and angles, readouts and their gradients are copied between
-    the two. ``threads`` are the CPU's.
+    backward, and a model that an experiment describes makes its angles there too; tokens and readouts are copied, and
+    the head stays on the CPU. ``threads`` are the CPU's.
     """
 
     kind: Literal["exact"]

@@ -92,7 +92,7 @@ class MemoryLayer(nn.Module):
         """Run the layer; see the class for shapes."""
         phi, alpha = self.angles(tokens, query, lengths)
         times = self.times(lengths)
-        values = self.memory(phi, alpha, times)
+        values = self.memory(phi, alpha, times).to(tokens.device)
         values = self.shot_noise(values, times) if isinstance(self.shot_noise, ShotNoise) else values
         return self.in_time(values, lengths).flatten(2)
 
@@ -121,8 +121,11 @@ class MemoryLayer(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the angles phi (B, T, H, P) and alpha (B or 1, R or 1, H, Q, A) that tokens and queries select.
 
-        Free of noise, in every mode; each register's in the order in which it reads.
+        Free of noise, in every mode; each register's in the order in which it reads. They are on the layer's device,
+        whatever that of the tokens.
         """
+        device = self.encoder.weight.device
+        tokens, query, lengths = (part if part is None else part.to(device) for part in (tokens, query, lengths))
         embedded = self.embedding(tokens)
         phi = (self.encoder(embedded) * self.time_scales).unflatten(-1, (self.registers, self._inputs))
         if self.time_step is not None:

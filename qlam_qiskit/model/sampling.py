@@ -105,8 +105,9 @@ def engine_arguments(
     """
     tokens, lengths = without_padding(tokens)
     with torch.no_grad():
-        angles, alpha = (part.double().numpy() for part in layer.angles(tokens, query, lengths))
-        return angles, layer.memory.angles().double().numpy(), alpha
+        parts = layer.angles(tokens, query, lengths)
+        angles, alpha, weights = (part.double().cpu().numpy() for part in (*parts, layer.memory.angles()))
+        return angles, weights, alpha
 
 
 def readouts_from_emissions(model: QLAM, bits: Sequence[BitArray], lengths: np.ndarray | None = None) -> torch.Tensor:

@@ -41,17 +41,20 @@ def build_model(
         "answers": 1 if data.every_step else data.num_answers,
         "every_step": data.every_step,
     }
+    spec = execution.spec if isinstance(execution, BackendExecutions) else None
+    on_gpu = spec is not None and spec.kind == "exact" and spec.device == "cuda"
     if not isinstance(settings, ModelSettings):
-        if isinstance(execution, BackendExecutions) and execution.spec.kind != "exact":
+        if spec is not None and spec.kind != "exact":
             raise ConfigurationError(
-                f"a model of kind {settings.kind} has no circuit, so it cannot run on backend {execution.spec.name!r}; "
+                f"a model of kind {settings.kind} has no circuit, so it cannot run on backend {spec.name!r}; "
                 "use one of kind exact"
             )
         baseline = Baseline(settings, **sizes)
-        on_gpu = isinstance(execution, BackendExecutions) and execution.spec.device == "cuda"
         # Those that stay as they are drawn are solved for, and run on the processor.
         return baseline.to(open_device("cuda")) if on_gpu and not isinstance(settings, FixedSettings) else baseline
     model = QLAM(settings, **sizes, execution=execution, circuit=circuit)
+    if on_gpu:  # what makes the angles, beside the memory; the head is small
+        model.layers.to(open_device("cuda"))
     if isinstance(settings, ReservoirSettings):
         model.layers.requires_grad_(False)
     return model

@@ -90,7 +90,7 @@ class Ranks:
         parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         last = parameters[0].new_tensor([*numbers, float(stop())])
-        flat = self._sum(torch.cat([*(gradient.flatten() for gradient in gradients), last]))
+        flat = self._sum(torch.cat([*(gradient.flatten().to(last.device) for gradient in gradients), last]))
         *sums, last = flat.split([*(parameter.numel() for parameter in parameters), len(last)])
         first, second, stops = last.tolist()
         if math.isnan(first):
@@ -98,7 +98,7 @@ class Ranks:
                 if failure is not None:
                     raise failure
         for parameter, gradient in zip(parameters, sums, strict=True):
-            parameter.grad = gradient.view_as(parameter)
+            parameter.grad = gradient.view_as(parameter).to(parameter.device)
         return first, second, stops > 0
 
     def sum(self, *numbers: float) -> tuple[float, ...]:
