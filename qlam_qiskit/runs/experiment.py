@@ -32,7 +32,8 @@ class TrainingSettings(Settings):
     clip
         Largest norm of the gradient; larger ones are scaled down.
     weight_decay
-        Decoupled weight decay.
+        Decoupled decay of the matrices of linear and recurrent maps, the head's among them. Biases, angles and rates
+        do not decay: a rate would go to one half.
     validation_fraction
         Part of the training samples that is held out to choose the best epoch; 0 trains on all and keeps the last.
     checkpoint_seconds

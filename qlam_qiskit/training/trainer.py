@@ -32,6 +32,7 @@ from qlam_qiskit.runs import (
     save_checkpoint,
 )
 from qlam_qiskit.training.distributed import ALONE, Ranks
+from qlam_qiskit.training.optimizer import make_optimizer
 from qlam_qiskit.training.scoring import score, score_split
 
 # Enough for the statistics that normalize readouts, few enough for a simulator with noise.
@@ -95,16 +96,7 @@ class Trainer:
             self._normalization.total = ranks.total
         self._regression = train.labels.dtype.kind == "f"
         self._batches = -(-len(train) // settings.batch_size)
-        head = set(model.head.parameters())
-        rates = [settings.circuit_rate, settings.head_rate]
-        groups = [
-            {"params": [p for p in model.parameters() if (p in head) == is_head], "lr": rate}
-            for is_head, rate in zip((False, True), rates, strict=True)
-        ]
-        self._optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, rates, total_steps=max(self._batches * settings.epochs, 4)
-        )
+        self._optimizer, self._schedule = make_optimizer(model, settings, self._batches * settings.epochs)
         self._progress = _Progress()
 
     def run(self, reporter: Reporter, should_stop: Callable[[], bool] = lambda: False) -> None:
