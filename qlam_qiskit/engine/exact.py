@@ -58,7 +58,10 @@ class Tape:
 
 @dataclass(frozen=True)
 class Gradients:
-    """Gradients of inputs (B, T, H, P), weights (H, W) and queries (B, R, H, Q, A, one for each use of a query)."""
+    """Gradients of inputs (B, T, H, P), weights (H, W) and queries (B, R, H, Q, A, one for each use of a query).
+
+    That of inputs which were given as a tensor is one too.
+    """
 
     inputs: np.ndarray
     weights: np.ndarray

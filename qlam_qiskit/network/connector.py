@@ -17,6 +17,7 @@ import torch
 from qiskit_machine_learning.connectors import TorchConnector
 
 from qlam_qiskit.errors import CircuitError
+from qlam_qiskit.network.execution import ExactExecution
 from qlam_qiskit.network.memory import MemoryNetwork
 from qlam_qiskit.rate import angles_and_slopes
 
@@ -41,7 +42,10 @@ class _VectorJacobian(torch.autograd.Function):
         # The tape shares the tensors' memory: torch refuses to differentiate if they were changed in place meanwhile.
         # Weights may be: the tape holds theta.
         ctx.save_for_backward(angles, queries)
-        values, ctx.tape = network.run(_array(angles), theta, _array(queries), times)
+        execution = network.execution
+        stays = isinstance(execution, ExactExecution) and execution.takes_tensor(angles, times)
+        given = angles if stays else _array(angles)
+        values, ctx.tape = network.run(given, theta, _array(queries), times)
         return _tensor(values, angles)
 
     @staticmethod
@@ -65,9 +69,9 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().cpu().numpy()
 
 
-def _tensor(array: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+def _tensor(array: np.ndarray | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Return an array as a tensor like another in dtype and device; to ask torch for nothing takes time too."""
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    tensor = array if isinstance(array, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(array))
     return tensor if tensor.dtype == like.dtype and tensor.device == like.device else tensor.to(like)
 
 

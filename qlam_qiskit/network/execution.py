@@ -131,6 +131,12 @@ class ExactExecution:
         gradients = self.engine.backward(tape.of_steps, tape.spans.share(cotangent))
         return replace(gradients, queries=tape.spans.sum(gradients.queries))
 
+    def takes_tensor(self, angles: torch.Tensor, times: np.ndarray | None) -> bool:
+        """Whether angles may stay a tensor: the engine is where they are, and runs them all at once."""
+        averages_pure_states = self.readout.averages_states and not self.engine.memory.is_open
+        in_one = len(angles) > 0 and not averages_pure_states and (times is None or self._reads_own_times)
+        return in_one and hasattr(self.engine, "device") and self.engine.device.type == angles.device.type
+
     @property
     def _reads_own_times(self) -> bool:
         """Whether the engine can read this at other times of each sample."""

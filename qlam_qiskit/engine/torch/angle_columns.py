@@ -1,19 +1,36 @@
 """The angles of a circuit's groups as columns of one tensor: one matrix product for all samples, steps and registers.
 
 Angles that are not affine in the inputs are evaluated on the host in float64 before the run, and their columns copied.
+Inputs may be an array, or a tensor that stays where it is; their gradient is then the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from qiskit.circuit import Parameter
 
 from qlam_qiskit.engine.angles import AngleFunctions, affine_part, parameters_of
-from qlam_qiskit.engine.arguments import beside
+from qlam_qiskit.engine.arguments import Arguments, beside
 from qlam_qiskit.engine.primitives import Angle
+from qlam_qiskit.memory_circuit import MemoryCircuit
+
+
+def check_arguments(
+    memory: MemoryCircuit,
+    inputs: np.ndarray | torch.Tensor,
+    weights: np.ndarray,
+    queries: np.ndarray,
+    readout_steps: Sequence[int] | np.ndarray | None,
+) -> Arguments:
+    """Check as :meth:`Arguments.check` does; inputs that are a tensor stay one. Raises CircuitError."""
+    if not isinstance(inputs, torch.Tensor):
+        return Arguments.check(memory, inputs, weights, queries, readout_steps)
+    of_that_shape = np.broadcast_to(np.float32(0), tuple(inputs.shape))
+    return replace(Arguments.check(memory, of_that_shape, weights, queries, readout_steps), inputs=inputs.detach())
 
 
 class AngleColumns:
@@ -50,23 +67,31 @@ class AngleColumns:
     def __len__(self) -> int:
         return len(self._rests)
 
-    def values(self, inputs: np.ndarray, weights: np.ndarray) -> torch.Tensor:
+    def values(self, inputs: np.ndarray | torch.Tensor, weights: np.ndarray) -> torch.Tensor:
         """Evaluate at inputs (..., P) and weights that broadcast to (..., W); returns (..., A) on the device."""
         if self._evaluated is not None:
-            inputs = self._evaluated(beside(inputs, weights))
-        terms = torch.from_numpy(np.array(inputs, order="C")).to(self._device, self._dtype) @ self._matrix.T
+            inputs = self._evaluated(beside(_array(inputs), weights))
+        given = inputs if isinstance(inputs, torch.Tensor) else torch.from_numpy(np.array(inputs, order="C"))
+        terms = given.to(self._device, self._dtype) @ self._matrix.T
         return terms.add_(torch.from_numpy(self._rests(weights)).to(self._device, self._dtype))
 
     def pull_back(
-        self, inputs: np.ndarray, weights: np.ndarray, gradient: torch.Tensor
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, inputs: np.ndarray | torch.Tensor, weights: np.ndarray, gradient: torch.Tensor
+    ) -> tuple[np.ndarray | torch.Tensor, np.ndarray]:
         """Carry dL/d(angles) (..., A) to the inputs (..., P), and to the weights in float64, summed to their shape."""
         lead = tuple(range(gradient.ndim - weights.ndim))
         totals = gradient.sum(lead, dtype=torch.float64) if lead else gradient.double()
         of_weights = self._rests.pull_back(weights, totals.cpu().numpy())
-        of_inputs = (gradient @ self._matrix).cpu().numpy()
+        columns = gradient @ self._matrix
+        is_tensor, split = isinstance(inputs, torch.Tensor), inputs.shape[-1]
         if self._evaluated is None:
-            return of_inputs, of_weights
-        both = self._evaluated.pull_back(beside(inputs, weights), of_inputs)
-        split = inputs.shape[-1]
-        return both[..., :split].astype(of_inputs.dtype), of_weights + both[..., split:].sum(axis=lead)
+            return columns if is_tensor else columns.cpu().numpy(), of_weights
+        both = self._evaluated.pull_back(beside(_array(inputs), weights), columns.cpu().numpy())
+        of_inputs, of_weights = both[..., :split], of_weights + both[..., split:].sum(axis=lead)
+        if is_tensor:
+            return torch.from_numpy(np.ascontiguousarray(of_inputs)).to(columns), of_weights
+        return of_inputs.astype(columns.cpu().numpy().dtype), of_weights
+
+
+def _array(inputs: np.ndarray | torch.Tensor) -> np.ndarray:
+    return inputs.cpu().numpy() if isinstance(inputs, torch.Tensor) else inputs

@@ -27,7 +27,7 @@ from qlam_qiskit.engine.arguments import PRECISIONS, Arguments, beside, check_en
 from qlam_qiskit.engine.exact import Gradients
 from qlam_qiskit.engine.gates import naming_gates
 from qlam_qiskit.engine.plan import compile_plan
-from qlam_qiskit.engine.torch.angle_columns import AngleColumns
+from qlam_qiskit.engine.torch.angle_columns import AngleColumns, check_arguments
 from qlam_qiskit.engine.torch.device import full_precision, open_device
 from qlam_qiskit.engine.torch.grouping import angles_of, group, join, split_tail
 from qlam_qiskit.engine.torch.moments import Moments
@@ -109,7 +109,7 @@ class TorchEngine:
 
     def forward(
         self,
-        inputs: np.ndarray,
+        inputs: np.ndarray | torch.Tensor,
         weights: np.ndarray,
         queries: np.ndarray,
         *,
@@ -119,7 +119,7 @@ class TorchEngine:
 
         Arguments as in :meth:`qlam_qiskit.engine.ExactEngine.forward`. Raises CircuitError if shapes do not fit.
         """
-        arguments = Arguments.check(self.memory, inputs, weights, queries, readout_steps)
+        arguments = check_arguments(self.memory, inputs, weights, queries, readout_steps)
         with full_precision(), naming_gates(self.memory.update, self.memory.query):
             tape = self._walk(arguments)
             parts = [self._probabilities(tape, block) for block in self._blocks(tape)]
@@ -149,7 +149,9 @@ class TorchEngine:
             samples, count, registers, _ = arguments.inputs.shape
             steps = steps.view(count, samples, registers, -1).transpose(0, 1)
             of_inputs, of_weights = self._update_angles.pull_back(arguments.inputs, arguments.weights, steps)
-        return Gradients(*(np.ascontiguousarray(part, self.dtype) for part in (of_inputs, of_weights, of_queries)))
+        if isinstance(of_inputs, np.ndarray):
+            of_inputs = np.ascontiguousarray(of_inputs, self.dtype)
+        return Gradients(of_inputs, *(np.ascontiguousarray(part, self.dtype) for part in (of_weights, of_queries)))
 
     def statevector(self, inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return psi_T of one register: complex (B, D) with its global phase, for inputs (B, T, P) and weights (W,)."""

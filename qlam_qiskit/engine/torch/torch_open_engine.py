@@ -22,7 +22,7 @@ from qlam_qiskit.engine.exact import Gradients
 from qlam_qiskit.engine.gates import naming_gates
 from qlam_qiskit.engine.open.open_engine import MAX_QUBITS
 from qlam_qiskit.engine.open.plan import compile_open_plan
-from qlam_qiskit.engine.torch.angle_columns import AngleColumns
+from qlam_qiskit.engine.torch.angle_columns import AngleColumns, check_arguments
 from qlam_qiskit.engine.torch.device import full_precision, open_device
 from qlam_qiskit.engine.torch.fused_steps import FusedSteps, can_fuse
 from qlam_qiskit.engine.torch.moments import Moments
@@ -79,7 +79,8 @@ class TorchOpenTape:
 class TorchOpenEngine:
     """Runs one memory circuit with channels on batches, like :class:`qlam_qiskit.engine.open.OpenEngine`, by torch.
 
-    Takes and returns numpy arrays of the same shapes.
+    Takes and returns numpy arrays of the same shapes. Inputs may be a tensor on the device; their gradient is one then,
+    and nothing is copied.
 
     Parameters
     ----------
@@ -154,7 +155,7 @@ class TorchOpenEngine:
 
     def forward(
         self,
-        inputs: np.ndarray,
+        inputs: np.ndarray | torch.Tensor,
         weights: np.ndarray,
         queries: np.ndarray,
         *,
@@ -167,7 +168,7 @@ class TorchOpenEngine:
         Arguments as in :meth:`qlam_qiskit.engine.open.OpenEngine.forward`, but that means and emissions have the same
         times for all samples. Raises CircuitError if shapes do not fit.
         """
-        arguments = Arguments.check(self.memory, inputs, weights, queries, readout_steps)
+        arguments = check_arguments(self.memory, inputs, weights, queries, readout_steps)
         if arguments.own_times and (mean or emissions):
             raise CircuitError("on this device means and emissions are read at the same steps of all samples")
         with torch.no_grad(), full_precision(), naming_gates(self.memory.update, self.memory.query):
@@ -217,9 +218,10 @@ class TorchOpenEngine:
             of_inputs, of_weights = self._update_angles.pull_back(
                 arguments.inputs, arguments.weights, of_angles.permute(2, 0, 1, 3)
             )
-        return Gradients(
-            *(np.ascontiguousarray(part, self.dtype) for part in (of_inputs, of_weights + of_shared, of_queries))
-        )
+        if isinstance(of_inputs, np.ndarray):
+            of_inputs = np.ascontiguousarray(of_inputs, self.dtype)
+        others = (np.ascontiguousarray(part, self.dtype) for part in (of_weights + of_shared, of_queries))
+        return Gradients(of_inputs, *others)
 
     def _walk(self, arguments: Arguments, mean: bool, emissions: bool) -> TorchOpenTape:
         """Run all steps; leaves the states that are read, those before chunks, and the emissions."""
