@@ -121,10 +121,6 @@ class QLAM(nn.Module):
         self.kept_noise: Callable[[], MemoryCircuit] | None = None  # in place of the device's of today
         self._injected = False
         normalize, spread = settings.readout.normalize is not None, settings.readout.spread
-        if normalize and every_step:
-            raise ConfigurationError(
-                "model.readout.normalize standardizes readouts of whole samples: not of answers at every step"
-            )
         self.normalization = ReadoutNormalization(times * token_size, spread) if normalize else None
         self.head = nn.Linear(times * token_size, answers * classes)
 
@@ -160,7 +156,7 @@ class QLAM(nn.Module):
         Raises
         ------
         ConfigurationError
-            For tokens of another shape.
+            For tokens of another shape, and of different lengths where readouts of every step are normalized.
         """
         check_tokens(tokens, *self._sizes)
         tokens = tokens.to(self.head.weight.dtype)
@@ -170,6 +166,10 @@ class QLAM(nn.Module):
             if noisy is not None:
                 self.suffer(noisy)
         tokens, lengths = without_padding(tokens)
+        if lengths is not None and self.every_step and self.normalization is not None:
+            raise ConfigurationError(
+                "model.readout.normalize: samples that are answered at every step must have one length"
+            )
         for layer in self.layers:
             tokens = layer(tokens, query, lengths)
         return tokens
@@ -263,7 +263,11 @@ class QLAM(nn.Module):
             When they are too few for statistics of their own.
         """
         flat = readouts if self.every_step else readouts.flatten(1)
-        return flat if self.normalization is None else self.normalization(flat, own_statistics=own_statistics)
+        if self.normalization is None:
+            return flat
+        # After every step the same numbers are read: they are standardized over steps too.
+        rows = flat.flatten(0, -2)
+        return self.normalization(rows, own_statistics=own_statistics).view_as(flat)
 
     def classify(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
         """Answer from readouts, wherever they were taken.
@@ -314,7 +318,8 @@ class QLAM(nn.Module):
         mode = self.training
         self.eval()
         with torch.no_grad(), self.as_trained(seed):
-            self.normalization.settle(self.read(tokens).flatten(1) for tokens in batches)
+            readouts = (self.read(tokens) for tokens in batches)
+            self.normalization.settle(part.flatten(0, 1) if self.every_step else part.flatten(1) for part in readouts)
         self.train(mode)
 
 

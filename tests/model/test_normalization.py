@@ -119,3 +119,33 @@ def test_a_readout_that_never_changes_stays_finite():
 def test_another_way_of_normalizing_is_refused():
     with pytest.raises(ConfigurationError, match=r"readout\.normalize: Input should be 'batch'"):
         make(readout={"normalize": "layer"})
+
+
+def at_every_step(**readout):
+    torch.manual_seed(0)
+    values = {"circuit": {"template": "damped_line", "qubits": 2}, "readout": {"normalize": "batch", **readout}}
+    return QLAM(check(ModelSettings, values, "test"), steps=6, token_size=2, classes=1, every_step=True)
+
+
+def test_readouts_of_every_step_are_standardized_over_samples_and_steps_alike():
+    model, tokens = at_every_step(spread=0.3), torch.randn(20, 6, 2)
+    readouts = model.read(tokens)
+    assert readouts.shape == (20, 6, 4)
+    features = model.features(readouts)
+    assert features.shape == readouts.shape
+    rows = features.flatten(0, 1)
+    assert rows.mean(0).abs().max() < 1e-5
+    torch.testing.assert_close(rows.std(0, correction=0), torch.full((4,), 0.3), rtol=1e-2, atol=0)
+    assert model(tokens).shape == (20, 6, 1)
+    model.settle([tokens])
+    model.eval()
+    torch.testing.assert_close(model.normalization.mean, readouts.flatten(0, 1).mean(0), rtol=1e-4, atol=1e-6)
+    # One sample, one step after the other: the saved statistics know nothing of the others.
+    torch.testing.assert_close(model(tokens)[3:4, :, 0], model(tokens[3:4])[..., 0])
+
+
+def test_samples_of_different_lengths_are_not_normalized_at_every_step():
+    tokens = torch.randn(20, 6, 2)
+    tokens[3, 4:] = torch.nan
+    with pytest.raises(ConfigurationError, match="model.readout.normalize: samples that are answered at every step"):
+        at_every_step().read(tokens)

@@ -132,7 +132,7 @@ class TorchEngine:
     def backward(self, tape: TorchTape, cotangent: np.ndarray, *, overwrite_inputs: bool = False) -> Gradients:
         """Multiply dL/dp (B, R, H, Q, D) with the Jacobian: the gradients of inputs, weights and queries.
 
-        ``overwrite_inputs`` changes nothing here: the inputs were copied to the device.
+        ``overwrite_inputs`` changes nothing here: the inputs are only read.
         """
         arguments = tape.arguments
         check_shape("cotangent", cotangent, "probabilities", (*arguments.queries.shape[:4], self.dimension))

@@ -196,7 +196,7 @@ class TorchOpenEngine:
         """Multiply dL/dp (B, R, H, Q, D) with the Jacobian: the gradients of inputs, weights and queries.
 
         ``emissions`` (B, R, H, E) is dL/d(emissions) of a forward call that gave them. ``overwrite_inputs`` changes
-        nothing here: the inputs were copied to the device.
+        nothing here: the inputs are only read.
         """
         arguments = tape.arguments
         lead = arguments.queries.shape[:4]
