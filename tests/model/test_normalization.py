@@ -123,7 +123,11 @@ def test_another_way_of_normalizing_is_refused():
 
 def at_every_step(**readout):
     torch.manual_seed(0)
-    values = {"circuit": {"template": "damped_line", "qubits": 2}, "readout": {"normalize": "batch", **readout}}
+    values = {
+        "circuit": {"template": "damped_line", "qubits": 2},
+        "time_scale": 0.5,
+        "readout": {"normalize": "batch", **readout},
+    }
     return QLAM(check(ModelSettings, values, "test"), steps=6, token_size=2, classes=1, every_step=True)
 
 
@@ -133,9 +137,9 @@ def test_readouts_of_every_step_are_standardized_over_samples_and_steps_alike():
     assert readouts.shape == (20, 6, 4)
     features = model.features(readouts)
     assert features.shape == readouts.shape
-    rows = features.flatten(0, 1)
-    assert rows.mean(0).abs().max() < 1e-5
-    torch.testing.assert_close(rows.std(0, correction=0), torch.full((4,), 0.3), rtol=1e-2, atol=0)
+    rows = readouts.flatten(0, 1)
+    expected = 0.3 * (rows - rows.mean(0)) / (rows.var(0, correction=0) + 1e-5).sqrt()
+    torch.testing.assert_close(features.flatten(0, 1), expected)
     assert model(tokens).shape == (20, 6, 1)
     model.settle([tokens])
     model.eval()
@@ -147,5 +151,5 @@ def test_readouts_of_every_step_are_standardized_over_samples_and_steps_alike():
 def test_samples_of_different_lengths_are_not_normalized_at_every_step():
     tokens = torch.randn(20, 6, 2)
     tokens[3, 4:] = torch.nan
-    with pytest.raises(ConfigurationError, match="model.readout.normalize: samples that are answered at every step"):
+    with pytest.raises(ConfigurationError, match="normalize: samples that are answered at every step"):
         at_every_step().read(tokens)
