@@ -41,8 +41,9 @@ class ReadoutSettings(Settings):
     ``kind: emissions`` reads what ancillas emit, as means over the steps since the reading before: one circuit holds
     all readings, and the memory itself is never measured. ``pooling: mean`` reads the mean state over these steps
     instead of the ``last`` one; a backend that executes circuits needs one for each step then.
-    With ``normalize: batch`` the head sees readouts standardized over the samples that run together, to a standard
-    deviation of ``spread``; see :class:`~qlam_qiskit.model.normalization.ReadoutNormalization`.
+    With ``normalize: batch`` the head sees readouts standardized over the samples that run together, and over steps
+    where every step is answered, to a standard deviation of ``spread``; see
+    :class:`~qlam_qiskit.model.normalization.ReadoutNormalization`.
     """
 
     kind: Literal["probabilities", "z_strings", "emissions"] = "probabilities"
