@@ -265,9 +265,11 @@ class QLAM(nn.Module):
         flat = readouts if self.every_step else readouts.flatten(1)
         if self.normalization is None:
             return flat
-        # After every step the same numbers are read: they are standardized over steps too.
-        rows = flat.flatten(0, -2)
-        return self.normalization(rows, own_statistics=own_statistics).view_as(flat)
+        return self.normalization(self._rows(readouts), own_statistics=own_statistics).view_as(flat)
+
+    def _rows(self, readouts: torch.Tensor) -> torch.Tensor:
+        """Return what is standardized, (B, R * H * Q * K); after every step the same is read, (B * T, H * Q * K)."""
+        return readouts.flatten(0, 1) if self.every_step else readouts.flatten(1)
 
     def classify(self, readouts: torch.Tensor, *, own_statistics: bool = False) -> torch.Tensor:
         """Answer from readouts, wherever they were taken.
@@ -318,8 +320,7 @@ class QLAM(nn.Module):
         mode = self.training
         self.eval()
         with torch.no_grad(), self.as_trained(seed):
-            readouts = (self.read(tokens) for tokens in batches)
-            self.normalization.settle(part.flatten(0, 1) if self.every_step else part.flatten(1) for part in readouts)
+            self.normalization.settle(self._rows(self.read(tokens)) for tokens in batches)
         self.train(mode)
 
 

@@ -13,7 +13,7 @@ from qlam_qiskit.baselines import Baseline
 from qlam_qiskit.model import QLAM
 from qlam_qiskit.runs import TrainingSettings
 
-_MATRICES = (nn.Linear, nn.RNNBase, nn.MultiheadAttention)
+_MATRICES = (nn.Linear, nn.RNNBase)
 
 
 def make_optimizer(model: QLAM | Baseline, settings: TrainingSettings, steps: int) -> tuple[AdamW, OneCycleLR]:

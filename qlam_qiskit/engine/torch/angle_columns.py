@@ -82,15 +82,17 @@ class AngleColumns:
         lead = tuple(range(gradient.ndim - weights.ndim))
         totals = gradient.sum(lead, dtype=torch.float64) if lead else gradient.double()
         of_weights = self._rests.pull_back(weights, totals.cpu().numpy())
-        columns = gradient @ self._matrix
-        is_tensor, split = isinstance(inputs, torch.Tensor), inputs.shape[-1]
+        columns, is_tensor = gradient @ self._matrix, isinstance(inputs, torch.Tensor)
+        if self._evaluated is None and is_tensor:
+            return columns, of_weights
+        of_inputs = np.ascontiguousarray(columns.cpu().numpy())
         if self._evaluated is None:
-            return columns if is_tensor else columns.cpu().numpy(), of_weights
-        both = self._evaluated.pull_back(beside(_array(inputs), weights), columns.cpu().numpy())
-        of_inputs, of_weights = both[..., :split], of_weights + both[..., split:].sum(axis=lead)
-        if is_tensor:
-            return torch.from_numpy(np.ascontiguousarray(of_inputs)).to(columns), of_weights
-        return of_inputs.astype(columns.cpu().numpy().dtype), of_weights
+            return of_inputs, of_weights
+        both = self._evaluated.pull_back(beside(_array(inputs), weights), of_inputs)
+        split = inputs.shape[-1]
+        of_inputs = np.ascontiguousarray(both[..., :split], of_inputs.dtype)
+        of_weights = of_weights + both[..., split:].sum(axis=lead)
+        return torch.from_numpy(of_inputs).to(self._device) if is_tensor else of_inputs, of_weights
 
 
 def _array(inputs: np.ndarray | torch.Tensor) -> np.ndarray:

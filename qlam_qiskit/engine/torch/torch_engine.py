@@ -149,9 +149,7 @@ class TorchEngine:
             samples, count, registers, _ = arguments.inputs.shape
             steps = steps.view(count, samples, registers, -1).transpose(0, 1)
             of_inputs, of_weights = self._update_angles.pull_back(arguments.inputs, arguments.weights, steps)
-        if isinstance(of_inputs, np.ndarray):
-            of_inputs = np.ascontiguousarray(of_inputs, self.dtype)
-        return Gradients(of_inputs, *(np.ascontiguousarray(part, self.dtype) for part in (of_weights, of_queries)))
+        return Gradients(of_inputs, np.ascontiguousarray(of_weights, self.dtype), of_queries)
 
     def statevector(self, inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return psi_T of one register: complex (B, D) with its global phase, for inputs (B, T, P) and weights (W,)."""

@@ -218,10 +218,7 @@ class TorchOpenEngine:
             of_inputs, of_weights = self._update_angles.pull_back(
                 arguments.inputs, arguments.weights, of_angles.permute(2, 0, 1, 3)
             )
-        if isinstance(of_inputs, np.ndarray):
-            of_inputs = np.ascontiguousarray(of_inputs, self.dtype)
-        others = (np.ascontiguousarray(part, self.dtype) for part in (of_weights + of_shared, of_queries))
-        return Gradients(of_inputs, *others)
+        return Gradients(of_inputs, np.ascontiguousarray(of_weights + of_shared, self.dtype), of_queries)
 
     def _walk(self, arguments: Arguments, mean: bool, emissions: bool) -> TorchOpenTape:
         """Run all steps; leaves the states that are read, those before chunks, and the emissions."""
