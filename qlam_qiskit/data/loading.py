@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from qlam_qiskit.configuration import check
+from qlam_qiskit.data.augmentation import Augmentation
 from qlam_qiskit.data.catalogue import IMAGE_SETS, ImageSet
 from qlam_qiskit.data.download import fetch_dataset
 from qlam_qiskit.data.npz import load_npz
@@ -135,23 +136,28 @@ def _describe(image_set: ImageSet, data_dir: Path | None) -> DatasetInfo:
 def _load_image_sequences(settings: DataSettings, data_dir: Path | None, download: bool) -> SequenceData:
     image_set = IMAGE_SETS[settings.dataset]
     train, test = _read_images(image_set, data_dir, download)
-    tokens = [view_images(images, settings.view, settings.patch) for images, _ in (train, test)]
+
+    def view(images: np.ndarray) -> np.ndarray:
+        values = view_images(images, settings.view, settings.patch)
+        return values[:, permutation(values.shape[1])] if settings.permuted else values
+
+    tokens = [view(images) for images, _ in (train, test)]
     steps, token_size = tokens[0].shape[1:]
-    positions = permutation(steps) if settings.permuted else None
-    if positions is not None:
-        tokens = [values[:, positions] for values in tokens]
+    image_shape, augmentation = train[0].shape[1:], None
+    if settings.shift or settings.flip:
+        augmentation = Augmentation.of(image_shape, view, settings.shift or 0, flip=bool(settings.flip))
     scale, offset = 1 / (image_set.peak * image_set.std), -image_set.mean / image_set.std
     return SequenceData(
         task=task_name(image_set.title, settings.view, settings.patch, settings.permuted),
-        train=Split(train[1].astype(np.int64), tokens[0], scale, offset),
+        train=Split(train[1].astype(np.int64), tokens[0], scale, offset, augmentation=augmentation),
         test=Split(test[1].astype(np.int64), tokens[1], scale, offset),
         steps=steps,
         token_size=token_size,
         num_classes=len(image_set.class_names),
         num_answers=1,
-        image_shape=train[0].shape[1:],
+        image_shape=image_shape,
         class_names=image_set.class_names,
-        positions=positions,
+        positions=permutation(steps) if settings.permuted else None,
     )
 
 

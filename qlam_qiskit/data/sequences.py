@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from qlam_qiskit.data.augmentation import Augmentation
 from qlam_qiskit.errors import ConfigurationError, DataError
 
 
@@ -28,6 +29,8 @@ class Split:
         The affine map from values to tokens.
     lengths
         int64 (N,), the steps of each sample, the rest being padding; None where all have T.
+    augmentation
+        The variants of a sample to train on; None where there are none.
     """
 
     labels: np.ndarray
@@ -35,6 +38,7 @@ class Split:
     scale: float = 1.0
     offset: float = 0.0
     lengths: np.ndarray | None = None
+    augmentation: Augmentation | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,9 +46,15 @@ class Split:
     def __repr__(self) -> str:
         return f"<Split of {len(self):,} samples: values {self.values.shape}, labels {self.labels.shape}>"
 
-    def tokens(self, indices: np.ndarray | slice) -> np.ndarray:
-        """Make the tokens of the chosen samples: a new C-contiguous float32 array, shape (B, T, c); padding is NaN."""
-        tokens = np.array(self.values[indices], dtype=np.float32, order="C")
+    def tokens(self, indices: np.ndarray | slice, variants: np.ndarray | None = None) -> np.ndarray:
+        """Make the tokens of the chosen samples: a new C-contiguous float32 array, shape (B, T, c); padding is NaN.
+
+        ``variants`` (B,) chooses one of each sample's ``augmentation``; by default the sample itself.
+        """
+        values = self.values[indices]
+        if variants is not None:
+            values = self.augmentation.apply(values, variants)
+        tokens = np.array(values, dtype=np.float32, order="C")
         if self.scale != 1.0:
             tokens *= np.float32(self.scale)
         if self.offset != 0.0:

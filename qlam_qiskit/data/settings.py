@@ -16,7 +16,7 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=1024)]
 MOST_SAMPLES = 100_000_000
 
 _COMMON = ("dataset", "train_limit", "test_limit")
-_IMAGES = {"view": "pixels", "patch": None, "permuted": False}
+_IMAGES = {"view": "pixels", "patch": None, "permuted": False, "shift": None, "flip": None}
 _SAMPLES = {"train_samples": 5000, "test_samples": 1000, "seed": 0}
 # The options of each data set, with their defaults.
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -64,6 +64,9 @@ class DataSettings(Settings):
         One token per pixel (row by row), per row, or per square patch of ``patch`` by ``patch`` pixels.
     permuted
         Shuffle the steps by one permutation, the same for every sample and every run.
+    shift, flip
+        While training, move each image by up to ``shift`` pixels down or up and right or left, and mirror every second
+        one, drawn anew in every epoch; the images that are held out and tested stay as they are.
     path
         A file of the user's own, for the data sets "npz" and "file".
     test_path
@@ -98,6 +101,8 @@ class DataSettings(Settings):
     view: View | None = None
     patch: int | None = Field(None, ge=1, le=1024)
     permuted: bool | None = None
+    shift: int | None = Field(None, ge=1, le=8)
+    flip: bool | None = None
     path: str | None = Field(None, min_length=1, max_length=4096)
     test_path: str | None = Field(None, min_length=1, max_length=4096)
     tokens: ColumnName | list[ColumnName] | None = None

@@ -37,6 +37,8 @@ from qlam_qiskit.training.scoring import score, score_split
 
 # Enough for the statistics that normalize readouts, few enough for a simulator with noise.
 _SETTLING_SAMPLES = 4096
+# Sets the stream that draws variants of images apart from the one that orders the samples.
+_VARIANTS = 1
 
 
 class Reporter(Protocol):
@@ -98,6 +100,7 @@ class Trainer:
         self._batches = -(-len(train) // settings.batch_size)
         self._optimizer, self._schedule = make_optimizer(model, settings, self._batches * settings.epochs)
         self._progress = _Progress()
+        self._variants: np.ndarray | None = None
 
     def run(self, reporter: Reporter, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Train to the last epoch; raises Interrupted after saving when ``should_stop`` says so.
@@ -107,6 +110,7 @@ class Trainer:
         progress, settings = self._progress, self._settings
         while progress.epoch < settings.epochs:
             order = np.random.default_rng([self._seed, progress.epoch]).permutation(len(self._train))
+            self._variants = self._draw_variants()
             saved = time.monotonic()
             while progress.batch < self._batches:
                 start = progress.batch * settings.batch_size
@@ -235,13 +239,20 @@ class Trainer:
             self._stand_by()
             return 0.0, 0.0
         try:
-            loss, correct = score(self._model, self._train, indices)
+            variants = None if self._variants is None else self._variants[indices]
+            loss, correct = score(self._model, self._train, indices, variants)
         except QlamError:
             self._stand_by()
             raise
         if torch.isfinite(loss) or self._normalization is not None:
             loss.backward(torch.full_like(loss, len(indices) / batch_size))
         return loss.item() * len(indices), correct
+
+    def _draw_variants(self) -> np.ndarray | None:
+        """Draw the variant of each training image for an epoch, the same on every rank and after a resumption."""
+        if self._train.augmentation is None:
+            return None
+        return self._train.augmentation.draw(len(self._train), self._seed, self._progress.epoch, _VARIANTS)
 
     def _stand_by(self) -> None:
         """Keep up with the ranks that have samples where the statistics of readouts are those of all."""

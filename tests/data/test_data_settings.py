@@ -18,6 +18,7 @@ def test_options_left_out_take_the_defaults_of_their_data_set_only():
     "given",
     [
         {"dataset": "mnist", "view": "patches", "patch": 7, "permuted": True, "train_limit": 100},
+        {"dataset": "cifar10", "shift": 2, "flip": True},
         {"dataset": "recall", "pairs": 3, "keys": 5},
         {"dataset": "npz", "path": "mine.npz"},
     ],
@@ -48,6 +49,8 @@ def test_settings_survive_being_written_and_read_again(given):
         ({"dataset": "digits", "train_limit": 0}, "train_limit: Input should be greater than or equal to 1"),
         ({"dataset": "digits", "train_limit": "5"}, "train_limit: Input should be a valid integer"),
         ({"dataset": "digits", "permuted": 1}, "permuted: Input should be a valid boolean"),
+        ({"dataset": "digits", "shift": 9}, "shift: Input should be less than or equal to 8"),
+        ({"dataset": "copying", "flip": True}, "flip is not an option of data set copying"),
     ],
 )
 def test_what_does_not_fit_is_one_line_that_names_it(given, said):
