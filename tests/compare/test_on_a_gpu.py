@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from gpu import needs_gpu, needs_no_gpu
 from pydantic import TypeAdapter
 
 from qlam_qiskit.baselines import Baseline, BaselineSettings
@@ -14,10 +15,6 @@ from qlam_qiskit.compare import Choice, compare, load_comparison
 from qlam_qiskit.compare.process import training_process
 from qlam_qiskit.errors import ConfigurationError
 
-GPU = torch.cuda.is_available()
-needs_gpu = pytest.mark.skipif(
-    not GPU, reason="needs a GPU and a CUDA build of torch: torch.cuda.is_available() is False"
-)
 KINDS = ["rnn", "lstm", "gru", "s4d", "lru", "mamba", "transformer"]
 
 
@@ -65,7 +62,7 @@ def test_records_of_a_comparison_name_the_card(small, quiet):
         assert 0 <= record["test_accuracy"] <= 1
 
 
-@pytest.mark.skipif(GPU, reason="needs a machine without CUDA")
+@needs_no_gpu
 def test_without_a_gpu_one_line_says_so(small):
     for options in [], ["--check"]:
         result = CliRunner().invoke(qlam, ["compare", "small.yaml", "--device", "cuda", *options])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from gpu import needs_gpu
 
 from qlam_qiskit.backends import make_spec
 from qlam_qiskit.data import DataSettings, load_data
@@ -9,9 +10,6 @@ from qlam_qiskit.model import ModelSettings
 from qlam_qiskit.network import executions_on
 from qlam_qiskit.runs.building import build_model
 
-needs_gpu = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="needs a GPU and a CUDA build of torch: torch.cuda.is_available() is False"
-)
 EMBEDDING = {"kind": "convolution", "width": 6, "kernel": 3}
 MODELS = {
     "both ways, normalized means": {

@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from gpu import needs_gpu
 from references import random_arguments
 
 from qlam_qiskit.engine import ExactEngine
 from qlam_qiskit.engine.torch.torch_engine import TorchEngine
 from qlam_qiskit.templates import load_template
 
-pytestmark = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="needs a GPU and a CUDA build of torch: torch.cuda.is_available() is False"
-)
+pytestmark = needs_gpu
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from gpu import needs_gpu
 from open_memories import random_open_memory
 from references import random_arguments
 
@@ -13,9 +14,7 @@ from qlam_qiskit.engine.torch.torch_open_engine import TorchOpenEngine
 from qlam_qiskit.planning import noisy_memory
 from qlam_qiskit.templates import load_template
 
-pytestmark = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="needs a GPU and a CUDA build of torch: torch.cuda.is_available() is False"
-)
+pytestmark = needs_gpu
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from gpu import needs_gpu
 from open_memories import random_open_memory
 from qiskit.circuit import ParameterVector, QuantumCircuit
 from references import random_arguments
@@ -15,7 +16,7 @@ from qlam_qiskit.memory_circuit import MemoryCircuit
 from qlam_qiskit.network import ExactExecution, MemoryConnector, MemoryNetwork
 from qlam_qiskit.templates import load_template
 
-DEVICES = ["cpu:0", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))]
+DEVICES = ["cpu:0", pytest.param("cuda", marks=needs_gpu)]
 READ = (2, 4)
 
 

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-import torch
+from gpu import needs_no_gpu
 from open_memories import random_open_memory
 from qiskit.circuit import Parameter, ParameterVector, QuantumCircuit
 from qiskit.circuit.library import RXXGate, XXPlusYYGate
@@ -176,7 +176,7 @@ def test_the_engine_is_chosen_by_circuit_and_device():
     assert engine.in_precision("float64").dtype is np.float64
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+@needs_no_gpu
 def test_a_machine_without_cuda_is_told_in_one_line():
     with pytest.raises(ConfigurationError, match=r"^device cuda: torch .*use device: cpu$"):
         make_engine(load_template("damped_ring", 2), device="cuda")
