@@ -100,7 +100,7 @@ def _print_table(comparison: Comparison, table: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
-    from qlam_qiskit.compare import metric_of, sentence, task_name
+    from qlam_qiskit.compare import metric_of, sentence, task_name, written_seconds
 
     metric = metric_of(comparison)
     console = Console(highlight=False, markup=False)
@@ -114,7 +114,7 @@ def _print_table(comparison: Comparison, table: list[dict[str, Any]]) -> None:
                 metric.written(row[metric.test], row["deviation"]),
                 f"{row['parameters']:,}",
                 str(len(row["seeds"])),
-                f"{row['train_seconds']:.0f}",
+                written_seconds(row),
             )
         console.print(drawn)
         if entry["test"]:

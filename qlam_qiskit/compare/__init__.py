@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qlam_qiskit.compare.tables import sentence as sentence
     from qlam_qiskit.compare.tables import task_name as task_name
     from qlam_qiskit.compare.tables import to_markdown as to_markdown
+    from qlam_qiskit.compare.tables import written_seconds as written_seconds
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,
@@ -27,6 +28,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "metric": "metric_of",
         "running": "Choice compare",
         "settings": "Comparison",
-        "tables": "make_table sentence task_name to_markdown",
+        "tables": "make_table sentence task_name to_markdown written_seconds",
     },
 )

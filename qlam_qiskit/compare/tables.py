@@ -69,7 +69,7 @@ def to_markdown(comparison: Comparison, name: str, table: Table) -> str:
                 _written_gain(row, metric),
                 str(len(row["seeds"])),
                 _chosen(row),
-                f"{row['train_seconds']:.0f}{' (GPU)' if row['gpu'] else ''}",
+                written_seconds(row),
                 format_figure(contestant.paper),
                 format_figure(contestant.published),
             ]
@@ -105,6 +105,11 @@ def _chosen(row: dict[str, Any]) -> str:
     """Write what the search has found: the factor of the rates, and alternatives taken."""
     taken = (f"{key.rpartition('.')[2]} {value}" for key, value in row["variant"].items())
     return ", ".join([f"rates x{row['multiplier']:g}", *taken])
+
+
+def written_seconds(row: dict[str, Any]) -> str:
+    """Write how long a run of a row took, and whether all of them ran on a GPU."""
+    return f"{row['train_seconds']:.0f}{' (GPU)' if row['gpu'] else ''}"
 
 
 def task_name(comparison: Comparison, entry: dict[str, Any]) -> str:

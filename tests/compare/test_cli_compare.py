@@ -45,11 +45,15 @@ def test_a_terminal_gets_a_table_of_its_own(results, capsys):
     from qlam_qiskit.compare import load_comparison
 
     folder = results / "made_up"
+    on_a_card = folder / "rnn-seed0.json"
+    record = json.loads(on_a_card.read_text())
+    on_a_card.write_text(json.dumps({**record, "environment": {"processor": "one", "gpu": "a card"}}))
     comparison = load_comparison(str(folder / "comparison.yaml"))
     _print_table(comparison, make_table(comparison, Records(folder)))
     out = capsys.readouterr().out
     assert "test accuracy, %" in out
     assert "|" not in out
+    assert out.count("10 (GPU)") == 1
     for contestant in comparison.models.values():
         assert contestant.label in out
 
