@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Sets what is drawn here apart from whatever else is drawn from the same entropy, such as the order of samples.
+_STREAM = 1
+
 
 @dataclass(frozen=True, eq=False)
 class Augmentation:
@@ -55,7 +58,7 @@ class Augmentation:
 
     def draw(self, count: int, *entropy: int) -> np.ndarray:
         """Draw a variant for each of ``count`` samples, int64 (N,); the same ``entropy`` draws the same."""
-        return np.random.default_rng(entropy).integers(len(self.sources), size=count)
+        return np.random.default_rng([*entropy, _STREAM]).integers(len(self.sources), size=count)
 
     def apply(self, values: np.ndarray, variants: np.ndarray) -> np.ndarray:
         """Rearrange samples' values (B, T, c) as the variants (B,) say."""

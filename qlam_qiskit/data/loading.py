@@ -136,13 +136,14 @@ def _describe(image_set: ImageSet, data_dir: Path | None) -> DatasetInfo:
 def _load_image_sequences(settings: DataSettings, data_dir: Path | None, download: bool) -> SequenceData:
     image_set = IMAGE_SETS[settings.dataset]
     train, test = _read_images(image_set, data_dir, download)
+    steps, token_size = view_images(train[0][:0], settings.view, settings.patch).shape[1:]
+    positions = permutation(steps) if settings.permuted else None
 
     def view(images: np.ndarray) -> np.ndarray:
         values = view_images(images, settings.view, settings.patch)
-        return values[:, permutation(values.shape[1])] if settings.permuted else values
+        return values if positions is None else values[:, positions]
 
     tokens = [view(images) for images, _ in (train, test)]
-    steps, token_size = tokens[0].shape[1:]
     image_shape, augmentation = train[0].shape[1:], None
     if settings.shift or settings.flip:
         augmentation = Augmentation.of(image_shape, view, settings.shift or 0, flip=bool(settings.flip))
@@ -157,7 +158,7 @@ def _load_image_sequences(settings: DataSettings, data_dir: Path | None, downloa
         num_answers=1,
         image_shape=image_shape,
         class_names=image_set.class_names,
-        positions=permutation(steps) if settings.permuted else None,
+        positions=positions,
     )
 
 

@@ -30,7 +30,9 @@ class Split:
     lengths
         int64 (N,), the steps of each sample, the rest being padding; None where all have T.
     augmentation
-        The variants of a sample to train on; None where there are none.
+        The variants of a sample that training draws from; None where there are none.
+    variants
+        int64 (N,), which variant of each sample is taken; None for the samples themselves.
     """
 
     labels: np.ndarray
@@ -39,6 +41,7 @@ class Split:
     offset: float = 0.0
     lengths: np.ndarray | None = None
     augmentation: Augmentation | None = None
+    variants: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -46,14 +49,11 @@ class Split:
     def __repr__(self) -> str:
         return f"<Split of {len(self):,} samples: values {self.values.shape}, labels {self.labels.shape}>"
 
-    def tokens(self, indices: np.ndarray | slice, variants: np.ndarray | None = None) -> np.ndarray:
-        """Make the tokens of the chosen samples: a new C-contiguous float32 array, shape (B, T, c); padding is NaN.
-
-        ``variants`` (B,) chooses one of each sample's ``augmentation``; by default the sample itself.
-        """
+    def tokens(self, indices: np.ndarray | slice) -> np.ndarray:
+        """Make the tokens of the chosen samples: a new C-contiguous float32 array, shape (B, T, c); padding is NaN."""
         values = self.values[indices]
-        if variants is not None:
-            values = self.augmentation.apply(values, variants)
+        if self.variants is not None:
+            values = self.augmentation.apply(values, self.variants[indices])
         tokens = np.array(values, dtype=np.float32, order="C")
         if self.scale != 1.0:
             tokens *= np.float32(self.scale)
@@ -65,8 +65,15 @@ class Split:
 
     def subset(self, indices: np.ndarray | slice) -> Split:
         """Keep the chosen samples, in the order given."""
-        lengths = None if self.lengths is None else self.lengths[indices]
-        return replace(self, labels=self.labels[indices], values=self.values[indices], lengths=lengths)
+        lengths, variants = (None if each is None else each[indices] for each in (self.lengths, self.variants))
+        kept = {"labels": self.labels[indices], "values": self.values[indices]}
+        return replace(self, **kept, lengths=lengths, variants=variants)
+
+    def varied(self, *entropy: int) -> Split:
+        """Draw a variant of each sample, the same from the same ``entropy``; a split that has none stays as it is."""
+        if self.augmentation is None:
+            return self
+        return replace(self, variants=self.augmentation.draw(len(self), *entropy))
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,18 +44,14 @@ def clean_accuracy(model: QLAM, split: Split, batch_size: int) -> float:
     return _scored(logits, split, np.arange(len(split)))[1] / len(split)
 
 
-def score(
-    model: torch.nn.Module, split: Split, indices: np.ndarray, variants: np.ndarray | None = None
-) -> tuple[torch.Tensor, float]:
+def score(model: torch.nn.Module, split: Split, indices: np.ndarray) -> tuple[torch.Tensor, float]:
     """Return the mean loss of some samples, and how many of them are right; one answer of M counts 1/M.
-
-    ``variants`` (B,) says which variant of each image is taken, where the split has any.
 
     Samples of like lengths stand side by side, so that blocks of short ones end early.
     """
     if split.lengths is not None:
         indices = indices[np.argsort(split.lengths[indices], kind="stable")]
-    return _scored(model(torch.from_numpy(split.tokens(indices, variants))), split, indices)
+    return _scored(model(torch.from_numpy(split.tokens(indices))), split, indices)
 
 
 def quality_of_split(

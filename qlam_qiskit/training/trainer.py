@@ -37,8 +37,6 @@ from qlam_qiskit.training.scoring import score, score_split
 
 # Enough for the statistics that normalize readouts, few enough for a simulator with noise.
 _SETTLING_SAMPLES = 4096
-# Sets the stream that draws variants of images apart from the one that orders the samples.
-_VARIANTS = 1
 
 
 class Reporter(Protocol):
@@ -100,7 +98,6 @@ class Trainer:
         self._batches = -(-len(train) // settings.batch_size)
         self._optimizer, self._schedule = make_optimizer(model, settings, self._batches * settings.epochs)
         self._progress = _Progress()
-        self._variants: np.ndarray | None = None
 
     def run(self, reporter: Reporter, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Train to the last epoch; raises Interrupted after saving when ``should_stop`` says so.
@@ -110,11 +107,11 @@ class Trainer:
         progress, settings = self._progress, self._settings
         while progress.epoch < settings.epochs:
             order = np.random.default_rng([self._seed, progress.epoch]).permutation(len(self._train))
-            self._variants = self._draw_variants()
+            samples = self._train.varied(self._seed, progress.epoch)
             saved = time.monotonic()
             while progress.batch < self._batches:
                 start = progress.batch * settings.batch_size
-                stop = self._step(order[start : start + settings.batch_size], should_stop)
+                stop = self._step(samples, order[start : start + settings.batch_size], should_stop)
                 reporter.step(
                     progress.epoch * self._batches + progress.batch,
                     settings.epochs * self._batches,
@@ -203,14 +200,14 @@ class Trainer:
         """Seconds of training so far, over all processes that worked on the run."""
         return self._progress.seconds
 
-    def _step(self, indices: np.ndarray, should_stop: Callable[[], bool]) -> bool:
+    def _step(self, samples: Split, indices: np.ndarray, should_stop: Callable[[], bool]) -> bool:
         """Take one step on a batch; returns whether any rank was asked to stop."""
         began = time.perf_counter()
         progress = self._progress
         self._model.train()
         self._optimizer.zero_grad()
         loss_sum, correct, stop = self._ranks.step(
-            self._model, lambda: self._differentiate(self._ranks.share(indices), len(indices)), should_stop
+            self._model, lambda: self._differentiate(samples, self._ranks.share(indices), len(indices)), should_stop
         )
         if not math.isfinite(loss_sum):
             raise QlamError(
@@ -229,7 +226,7 @@ class Trainer:
         progress.seconds += elapsed
         return stop
 
-    def _differentiate(self, indices: np.ndarray, batch_size: int) -> tuple[float, float]:
+    def _differentiate(self, samples: Split, indices: np.ndarray, batch_size: int) -> tuple[float, float]:
         """Leave in the model the gradient of these samples' part of the batch's mean loss, where that is finite.
 
         Ranks that share statistics all take the backward pass, which adds up gradients between them.
@@ -239,20 +236,13 @@ class Trainer:
             self._stand_by()
             return 0.0, 0.0
         try:
-            variants = None if self._variants is None else self._variants[indices]
-            loss, correct = score(self._model, self._train, indices, variants)
+            loss, correct = score(self._model, samples, indices)
         except QlamError:
             self._stand_by()
             raise
         if torch.isfinite(loss) or self._normalization is not None:
             loss.backward(torch.full_like(loss, len(indices) / batch_size))
         return loss.item() * len(indices), correct
-
-    def _draw_variants(self) -> np.ndarray | None:
-        """Draw the variant of each training image for an epoch, the same on every rank and after a resumption."""
-        if self._train.augmentation is None:
-            return None
-        return self._train.augmentation.draw(len(self._train), self._seed, self._progress.epoch, _VARIANTS)
 
     def _stand_by(self) -> None:
         """Keep up with the ranks that have samples where the statistics of readouts are those of all."""

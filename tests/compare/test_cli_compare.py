@@ -4,6 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from made_up_results import change_record
 
 from qlam_qiskit.cli import qlam
 from qlam_qiskit.compare.records import Records
@@ -45,9 +46,7 @@ def test_a_terminal_gets_a_table_of_its_own(results, capsys):
     from qlam_qiskit.compare import load_comparison
 
     folder = results / "made_up"
-    on_a_card = folder / "rnn-seed0.json"
-    record = json.loads(on_a_card.read_text())
-    on_a_card.write_text(json.dumps({**record, "environment": {"processor": "one", "gpu": "a card"}}))
+    change_record(folder / "rnn-seed0.json", environment={"processor": "one", "gpu": "a card"})
     comparison = load_comparison(str(folder / "comparison.yaml"))
     _print_table(comparison, make_table(comparison, Records(folder)))
     out = capsys.readouterr().out

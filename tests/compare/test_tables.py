@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_results import COMPARISON, write_run
+from made_up_results import COMPARISON, change_record, write_run
 from scipy import stats
 
 from qlam_qiskit.compare import Comparison, load_comparison
@@ -15,10 +15,6 @@ from qlam_qiskit.compare.tables import make_table, to_markdown
 from qlam_qiskit.configuration import check
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-def change(path, **values):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
 def table_of(results):
@@ -37,8 +33,8 @@ def test_rows_are_means_over_seeds_reference_first_then_the_best(results):
 
 def test_seconds_are_those_of_processors_and_a_row_of_a_gpu_alone_says_so(results):
     for seed in (0, 2):
-        change(results / "made_up" / f"gru-seed{seed}.json", environment={"processor": "one", "gpu": "a card"})
-    change(results / "made_up" / "rnn-seed0.json", environment={"processor": "one", "gpu": "a card"})
+        change_record(results / "made_up" / f"gru-seed{seed}.json", environment={"processor": "one", "gpu": "a card"})
+    change_record(results / "made_up" / "rnn-seed0.json", environment={"processor": "one", "gpu": "a card"})
     table = table_of(results)
     rows = {row["model"]: row for row in table[0]["rows"]}
     assert (rows["gru"]["train_seconds"], rows["gru"]["gpu"]) == (11.0, False)
@@ -66,9 +62,9 @@ def test_the_best_baseline_is_named_by_validation_accuracy_and_is_no_variant_of_
     comparison = check(Comparison, {**COMPARISON, "models": models}, "test")
     for seed, validation in enumerate((0.9, 0.8)):
         write_run(results / "made_up", "old", seed, 99)
-        change(results / "made_up" / f"old-seed{seed}.json", validation_accuracy=validation)
+        change_record(results / "made_up" / f"old-seed{seed}.json", validation_accuracy=validation)
     assert table_of(results)[0]["test"]["baseline"] == "gru"
-    change(results / "made_up" / "rnn-seed0.json", validation_accuracy=0.7, variant={"layers": 2})
+    change_record(results / "made_up" / "rnn-seed0.json", validation_accuracy=0.7, variant={"layers": 2})
     (entry,) = make_table(comparison, Records(results / "made_up"))
     assert [row["model"] for row in entry["rows"]] == ["qlam", "old", "gru", "rnn"]
     assert entry["test"]["baseline"] == "rnn"

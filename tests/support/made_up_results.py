@@ -55,3 +55,8 @@ def write_run(folder, model, seed, right, case=""):
         "correct": pack(correct),
     }
     write_atomically(folder / f"{case}{model}-seed{seed}.json", json.dumps(record))
+
+
+def change_record(path, **values):
+    """Replace some values of a record that is there."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))

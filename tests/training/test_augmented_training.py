@@ -50,12 +50,12 @@ def test_each_epoch_draws_anew_and_what_is_held_out_stays_as_it_is(experiment, q
     drawn, plain = [], []
     tokens = Split.tokens
 
-    def watched(split, indices, variants=None):
-        if variants is None:
+    def watched(split, indices):
+        if split.variants is None:
             plain.append(len(split))
         else:
-            drawn.append((len(split), dict(zip(indices.tolist(), variants.tolist(), strict=True))))
-        return tokens(split, indices, variants)
+            drawn.append((len(split), dict(zip(indices.tolist(), split.variants[indices].tolist(), strict=True))))
+        return tokens(split, indices)
 
     monkeypatch.setattr(Split, "tokens", watched)
     train(experiment, "varied", quiet)
