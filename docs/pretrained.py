@@ -21,7 +21,7 @@ from qlam_qiskit.runs import RunFolder, SavedRun, accuracies, export_run, find_p
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "pretrained.md"
-MOST_BYTES = 200_000
+MOST_BYTES = 300_000
 
 _NOT_KEPT = ("README.md", "report.html", "figures/")
 _PREAMBLE = """\

@@ -65,7 +65,7 @@ def test_there_are_those_to_begin_with():
 def test_each_is_small_and_whole(name, empty):
     folder = RunFolder.open(Path(f"pretrained:{name}"))
     files = [path for path in folder.path.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 200_000
+    assert sum(path.stat().st_size for path in files) < 300_000
     assert {"card.yaml", "run.json", "best.safetensors", "circuits.qpy"} <= {path.name for path in files}
     assert not folder.last.exists()
     assert {key.partition("/")[0] for key in load_checkpoint(folder.best).tensors} == {"model"}
@@ -75,7 +75,7 @@ def test_each_is_small_and_whole(name, empty):
     assert (run.noisy_circuit is not None) == (noise is not None and noise.device is not None)
     assert model.circuit.fingerprint == folder.description()["circuit_fingerprint"]
     assert [row["epoch"] for row in run.metrics] == list(range(1, run.experiment.training.epochs + 1))
-    assert run.result["test_accuracy"] > 0.85
+    assert run.result["test_accuracy"] > (0.7 if run.experiment.data.dataset == "cifar10" else 0.85)
 
 
 @pytest.mark.parametrize("name", NAMES)
